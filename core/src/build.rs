@@ -1,0 +1,24 @@
+//! The plain data of a build: what is asked for, what one step is, what was seen, how it
+//! ended. No type here opens a file or knows where it runs.
+
+mod clock;
+mod executor;
+mod outcome;
+mod record;
+mod request;
+mod step;
+mod variation;
+
+pub use clock::Clock;
+pub use executor::{Executor, ExecutorError, SnapshotInfo, StepObserver};
+pub use outcome::{Cost, Outcome, Reason, Retry};
+pub use record::{
+    BuildRecord, EpochRecord, EpochSource, Failure, Finding, ImageRecord, InputKind, InputRecord,
+    PlannedStep, RunRecord, StepRecord,
+};
+pub use request::{BuildRequest, EpochChoice, InvocationId, NamedText, RunId, Runs};
+pub use step::{
+    CopySource, CopySpec, LayerPolicy, MakeDirSpec, NetworkObservation, Normalisation, Owner,
+    RunSpec, SnapshotName, StepAction, StepExit, StepResult, StepSpec, Usage,
+};
+pub use variation::{AddressSpace, Axis, AxisError, Cpus, Variation};

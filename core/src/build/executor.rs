@@ -1,0 +1,117 @@
+//! Who runs a step.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use super::{InvocationId, StepResult, StepSpec, Variation};
+use crate::{
+    digest::ChainId,
+    tree::{EntrySink, EntrySource},
+};
+
+/// Sees what a step prints while it runs.
+pub trait StepObserver: Send + Sync {
+    /// Bytes of the step's output, standard output and standard error in the order they came.
+    fn output(&self, bytes: &[u8]);
+}
+
+/// Facts on a snapshot that are known once it was written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SnapshotInfo {
+    /// Newest time of any entry, seconds since 1970.
+    pub newest_mtime: u64,
+    /// Number of entries.
+    pub entries: u64,
+    /// Bytes of content.
+    pub bytes: u64,
+}
+
+/// Why a step could not be run or finished. A program that fails is not an error but a
+/// [`super::StepExit`].
+#[derive(Debug, thiserror::Error)]
+pub enum ExecutorError {
+    /// This machine does not allow what a sandbox needs.
+    #[error("{what}")]
+    Machine {
+        /// What is missing.
+        what: String,
+        /// What to do about it.
+        hint: String,
+        /// The operating system's word.
+        #[source]
+        source: Option<io::Error>,
+    },
+    /// The machine ran out of something, or killed the step: worth a retry.
+    #[error("{what}")]
+    Exhausted {
+        /// What ran out.
+        what: String,
+        /// The operating system's word.
+        #[source]
+        source: Option<io::Error>,
+    },
+    /// The step cannot be carried out as written: a missing user, program or source.
+    #[error("{0}")]
+    Refused(String),
+    /// An input tree is not there or is damaged.
+    #[error("{what}")]
+    Input {
+        /// Which one.
+        what: String,
+        /// The operating system's word.
+        #[source]
+        source: Option<io::Error>,
+    },
+    /// The caller asked to stop.
+    #[error("interrupted")]
+    Cancelled,
+    /// The sandbox broke a rule of its own: a bug.
+    #[error("sandbox: {what}")]
+    Internal {
+        /// What happened.
+        what: String,
+        /// The operating system's word.
+        #[source]
+        source: Option<io::Error>,
+    },
+}
+
+/// Runs steps and keeps their trees.
+///
+/// One implementation promises the same layers as any other for the same [`StepSpec`]; one
+/// contract suite holds them to it.
+pub trait Executor: Send + Sync {
+    /// The name in reports.
+    fn name(&self) -> &'static str;
+
+    /// Facts on a stored snapshot, or `None` if it is not there.
+    fn stored(&self, chain: ChainId) -> Result<Option<SnapshotInfo>, ExecutorError>;
+
+    /// Unpacks a layer on top of `parents` (lowest first) and keeps it as `chain`. All or
+    /// nothing: an interrupted unpack leaves no snapshot. A snapshot that is there already is
+    /// left alone.
+    fn unpack(
+        &self,
+        parents: &[ChainId],
+        chain: ChainId,
+        layer: &mut dyn EntrySource,
+    ) -> Result<SnapshotInfo, ExecutorError>;
+
+    /// Runs one step. The layer's entries reach `layer` in canonical order after the step's last
+    /// process has ended; afterwards the snapshot equals apply(parents, layer).
+    fn run(
+        &self,
+        spec: &StepSpec,
+        variation: &Variation,
+        layer: &mut dyn EntrySink,
+        observer: &dyn StepObserver,
+    ) -> Result<StepResult, ExecutorError>;
+
+    /// Removes everything that steps of `invocation` left.
+    fn discard(&self, invocation: &InvocationId) -> Result<(), ExecutorError>;
+
+    /// Stops every running step; they end in [`ExecutorError::Cancelled`].
+    fn cancel(&self);
+}

@@ -1,0 +1,167 @@
+//! What is asked for.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::Axis;
+use crate::{epoch::Epoch, platform::Platform, reference::ImageRef, ruleset::Ruleset};
+
+/// Name of one invocation of a build, chosen by the caller; 1 to 64 of `[A-Za-z0-9_-]`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct InvocationId(String);
+
+/// A text that cannot name an invocation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("an invocation id has 1 to 64 of A-Z a-z 0-9 _ -, found {0:?}")]
+pub struct InvocationIdError(String);
+
+impl TryFrom<String> for InvocationId {
+    type Error = InvocationIdError;
+
+    fn try_from(text: String) -> Result<Self, InvocationIdError> {
+        let good = (1..=64).contains(&text.len())
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+        if good {
+            Ok(Self(text))
+        } else {
+            Err(InvocationIdError(text))
+        }
+    }
+}
+
+impl From<InvocationId> for String {
+    fn from(id: InvocationId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for InvocationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Which of the runs of an invocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunId {
+    /// The run whose image is delivered.
+    A,
+    /// The run under variation.
+    B,
+    /// Run B again, without variation, because it failed with it.
+    BRepeat,
+    /// Work that is no run of a build: a toolchain being made.
+    Setup,
+}
+
+impl RunId {
+    /// The name in files, events and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::B => "b",
+            Self::BRepeat => "b-repeat",
+            Self::Setup => "setup",
+        }
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How often a build runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Runs {
+    /// Once: nothing is compared, and the report says so.
+    One,
+    /// Twice, compared after each step.
+    Two,
+}
+
+/// A text with the name that messages give it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedText {
+    /// Shown in messages: the path as the user wrote it.
+    pub name: String,
+    /// The bytes.
+    pub text: Vec<u8>,
+}
+
+/// Where the epoch comes from (ruleset 1, rule 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EpochChoice {
+    /// The flag `--source-date-epoch`.
+    Flag(Epoch),
+    /// The environment variable of the caller.
+    Environment(Epoch),
+    /// A number in `repro.toml`.
+    Config(Epoch),
+    /// The committer time of HEAD, asked for in `repro.toml` or by flag.
+    Git(Epoch),
+    /// The newest time in the base image, at least [`Epoch::MIN`].
+    Base,
+}
+
+/// Everything a build needs; nothing is taken from the surroundings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BuildRequest {
+    /// Version of this shape, 1.
+    pub version: u32,
+    /// Name of this invocation.
+    pub invocation: InvocationId,
+    /// The Dockerfile.
+    pub dockerfile: NamedText,
+    /// The ignore file that applies, if there is one.
+    pub ignore: Option<NamedText>,
+    /// The directory that is the context.
+    pub context: PathBuf,
+    /// Paths below the context that are never part of it, such as the evidence directory.
+    pub exclude: Vec<PathBuf>,
+    /// Stage to build; the last one if not given.
+    pub target: Option<String>,
+    /// `--build-arg`.
+    pub build_args: BTreeMap<String, String>,
+    /// `--label`.
+    pub labels: BTreeMap<String, String>,
+    /// Platform of the image.
+    pub platform: Platform,
+    /// Name to give the image.
+    pub tags: Vec<ImageRef>,
+    /// Epoch.
+    pub epoch: EpochChoice,
+    /// How often to build.
+    pub runs: Runs,
+    /// Axes on which run B differs.
+    pub vary: BTreeSet<Axis>,
+    /// Rules that decide the bytes.
+    pub ruleset: Ruleset,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invocation_id_is_a_safe_file_name() {
+        for bad in ["", "a/b", "..", "a b", &"x".repeat(65)] {
+            assert!(InvocationId::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+        assert!(InvocationId::try_from("20261123T101112-ab".to_owned()).is_ok());
+    }
+}

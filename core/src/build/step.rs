@@ -1,0 +1,226 @@
+//! One step: what an executor is told, and what it gives back.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use super::{InvocationId, RunId};
+use crate::{
+    digest::ChainId,
+    epoch::{Epoch, Tick},
+};
+
+/// A tree that an executor keeps: one layer, to be stacked on its parents.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SnapshotName {
+    /// An unpacked layer of an image, a context or an input; kept across invocations.
+    Stored(ChainId),
+    /// What a step left; removed when the invocation ends.
+    Step {
+        /// The invocation.
+        invocation: InvocationId,
+        /// The run.
+        run: RunId,
+        /// Index of the step in the plan.
+        index: u32,
+    },
+}
+
+impl fmt::Display for SnapshotName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stored(chain) => write!(f, "{chain}"),
+            Self::Step {
+                invocation,
+                run,
+                index,
+            } => write!(f, "{invocation}/{run}/{index}"),
+        }
+    }
+}
+
+/// Everything an executor needs to know about one step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepSpec {
+    /// The trees the step sees, lowest first; none for `scratch`.
+    pub parents: Vec<SnapshotName>,
+    /// Where the step's own tree is kept.
+    pub output: SnapshotName,
+    /// What happens.
+    pub action: StepAction,
+    /// How times in the layer are decided.
+    pub layer: LayerPolicy,
+}
+
+/// Rules 1 to 3 of ruleset 1 for one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerPolicy {
+    /// `SOURCE_DATE_EPOCH`.
+    pub epoch: Epoch,
+    /// k of rule 2.
+    pub tick: Tick,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepAction {
+    /// Runs a program.
+    Run(RunSpec),
+    /// Copies files from other trees.
+    Copy(CopySpec),
+    /// Makes a directory and its parents, as `WORKDIR` does.
+    MakeDir(MakeDirSpec),
+}
+
+/// A program to run. There is no network but loopback, always.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunSpec {
+    /// Program and arguments, looked up in `PATH` of `env` inside the tree.
+    pub argv: Vec<String>,
+    /// Environment, in order, without `HOME`, which comes from the tree's `passwd` unless set
+    /// here.
+    pub env: Vec<(String, String)>,
+    /// Working directory, absolute inside the tree.
+    pub cwd: String,
+    /// `USER` as in the Dockerfile: `user[:group]`, names looked up in the tree; empty is root.
+    pub user: String,
+}
+
+/// Whom a copied entry belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Owner {
+    /// As in the source tree.
+    Keep,
+    /// `user[:group]`, names looked up in the destination tree.
+    Named(String),
+}
+
+/// A copy of files into the tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CopySpec {
+    /// Whence.
+    pub source: CopySource,
+    /// Path patterns inside the source, at least one; matched as Go's `filepath.Match`.
+    pub patterns: Vec<String>,
+    /// Whither, absolute inside the tree. A trailing slash makes it a directory.
+    pub destination: String,
+    /// Owner of what is copied, and of directories made for it.
+    pub owner: Owner,
+    /// `--chmod`, 07777.
+    pub mode: Option<u16>,
+}
+
+/// The tree that a copy reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CopySource {
+    /// The context: every entry gets the time of the tick (rule 2).
+    Context {
+        /// The trees, lowest first.
+        trees: Vec<SnapshotName>,
+    },
+    /// A stage, an image or an input: times are kept, up to the epoch.
+    Tree {
+        /// The trees, lowest first.
+        trees: Vec<SnapshotName>,
+    },
+}
+
+/// A directory to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MakeDirSpec {
+    /// Absolute inside the tree.
+    pub path: String,
+    /// Owner of the directories made, `user[:group]`.
+    pub owner: String,
+}
+
+/// How the program of a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepExit {
+    /// With code 0, or the step runs no program.
+    Success,
+    /// With another code.
+    Code(i32),
+    /// By a signal of its own making.
+    Signal(i32),
+}
+
+/// What was put right or left out when the layer was made, counted in the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalisation {
+    /// A time later than the epoch became that of the tick.
+    ClampMtime,
+    /// A copied-up entry that equals the one below was dropped.
+    DropUnchanged,
+    /// An extended attribute that rule 13 does not keep was removed.
+    StripXattr,
+    /// A socket was left out.
+    DropSocket,
+    /// Something in a directory that the sandbox provides was left out (rule 8).
+    DropProvided,
+}
+
+/// Attempts to reach something beyond the sandbox.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkObservation {
+    /// Packets and connections that the kernel found no route for, IPv4 and IPv6.
+    pub no_route: u64,
+    /// `socket()` calls of a refused family or type, by a name such as `packet` or `raw`.
+    pub refused_sockets: BTreeMap<String, u64>,
+    /// Connections to abstract socket names that nobody inside the sandbox listens on.
+    pub abstract_sockets: u64,
+    /// Names asked for, with how often; at most 100 names.
+    pub names: BTreeMap<String, u64>,
+    /// Addresses asked for, with how often; at most 100. For reading: TOCTOU applies, and each
+    /// is counted in one of the other fields.
+    pub addresses: BTreeMap<String, u64>,
+}
+
+impl NetworkObservation {
+    /// All attempts together. None got through: there is nothing to get through to.
+    #[must_use]
+    pub fn attempts(&self) -> u64 {
+        self.no_route
+            + self.abstract_sockets
+            + self.refused_sockets.values().sum::<u64>()
+            + self.names.values().sum::<u64>()
+    }
+}
+
+/// What a step used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Usage {
+    /// Milliseconds from start to end, the layer included.
+    pub wall_ms: u64,
+    /// Milliseconds of CPU, user and system, of the step's processes.
+    pub cpu_ms: u64,
+    /// Largest resident set of one process of the step, in bytes.
+    pub peak_rss_bytes: u64,
+}
+
+/// What an executor gives back when the step's program ended by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepResult {
+    /// How the program ended. The layer was streamed only on [`StepExit::Success`].
+    pub exit: StepExit,
+    /// Attempts to reach further.
+    pub network: NetworkObservation,
+    /// What was put right.
+    pub normalised: BTreeMap<Normalisation, u64>,
+    /// What it used.
+    pub usage: Usage,
+}

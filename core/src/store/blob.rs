@@ -1,0 +1,105 @@
+//! Blobs by digest: the trait, and what callers need on top of it.
+
+use std::io::{self, Read, Write};
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+
+/// Why a blob cannot be read or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum BlobError {
+    /// No blob has this digest.
+    #[error("blob {0} is not in the store")]
+    Missing(Digest),
+    /// The bytes have another digest than their name says.
+    #[error("blob {expected} is damaged: its bytes have the digest {found}")]
+    Corrupt {
+        /// The name.
+        expected: Digest,
+        /// What the bytes hash to.
+        found: Digest,
+    },
+    /// Larger than the caller takes.
+    #[error("blob {digest} has more than the {limit} bytes allowed here")]
+    TooLarge {
+        /// The blob.
+        digest: Digest,
+        /// The caller's limit.
+        limit: u64,
+    },
+    /// The operating system's word.
+    #[error("{what}")]
+    Io {
+        /// The operation and the blob.
+        what: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A blob that is in the store: whole, synced and under its digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredBlob {
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+    /// Number of its bytes.
+    pub size: u64,
+}
+
+/// A blob being written. Dropped without [`BlobWriter::commit`] it leaves nothing.
+pub trait BlobWriter: Write + Send {
+    /// Keeps what was written, under its digest.
+    fn commit(self: Box<Self>) -> Result<StoredBlob, BlobError>;
+
+    /// As [`BlobWriter::commit`], but only if the bytes have the digest `expected`; otherwise
+    /// nothing is kept and the error is [`BlobError::Corrupt`].
+    fn commit_as(self: Box<Self>, expected: Digest) -> Result<StoredBlob, BlobError>;
+}
+
+/// Keeps blobs by digest.
+pub trait BlobStore: Send + Sync {
+    /// The size of a blob, or `None` if it is not there. Reads no content.
+    fn size(&self, digest: Digest) -> Result<Option<u64>, BlobError>;
+
+    /// Opens a blob. The bytes are hashed as they are read: the read that reaches the end
+    /// fails with [`io::ErrorKind::InvalidData`] wrapping [`BlobError::Corrupt`] if they do not
+    /// have the digest asked for. A caller that acts on bytes before the end must be able to
+    /// take it back.
+    fn open(&self, digest: Digest) -> Result<Box<dyn Read + Send>, BlobError>;
+
+    /// Begins a blob.
+    fn create(&self) -> Result<Box<dyn BlobWriter + '_>, BlobError>;
+}
+
+/// Reads a whole blob of at most `limit` bytes.
+pub fn read_small(store: &dyn BlobStore, digest: Digest, limit: u64) -> Result<Vec<u8>, BlobError> {
+    let mut bytes = Vec::new();
+    match store.open(digest)?.take(limit + 1).read_to_end(&mut bytes) {
+        Ok(_) if bytes.len() as u64 > limit => Err(BlobError::TooLarge { digest, limit }),
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(from_read(digest, error)),
+    }
+}
+
+/// Keeps `bytes`.
+pub fn put_bytes(store: &dyn BlobStore, bytes: &[u8]) -> Result<StoredBlob, BlobError> {
+    let mut writer = store.create()?;
+    writer.write_all(bytes).map_err(|source| BlobError::Io {
+        what: "write a blob to the store".into(),
+        source,
+    })?;
+    writer.commit()
+}
+
+/// The [`BlobError`] inside a read error, so that callers can tell damage from a bad disk.
+fn from_read(digest: Digest, error: io::Error) -> BlobError {
+    match error.downcast::<BlobError>() {
+        Ok(inner) => inner,
+        Err(source) => BlobError::Io {
+            what: format!("read blob {digest}"),
+            source,
+        },
+    }
+}

@@ -1,0 +1,11 @@
+//! File trees as values: paths, entries, and streams of entries.
+
+mod entry;
+mod path;
+mod pattern;
+mod wire;
+
+pub use entry::{Entry, EntryKind, Meta, WHITEOUT_OPAQUE, WHITEOUT_PREFIX};
+pub use path::{TreePath, TreePathError, show_bytes};
+pub use pattern::{Pattern, PatternError};
+pub use wire::{EntryReader, EntrySink, EntrySource, EntryWriter, WireError};
