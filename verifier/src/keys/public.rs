@@ -205,7 +205,7 @@ mod tests {
         assert!(matches!(is(&certificate), KeyError::Label { .. }));
     }
 
-    /// SubjectPublicKeyInfo of P-384 and RSA, made of the algorithm identifiers alone.
+    /// `SubjectPublicKeyInfo` of P-384 and RSA, made of the algorithm identifiers alone.
     #[test]
     fn other_algorithms_are_refused_by_name() {
         use base64::{Engine as _, engine::general_purpose::STANDARD};
