@@ -1,1 +1,5 @@
-//! placeholder
+//! Comparison, causes, statements, signatures and reports.
+
+#![forbid(unsafe_code)]
+
+pub mod uris;
