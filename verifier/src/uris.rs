@@ -16,3 +16,7 @@ pub const REPRODUCIBILITY: &str = uri!("reproducibility/v1");
 pub const EVIDENCE_INDEX: &str = uri!("evidence-index/v1");
 /// Builder id: this program on a machine of its user, steps in its own sandbox.
 pub const BUILDER_LOCAL: &str = uri!("builder/local/v1");
+/// Schema of `report.json`.
+pub const REPORT: &str = uri!("report/v1");
+/// Predicate type of the statement on one cache entry.
+pub const CACHE_ENTRY: &str = uri!("cache-entry/v1");

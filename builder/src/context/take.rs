@@ -98,8 +98,10 @@ pub struct Context {
 pub enum ContextKind {
     /// A directory.
     Directory,
+    /// A symbolic link.
+    Link,
     /// Anything else.
-    Other,
+    File,
 }
 
 const TASK: &str = "context";
@@ -289,7 +291,8 @@ impl Taking<'_> {
     ) -> Result<(), ContextError> {
         let context_kind = match kind {
             EntryKind::Directory => ContextKind::Directory,
-            _ => ContextKind::Other,
+            EntryKind::Symlink { .. } => ContextKind::Link,
+            _ => ContextKind::File,
         };
         let mode = self.mode(&kind, meta);
         let entry = Entry {

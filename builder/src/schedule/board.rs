@@ -57,9 +57,9 @@ impl Board {
         self.changed.notify_all();
     }
 
-    /// Run A is over.
+    /// Run A got so far and starts no more steps. The first call counts.
     pub(crate) fn ended(&self, ending: Ending) {
-        self.state().ended = Some(ending);
+        self.state().ended.get_or_insert(ending);
         self.changed.notify_all();
     }
 
