@@ -7,16 +7,16 @@
 
 #![forbid(unsafe_code)]
 
-pub mod deb;
+//deb
 pub mod definition;
 pub mod diagnostic;
-pub mod fetch;
-pub mod inputs;
+//fetch
+//inputs
 pub mod lock;
-pub mod materialise;
+//materialise
 pub mod project;
 pub mod purl;
-pub mod sources;
-pub mod tree;
+//sources
+//tree
 
 mod text_file;
