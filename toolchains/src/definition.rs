@@ -68,7 +68,10 @@ pub fn shipped(name: &str) -> Result<Option<ShippedToolchain>, LockError> {
         )));
     }
     if lock.name != definition.name || definition.name != name {
-        return Err(refuse(format!("is the lock of {}, not of {name}", lock.name)));
+        return Err(refuse(format!(
+            "is the lock of {}, not of {name}",
+            lock.name
+        )));
     }
     Ok(Some(ShippedToolchain {
         definition,
@@ -86,7 +89,11 @@ mod tests {
         for name in names() {
             let toolchain = shipped(name).unwrap().unwrap();
             for wanted in &toolchain.definition.packages {
-                let locked = toolchain.lock.packages.iter().any(|have| have.name == *wanted);
+                let locked = toolchain
+                    .lock
+                    .packages
+                    .iter()
+                    .any(|have| have.name == *wanted);
                 assert!(locked, "{name}: {wanted}");
             }
         }

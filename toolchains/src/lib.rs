@@ -10,7 +10,7 @@
 //deb
 pub mod definition;
 pub mod diagnostic;
-//fetch
+pub mod fetch;
 //inputs
 pub mod lock;
 //materialise

@@ -20,7 +20,9 @@ pub use parts::{
     Archive, ArchiveDate, EntryPlatform, Fingerprint, FingerprintError, PoolFile, PoolPath,
     PoolPathError, UnknownVersion, Version1,
 };
-pub use project::{LockedBase, LockedInput, LockedSourceFile, LockedToolchain, ProjectLock};
+pub use project::{
+    LockedBase, LockedInput, LockedSourceFile, LockedToolchain, ProjectLock, file_name,
+};
 pub use toolchain::{LockedPackage, Phase, ToolchainLock};
 
 use crate::diagnostic::Diagnostic;

@@ -145,7 +145,12 @@ mod tests {
         );
         assert_eq!(project.toolchains["c"], "debian-c");
         assert_eq!(project.inputs["zlib"].name(), "zlib");
-        assert!(project.network.iter().any(|host| host.matches("a.mirror.example")));
+        assert!(
+            project
+                .network
+                .iter()
+                .any(|host| host.matches("a.mirror.example"))
+        );
         let bases = project.base_images.unwrap();
         assert!(bases[0].matches(&"ghcr.io/acme/x:1".parse().unwrap()));
         assert_eq!(project.lineage["source"], "s3://exports/2026-11");
@@ -173,7 +178,7 @@ mod tests {
             ("[toolchain.c]\n", 1, 1, "use"),
             ("[toolchain.C]\nuse = 'debian-c'\n", 1, 12, "lower-case"),
             ("[inputs]\nz = { purl = 'pkg:npm/z@1' }\n", 2, 14, "pkg:deb"),
-            ("[network]\nallow = ['a b']\n", 2, 10, "host"),
+            ("[network]\nallow = ['a b']\n", 2, 9, "host"),
             ("[build]\ndockerfile = '../x'\n", 2, 14, "context"),
             ("x = [\n", 2, 1, ""),
         ] {

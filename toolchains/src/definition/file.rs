@@ -80,7 +80,9 @@ where
                 Ok(path) => Ok((path, value)),
                 Err(error) => Err(D::Error::custom(error)),
             },
-            None => Err(D::Error::custom(format!("{path:?} is not an absolute path"))),
+            None => Err(D::Error::custom(format!(
+                "{path:?} is not an absolute path"
+            ))),
         })
         .collect()
 }

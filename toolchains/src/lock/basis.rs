@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use repro_core::{
-    digest::Digest, json, platform::Platform, reference::ImageRef, ruleset::Ruleset,
-};
+use repro_core::{digest::Digest, json, platform::Platform, reference::ImageRef, ruleset::Ruleset};
 use serde::Serialize;
 
 use super::Version1;

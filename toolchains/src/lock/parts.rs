@@ -300,7 +300,12 @@ mod tests {
     fn a_release_date_is_a_time() {
         let date: ArchiveDate = "Sat, 11 Jul 2026 10:16:37 UTC".parse().unwrap();
         assert_eq!(date.epoch().seconds(), 1_783_764_997);
-        for bad in ["", "Sat, 11 Jul 2026 10:16:37", "2026-07-11", "Sat, 11 Jul 1960 10:16:37 UTC"] {
+        for bad in [
+            "",
+            "Sat, 11 Jul 2026 10:16:37",
+            "2026-07-11",
+            "Sat, 11 Jul 1960 10:16:37 UTC",
+        ] {
             assert!(bad.parse::<ArchiveDate>().is_err(), "{bad}");
         }
     }

@@ -6,9 +6,7 @@ use std::{
     path::Path,
 };
 
-use repro_core::{
-    digest::Digest, platform::Platform, reference::ImageRef, ruleset::Ruleset,
-};
+use repro_core::{digest::Digest, platform::Platform, reference::ImageRef, ruleset::Ruleset};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -166,9 +164,8 @@ impl ProjectLock {
     pub fn parse(file: &str, text: &str) -> Result<Self, LockError> {
         let raw: RawLock =
             toml::from_str(text).map_err(|error| Diagnostic::from_toml(file, text, &error))?;
-        let place = |span: Range<usize>, message: String| {
-            Diagnostic::new(file, text, Some(span), message)
-        };
+        let place =
+            |span: Range<usize>, message: String| Diagnostic::new(file, text, Some(span), message);
         if let Some(fetch) = raw.fetch {
             let message = "captured fetches are not replayed by this version of repro";
             return Err(place(fetch.span(), message.into()).into());
@@ -371,9 +368,8 @@ mod tests {
 
     #[test]
     fn mistakes_are_named_with_their_line() {
-        let base = format!(
-            "[[base]]\nreference = 'a'\ndigest = '{ZEROS}'\nplatform = 'linux/amd64'\n"
-        );
+        let base =
+            format!("[[base]]\nreference = 'a'\ndigest = '{ZEROS}'\nplatform = 'linux/amd64'\n");
         for (text, line, word) in [
             (head().replace("= 1\nr", "= 7\nr"), 1, "version 7"),
             (head().replace("ruleset = 1", "ruleset = 9"), 2, "ruleset 9"),

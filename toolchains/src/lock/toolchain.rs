@@ -140,13 +140,19 @@ impl ToolchainLock {
                 return Err(refuse(span, message));
             }
             if package.size == 0 || package.size > MAX_PACKAGE {
-                return Err(refuse(span, format!("{} bytes cannot be a package", package.size)));
+                return Err(refuse(
+                    span,
+                    format!("{} bytes cannot be a package", package.size),
+                ));
             }
             if !package.path.file_name().ends_with(".deb") {
                 return Err(refuse(span, format!("{} is not a package", package.path)));
             }
             if !seen.insert(package.name.clone()) {
-                return Err(refuse(span, format!("package {} is listed twice", package.name)));
+                return Err(refuse(
+                    span,
+                    format!("package {} is listed twice", package.name),
+                ));
             }
             packages.push(LockedPackage {
                 name: package.name,
@@ -161,7 +167,10 @@ impl ToolchainLock {
             });
         }
         if packages.is_empty() {
-            return Err(refuse(0..0, "a toolchain is made of at least one package".into()));
+            return Err(refuse(
+                0..0,
+                "a toolchain is made of at least one package".into(),
+            ));
         }
         Ok(Self {
             name: raw.name,
@@ -197,7 +206,11 @@ mod tests {
         assert_eq!(lock.platform.to_string(), "linux/amd64");
         assert_eq!(lock.packages[0].name, "busybox-static");
         assert_eq!(lock.download_size(), lock.packages[0].file.size);
-        assert!(lock.packages[0].purl().starts_with("pkg:deb/debian/busybox-static@1%3A1"));
+        assert!(
+            lock.packages[0]
+                .purl()
+                .starts_with("pkg:deb/debian/busybox-static@1%3A1")
+        );
     }
 
     #[test]
@@ -205,13 +218,33 @@ mod tests {
         let package = &LOCK[LOCK.find("[[package]]").unwrap()..];
         let doubled = format!("{LOCK}\n{package}");
         let cases = [
-            (LOCK.replace("version = 1\n", "version = 2\n"), 2, "version 2"),
-            (LOCK.replace("sha256 = \"sha256:", "sha256 = \"sha256:0"), 24, "64 lower-case"),
-            (LOCK.replace("sha256 = \"sha256:", "sha256 = \"md5:"), 24, "md5"),
-            (LOCK.replace("phase = \"bootstrap\"", "phase = \"later\""), 21, "later"),
+            (
+                LOCK.replace("version = 1\n", "version = 2\n"),
+                2,
+                "version 2",
+            ),
+            (
+                LOCK.replace("\nsha256 = \"sha256:", "\nsha256 = \"sha256:0"),
+                24,
+                "64 lower-case",
+            ),
+            (
+                LOCK.replace("\nsha256 = \"sha256:", "\nsha256 = \"md5:"),
+                24,
+                "md5",
+            ),
+            (
+                LOCK.replace("phase = \"bootstrap\"", "phase = \"later\""),
+                21,
+                "later",
+            ),
             (LOCK.replace("size = ", "sise = "), 23, "sise"),
             (LOCK.replace("pool/main/", "pool/../"), 22, "pool path"),
-            (LOCK.replace("architecture = \"amd64\"", "architecture = \"arm64\""), 17, "arm64"),
+            (
+                LOCK.replace("architecture = \"amd64\"", "architecture = \"arm64\""),
+                17,
+                "arm64",
+            ),
             (LOCK.replace("-epoch = 1", "-epoch = 2"), 6, "release"),
             (doubled, 26, "twice"),
         ];

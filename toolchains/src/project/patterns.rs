@@ -44,7 +44,9 @@ impl FromStr for HostPattern {
             (1..=63).contains(&label.len())
                 && !label.starts_with('-')
                 && !label.ends_with('-')
-                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-')
         };
         if host.len() > 253 || !host.split('.').all(label) {
             return Err(HostPatternError(text.chars().take(80).collect()));
@@ -100,10 +102,17 @@ mod tests {
             ("evilmirror.example", false),
             ("a.mirror.example.evil", false),
         ] {
-            assert_eq!(below.matches(host), good || host == ".mirror.example", "{host}");
+            assert_eq!(below.matches(host), good, "{host}");
         }
-        assert!("mirror.example".parse::<HostPattern>().unwrap().matches("MIRROR.example"));
-        for bad in ["", "*", "a..b", "http://a", "a:80", "a/b", "*.*.a", "-a", "a*"] {
+        assert!(
+            "mirror.example"
+                .parse::<HostPattern>()
+                .unwrap()
+                .matches("MIRROR.example")
+        );
+        for bad in [
+            "", "*", "a..b", "http://a", "a:80", "a/b", "*.*.a", "-a", "a*",
+        ] {
             assert!(bad.parse::<HostPattern>().is_err(), "{bad}");
         }
     }

@@ -104,7 +104,9 @@ impl<'de> Deserialize<'de> for RawEpoch {
                 let unsigned = serde::de::Unexpected::Signed(seconds);
                 let seconds =
                     u64::try_from(seconds).map_err(|_| E::invalid_value(unsigned, &self))?;
-                Epoch::new(seconds).map(EpochSetting::Number).map_err(E::custom)
+                Epoch::new(seconds)
+                    .map(EpochSetting::Number)
+                    .map_err(E::custom)
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<EpochSetting, E> {
@@ -122,9 +124,8 @@ impl<'de> Deserialize<'de> for RawEpoch {
 pub(super) fn parse(file: &str, text: &str) -> Result<Project, Diagnostic> {
     let raw: File =
         toml::from_str(text).map_err(|error| Diagnostic::from_toml(file, text, &error))?;
-    let refuse = |span: Range<usize>, message: String| {
-        Diagnostic::new(file, text, Some(span), message)
-    };
+    let refuse =
+        |span: Range<usize>, message: String| Diagnostic::new(file, text, Some(span), message);
     let build = build(raw.build).map_err(|(span, message)| refuse(span, message))?;
     let mut toolchains = BTreeMap::new();
     for (name, raw) in raw.toolchain {
@@ -136,7 +137,10 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Project, Diagnostic> {
     for (name, input) in raw.inputs {
         check_name(&name).map_err(|message| refuse(name.span(), message))?;
         if toolchains.contains_key(name.get_ref()) {
-            let message = format!("{:?} is a toolchain of this project already", name.get_ref());
+            let message = format!(
+                "{:?} is a toolchain of this project already",
+                name.get_ref()
+            );
             return Err(refuse(name.span(), message));
         }
         inputs.insert(name.into_inner(), input.purl);
@@ -185,7 +189,10 @@ fn axes(raw: Spanned<Vec<String>>) -> Result<BTreeSet<Axis>, Misplaced> {
         ["none"] => Ok(BTreeSet::new()),
         ref names => names
             .iter()
-            .map(|name| name.parse().map_err(|error| (span.clone(), format!("{error}"))))
+            .map(|name| {
+                name.parse()
+                    .map_err(|error| (span.clone(), format!("{error}")))
+            })
             .collect(),
     }
 }
@@ -204,9 +211,15 @@ fn shipped(raw: Spanned<Toolchain>) -> Result<String, Misplaced> {
     }
     let known = definition::names().collect::<Vec<_>>().join(", ");
     match raw.r#use {
-        None => Err((span, format!("a toolchain needs use = NAME, one of {known}"))),
+        None => Err((
+            span,
+            format!("a toolchain needs use = NAME, one of {known}"),
+        )),
         Some(name) if !definition::names().any(|shipped| shipped == name.get_ref()) => {
-            let message = format!("no toolchain {:?} is shipped; there are {known}", name.get_ref());
+            let message = format!(
+                "no toolchain {:?} is shipped; there are {known}",
+                name.get_ref()
+            );
             Err((name.span(), message))
         }
         Some(name) => Ok(name.into_inner()),
