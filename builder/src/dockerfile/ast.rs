@@ -59,7 +59,8 @@ impl Dockerfile {
         message: String,
         hint: Option<String>,
     ) -> Diagnostic {
-        self.source.diagnostic(instruction.span, message, hint)
+        self.source
+            .diagnostic(instruction.span, &message, hint.as_deref())
     }
 }
 
