@@ -7,7 +7,7 @@
 
 #![forbid(unsafe_code)]
 
-//deb
+pub mod deb;
 pub mod definition;
 pub mod diagnostic;
 pub mod fetch;
@@ -17,6 +17,6 @@ pub mod lock;
 pub mod project;
 pub mod purl;
 //sources
-//tree
 
+mod codec;
 mod text_file;

@@ -180,7 +180,7 @@ mod tests {
             ("[inputs]\nz = { purl = 'pkg:npm/z@1' }\n", 2, 14, "pkg:deb"),
             ("[network]\nallow = ['a b']\n", 2, 9, "host"),
             ("[build]\ndockerfile = '../x'\n", 2, 14, "context"),
-            ("x = [\n", 2, 1, ""),
+            ("x = [\n", 1, 6, "unclosed"),
         ] {
             let found = parse(text).unwrap_err();
             assert_eq!((found.line(), found.column()), (line, column), "{found}");

@@ -2,13 +2,15 @@
 
 #![forbid(unsafe_code)]
 
-<<<<<<< HEAD
 pub mod attestation;
 pub mod bundle;
 pub mod dsse;
 pub mod keys;
+pub mod pack;
+pub mod predicate;
 pub mod statement;
 pub mod strict_json;
-=======
->>>>>>> report
+#[cfg(test)]
+mod testing;
 pub mod uris;
+pub mod verify;
