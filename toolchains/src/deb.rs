@@ -62,7 +62,7 @@ pub fn read_data(
     take: &mut dyn FnMut(&mut dyn EntrySource) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut archive = ar::Reader::new(deb)?;
-    let (name, mut member) = archive.next_member()?;
+    let (name, member) = archive.next_member()?;
     if name != "debian-binary" {
         return Err(unexpected("debian-binary", name));
     }
@@ -119,8 +119,12 @@ mod tests {
         let mut bytes = b"!<arch>\n".to_vec();
         for (name, content) in members {
             let size = content.len();
-            write!(bytes, "{name:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`\n", 0, 0, 0, 100_644)
-                .unwrap();
+            write!(
+                bytes,
+                "{name:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`\n",
+                0, 0, 0, 100_644
+            )
+            .unwrap();
             bytes.extend_from_slice(content);
             if size % 2 == 1 {
                 bytes.push(b'\n');
@@ -156,10 +160,8 @@ mod tests {
             writer.write_all(&tar).unwrap();
             writer.finish().unwrap()
         };
-        let zst = ruzstd::encoding::compress_to_vec(
-            &*tar,
-            ruzstd::encoding::CompressionLevel::Fastest,
-        );
+        let zst =
+            ruzstd::encoding::compress_to_vec(&*tar, ruzstd::encoding::CompressionLevel::Fastest);
         for (name, data) in [
             ("data.tar", tar),
             ("data.tar.gz", gz),
@@ -181,8 +183,11 @@ mod tests {
     #[test]
     fn what_is_no_package() {
         let tar = data_tar();
-        let good: [(&str, &[u8]); 3] =
-            [("debian-binary", b"2.0\n"), ("control.tar", b""), ("data.tar", &tar)];
+        let good: [(&str, &[u8]); 3] = [
+            ("debian-binary", b"2.0\n"),
+            ("control.tar", b""),
+            ("data.tar", &tar),
+        ];
         read(&archive(&good)).unwrap();
         let mut version = good;
         version[0].1 = b"3.0\n";

@@ -11,12 +11,15 @@ pub mod deb;
 pub mod definition;
 pub mod diagnostic;
 pub mod fetch;
-//inputs
+pub mod inputs;
 pub mod lock;
-//materialise
+pub mod materialise;
 pub mod project;
 pub mod purl;
-//sources
+pub mod sources;
 
 mod codec;
+mod entries;
 mod text_file;
+
+pub use sources::{ResolvedImage, ResolvedTree, SourceError, Sources};

@@ -9,7 +9,10 @@ use std::{
     path::Path,
 };
 
-use repro_core::{build::Axis, epoch::Epoch};
+use repro_core::{
+    build::{Axis, ContextModes},
+    epoch::Epoch,
+};
 
 pub use self::patterns::{HostPattern, HostPatternError, ImagePattern};
 use crate::{diagnostic::Diagnostic, purl::SourcePurl, text_file};
@@ -73,16 +76,6 @@ pub enum EpochSetting {
     /// A number.
     Number(Epoch),
     /// `"git"`: the committer time of HEAD.
-    Git,
-}
-
-/// `context-modes`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum ContextModes {
-    /// Modes of the context are taken as they are.
-    #[default]
-    Keep,
-    /// 0644 and 0755, by the executable bit, as git keeps them.
     Git,
 }
 

@@ -87,7 +87,9 @@ pub(super) struct Member<'r, 'a> {
 impl Read for Member<'_, '_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let content = self.archive.rest - u64::from(self.archive.padded);
-        let wanted = buf.len().min(usize::try_from(content).unwrap_or(usize::MAX));
+        let wanted = buf
+            .len()
+            .min(usize::try_from(content).unwrap_or(usize::MAX));
         if wanted == 0 {
             return Ok(0);
         }

@@ -81,3 +81,33 @@ impl LockBasis {
         Digest::of(&bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::lock::ProjectLock;
+
+    /// `toolchains/lock.py` computes the same checksum, and the committed locks name toolchains
+    /// in the state that is shipped.
+    #[test]
+    fn the_locks_of_the_examples_are_fresh() {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+        for name in ["static-hello", "stamp", "zlib"] {
+            let dir = examples.join(name);
+            let project = Project::load(&dir).unwrap();
+            let lock = ProjectLock::load(&dir.join("Dockerfile")).unwrap().unwrap();
+            let platforms = ["linux/amd64".parse().unwrap()].into();
+            let external = BTreeSet::new();
+            let basis = LockBasis::new(&project, &external, &platforms, None, Ruleset::V1);
+            lock.check_fresh(&basis).unwrap();
+            for toolchain in project.toolchains.keys() {
+                lock.toolchain(toolchain).unwrap().unwrap();
+            }
+            for (input, purl) in &project.inputs {
+                assert_eq!(lock.inputs[input].purl, *purl);
+            }
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use repro_core::{
     reference::ImageRef,
-    tree::{Pattern, PatternError, TreePath},
+    tree::{DeepPattern, PatternError, TreePath},
 };
 
 /// Not a host or `*.` and a host.
@@ -59,7 +59,7 @@ impl FromStr for HostPattern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImagePattern {
     text: String,
-    pattern: Pattern,
+    pattern: DeepPattern,
 }
 
 impl ImagePattern {
@@ -82,7 +82,7 @@ impl FromStr for ImagePattern {
     fn from_str(text: &str) -> Result<Self, PatternError> {
         Ok(Self {
             text: text.to_owned(),
-            pattern: Pattern::parse(text.as_bytes())?,
+            pattern: DeepPattern::parse(text.as_bytes())?,
         })
     }
 }

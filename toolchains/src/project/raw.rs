@@ -7,11 +7,14 @@ use std::{
     str::FromStr,
 };
 
-use repro_core::{build::Axis, epoch::Epoch};
+use repro_core::{
+    build::{Axis, ContextModes},
+    epoch::Epoch,
+};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use toml::Spanned;
 
-use super::{BuildSection, ContextModes, EpochSetting, HostPattern, ImagePattern, Project};
+use super::{BuildSection, EpochSetting, HostPattern, ImagePattern, Project};
 use crate::{definition, diagnostic::Diagnostic, purl::SourcePurl};
 
 #[derive(Deserialize)]
@@ -36,7 +39,8 @@ struct File {
 struct Build {
     dockerfile: Option<Spanned<String>>,
     source_date_epoch: Option<RawEpoch>,
-    context_modes: Option<RawModes>,
+    #[serde(default)]
+    context_modes: ContextModes,
     vary: Option<Spanned<Vec<String>>>,
 }
 
@@ -66,13 +70,6 @@ struct Network {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Policy {
     base_images: Option<Vec<Parsed<ImagePattern>>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum RawModes {
-    Keep,
-    Git,
 }
 
 /// A string that is parsed while it is read, so that the parser's message has its place.
@@ -169,10 +166,7 @@ fn build(raw: Build) -> Result<BuildSection, Misplaced> {
     Ok(BuildSection {
         dockerfile,
         epoch: raw.source_date_epoch.map(|epoch| epoch.0),
-        context_modes: match raw.context_modes {
-            Some(RawModes::Git) => ContextModes::Git,
-            Some(RawModes::Keep) | None => ContextModes::Keep,
-        },
+        context_modes: raw.context_modes,
         vary: raw.vary.map(axes).transpose()?,
     })
 }
