@@ -13,6 +13,7 @@ mod transfer;
 
 use std::{
     fmt, io,
+    panic::resume_unwind,
     path::PathBuf,
     sync::{
         Arc,
@@ -247,7 +248,7 @@ impl Fetcher {
                 .collect();
             workers
                 .into_iter()
-                .map(|worker| worker.join().expect("a download does not panic"))
+                .map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
                 .collect()
         });
         // The others were stopped because of the first real error: that is the one to report.

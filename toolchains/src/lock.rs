@@ -63,7 +63,7 @@ pub enum LockError {
     /// It names a shipped toolchain in a state that this program does not have.
     #[error(
         "{file}:{line}: toolchain {name} is locked to {found}, this version of repro ships \
-         {toolchain} as {shipped}"
+         it as {shipped}"
     )]
     OtherToolchain {
         /// The file.
@@ -72,8 +72,6 @@ pub enum LockError {
         line: u32,
         /// Name in the project.
         name: String,
-        /// Name of the shipped toolchain.
-        toolchain: String,
         /// What the lock says.
         found: Digest,
         /// What is there.

@@ -276,7 +276,6 @@ impl ProjectLock {
                 file,
                 line,
                 name,
-                toolchain,
                 found: locked.lock,
                 shipped: shipped.lock_digest,
             }),
