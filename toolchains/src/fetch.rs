@@ -45,14 +45,14 @@ const PARALLEL: usize = 4;
 
 /// How often a mirror that fails for a moment is asked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retry {
+pub struct RetryPolicy {
     /// Requests for one file to one mirror, at least one.
     pub attempts: u32,
     /// Time before the second request; doubled for each further one.
     pub first_wait: Duration,
 }
 
-impl Default for Retry {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             attempts: 4,
@@ -69,7 +69,7 @@ pub struct FetchSettings {
     /// Directory for unfinished files, on the store's file system.
     pub partial: PathBuf,
     /// When to ask again.
-    pub retry: Retry,
+    pub retry: RetryPolicy,
     /// Set by the caller to stop.
     pub cancelled: Arc<AtomicBool>,
 }

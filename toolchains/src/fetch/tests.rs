@@ -151,7 +151,7 @@ impl Client {
             agent: &agent(),
             file,
             partial: self.dir.path(),
-            retry: Retry {
+            retry: RetryPolicy {
                 attempts: 3,
                 first_wait: Duration::from_millis(1),
             },
@@ -321,7 +321,7 @@ fn files_come_in_parallel_and_none_twice() {
     let fetcher = Fetcher::new(FetchSettings {
         mirrors: vec![server.mirror.clone()],
         partial: dir.path().to_owned(),
-        retry: Retry::default(),
+        retry: RetryPolicy::default(),
         cancelled: Arc::default(),
     });
     let epoch = Epoch::MIN;
@@ -345,7 +345,7 @@ fn a_caller_can_stop() {
     let fetcher = Fetcher::new(FetchSettings {
         mirrors: vec![server.mirror.clone()],
         partial: dir.path().to_owned(),
-        retry: Retry::default(),
+        retry: RetryPolicy::default(),
         cancelled: Arc::new(AtomicBool::new(true)),
     });
     let store = MemoryBlobs::new();
