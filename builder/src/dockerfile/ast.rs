@@ -43,8 +43,7 @@ impl Dockerfile {
         message: String,
         hint: Option<String>,
     ) -> Diagnostic {
-        self.source
-            .diagnostic(instruction.span, &message, hint.as_deref())
+        self.source.diagnostic(instruction.span, message, hint)
     }
 }
 
