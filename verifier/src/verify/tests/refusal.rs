@@ -217,26 +217,26 @@ fn verdicts_that_do_not_follow() {
             p["runs"][1]["invocationId"] = p["runs"][0]["invocationId"].clone();
         }),
         ("run b is run a again", |p| {
-            p["runs"][1] = p["runs"][0].clone()
+            p["runs"][1] = p["runs"][0].clone();
         }),
         ("nothing varied", |p| p["axes"] = json!({})),
         ("an axis with one value", |p| {
-            p["axes"]["cpus"]["b"] = "all".into()
+            p["axes"]["cpus"]["b"] = "all".into();
         }),
         ("an axis that was not varied", |p| {
             p["axes"]["boot-time"] = json!({"a": "real", "b": "shifted"});
         }),
         ("another verdict than the manifests", |p| {
-            p["verdict"] = "not-reproducible".into()
+            p["verdict"] = "not-reproducible".into();
         }),
         ("a cause in spite of the verdict", |p| {
             p["causes"] = json!([{"code": "x", "count": 1, "primary": true}]);
         }),
         ("fewer layers equal", |p| {
-            p["counts"]["layersEqual"] = 1.into()
+            p["counts"]["layersEqual"] = 1.into();
         }),
         ("another report", |p| {
-            p["report"]["digest"]["sha256"] = "0".repeat(64).into()
+            p["report"]["digest"]["sha256"] = "0".repeat(64).into();
         }),
         ("a manifest that is not run b's", |p| {
             p["runs"][1]["manifest"] = format!("sha256:{}", "0".repeat(64)).into();
@@ -245,7 +245,7 @@ fn verdicts_that_do_not_follow() {
     for (name, edit) in table {
         let (_dir, place) = written(&Case::reproducible());
         forge(&place, layout::REPRODUCIBILITY, &|value| {
-            edit(&mut value["predicate"])
+            edit(&mut value["predicate"]);
         });
         let report = verify(&place);
         assert!(
@@ -404,10 +404,10 @@ fn bundles_that_are_none() {
             b["dsseEnvelope"]["payloadType"] = "application/json".into();
         }),
         ("no base64", CheckCode::Base64, |b| {
-            b["dsseEnvelope"]["payload"] = "é".into()
+            b["dsseEnvelope"]["payload"] = "é".into();
         }),
         ("empty payload", CheckCode::Base64, |b| {
-            b["dsseEnvelope"]["payload"] = "".into()
+            b["dsseEnvelope"]["payload"] = "".into();
         }),
         ("another payload", CheckCode::Signature, |b| {
             b["dsseEnvelope"]["payload"] = "e30=".into();
