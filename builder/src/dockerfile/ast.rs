@@ -48,7 +48,7 @@ impl Dockerfile {
             column: 1,
             length: 0,
         });
-        self.source.diagnostic(span, &message, hint.as_deref())
+        self.source.diagnostic(span, message, hint)
     }
 
     /// A message about an instruction, for errors that only building it shows.
