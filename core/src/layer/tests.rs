@@ -105,7 +105,7 @@ fn plain(name: &[u8], kind: u8) -> Vec<u8> {
 
 fn link(name: &[u8], kind: u8, target: &[u8]) -> Vec<u8> {
     header(name, kind, "0", |block| {
-        block[157..157 + target.len()].copy_from_slice(target)
+        block[157..157 + target.len()].copy_from_slice(target);
     })
 }
 
@@ -133,11 +133,9 @@ fn names() -> impl Strategy<Value = Vec<u8>> {
         1 => prop::collection::vec(byte, 90..255),
     ]
     .prop_map(|mut name| {
-        name.iter_mut().for_each(|byte| {
-            if *byte == b'/' {
-                *byte = b'x';
-            }
-        });
+        for byte in name.iter_mut().filter(|byte| **byte == b'/') {
+            *byte = b'x';
+        }
         if matches!(&name[..], b"." | b"..") || name.starts_with(b".wh.") {
             name.insert(0, b'_');
             name.truncate(255);
@@ -193,7 +191,9 @@ fn trees() -> impl Strategy<Value = Tree> {
                 meta
             };
             let entry = Entry { path, kind, meta };
-            let content = (0..entry.content_size()).map(|at| at as u8).collect();
+            let content = (0..entry.content_size())
+                .map(|at| at.to_le_bytes()[0])
+                .collect();
             tree.insert(entry.sort_key(), (entry, content));
         }
         tree.into_values().collect()
