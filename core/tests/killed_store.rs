@@ -63,7 +63,8 @@ fn write_until_killed(root: &Path) {
         store
             .tag(&name.parse().unwrap(), &image.descriptor)
             .unwrap();
-        writeln!(stdout(), "{round}").unwrap();
+        let mut progress = stdout();
+        writeln!(progress, "{round}").unwrap();
     }
 }
 
