@@ -6,6 +6,8 @@ mod pattern;
 mod wire;
 
 pub use entry::{Entry, EntryKind, Meta, WHITEOUT_OPAQUE, WHITEOUT_PREFIX};
+pub(crate) use path::MAX_PATH;
 pub use path::{TreePath, TreePathError, show_bytes};
 pub use pattern::{Pattern, PatternError};
+pub(crate) use wire::copy_exactly;
 pub use wire::{EntryReader, EntrySink, EntrySource, EntryWriter, WireError};

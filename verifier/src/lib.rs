@@ -1,1 +1,16 @@
-//! placeholder
+//! Comparison, causes, statements, signatures and reports.
+
+#![forbid(unsafe_code)]
+
+pub mod attestation;
+pub mod bundle;
+pub mod dsse;
+pub mod keys;
+pub mod pack;
+pub mod predicate;
+pub mod statement;
+pub mod strict_json;
+#[cfg(test)]
+mod testing;
+pub mod uris;
+pub mod verify;
