@@ -5,6 +5,7 @@ mod excerpt;
 mod from;
 
 pub(crate) use excerpt::Excerpt;
+pub(crate) use from::io_kind;
 
 use std::{error::Error, fmt};
 
@@ -87,12 +88,22 @@ pub(crate) struct ErrorDocument<'a> {
 impl CommandError {
     /// An error with one message, a fragment in lower case.
     pub(crate) fn message(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, messages: vec![message.into()], excerpts: Vec::new(), hints: Vec::new() }
+        Self {
+            kind,
+            messages: vec![message.into()],
+            excerpts: Vec::new(),
+            hints: Vec::new(),
+        }
     }
 
     /// An error of a library with all its reasons.
     pub(crate) fn new(kind: ErrorKind, error: &(dyn Error + 'static)) -> Self {
-        Self { kind, messages: chain(error), excerpts: Vec::new(), hints: Vec::new() }
+        Self {
+            kind,
+            messages: chain(error),
+            excerpts: Vec::new(),
+            hints: Vec::new(),
+        }
     }
 
     /// Wrong usage.
@@ -172,8 +183,12 @@ impl Error for CommandError {}
 
 /// The messages of an error and its sources.
 fn chain(error: &(dyn Error + 'static)) -> Vec<String> {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    let mut messages: Vec<String> = chain.map(ToString::to_string).collect();
+    let mut messages = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(error) = source {
+        messages.push(error.to_string());
+        source = error.source();
+    }
     dedup(&mut messages);
     messages
 }
@@ -209,9 +224,14 @@ mod tests {
             (Outer::Repeats(Inner), vec!["outer: inner"]),
             (Outer::Same(Inner), vec!["inner"]),
         ] {
-            assert_eq!(CommandError::new(ErrorKind::Input, &error).messages(), messages);
+            assert_eq!(
+                CommandError::new(ErrorKind::Input, &error).messages(),
+                messages
+            );
         }
-        let error = CommandError::usage("inner").context("doing").context("doing");
+        let error = CommandError::usage("inner")
+            .context("doing")
+            .context("doing");
         assert_eq!(error.messages(), ["doing", "inner"]);
     }
 

@@ -87,7 +87,9 @@ impl ExitStatus {
             Self::StepFailed => "a step of the build failed",
             Self::Refused => "refused by verification or policy",
             Self::Machine => "this machine lacks something; `repro doctor` says what",
-            Self::Input => "an input is missing, unlocked, changed while read or has another digest",
+            Self::Input => {
+                "an input is missing, unlocked, changed while read or has another digest"
+            }
             Self::Internal => "a bug in repro",
             Self::Inconclusive => {
                 "inconclusive: killed, out of memory, disk or time; worth a retry"

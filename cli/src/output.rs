@@ -88,11 +88,19 @@ impl Output {
         self.stderr != anstream::ColorChoice::Never
     }
 
+    /// Standard error, for a view that owns it for a while.
+    pub(crate) fn stderr(&self) -> AutoStream<io::Stderr> {
+        AutoStream::new(io::stderr(), self.stderr)
+    }
+
     /// Data, as it stands: for files that others read. Names from outside are the caller's to
     /// make harmless.
     pub(crate) fn data(&self, bytes: &[u8]) -> Result<(), CommandError> {
         let mut stdout = AutoStream::new(io::stdout().lock(), self.stdout);
-        stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| stdout_error(&error))
+        stdout
+            .write_all(bytes)
+            .and_then(|()| stdout.flush())
+            .map_err(|error| stdout_error(&error))
     }
 
     /// Lines of text for people.
@@ -142,7 +150,11 @@ impl Output {
     fn labelled(&self, meaning: Meaning, label: &str, message: &str) {
         match self.messages {
             Messages::Text => {
-                self.say(&format!("{}: {}", meaning.paint(label), text::lines(message)));
+                self.say(&format!(
+                    "{}: {}",
+                    meaning.paint(label),
+                    text::lines(message)
+                ));
             }
             Messages::Ndjson => self.say(
                 &serde_json::json!({"version": 1, "event": label, "message": message}).to_string(),
@@ -189,7 +201,11 @@ fn render(error: &CommandError) -> String {
         Some((first, causes)) => (first.as_str(), causes),
         None => ("unknown", [].as_slice()),
     };
-    let mut lines = vec![format!("{}: {}", Meaning::Error.paint("error"), text::lines(first))];
+    let mut lines = vec![format!(
+        "{}: {}",
+        Meaning::Error.paint("error"),
+        text::lines(first)
+    )];
     for cause in causes {
         lines.push(format!("  caused by: {}", text::lines(cause)));
     }
@@ -197,7 +213,11 @@ fn render(error: &CommandError) -> String {
         lines.extend(excerpt.render());
     }
     for hint in error.hints() {
-        lines.push(format!("{}: {}", Meaning::Hint.paint("hint"), text::lines(hint)));
+        lines.push(format!(
+            "{}: {}",
+            Meaning::Hint.paint("hint"),
+            text::lines(hint)
+        ));
     }
     lines.join("\n")
 }

@@ -45,7 +45,10 @@ pub(crate) fn output_line(text: &str) -> String {
 
 fn is_harmful(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
+        || matches!(
+            c,
+            '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}' | '\u{2029}' | '\u{feff}'
+        )
         || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
@@ -110,7 +113,10 @@ mod tests {
 
     #[test]
     fn units() {
-        assert_eq!((plural(1, "file"), plural(0, "file")), ("1 file".into(), "0 files".into()));
+        assert_eq!(
+            (plural(1, "file"), plural(0, "file")),
+            ("1 file".into(), "0 files".into())
+        );
         assert_eq!(seconds(61_234), "61.2 s");
         assert_eq!(bytes(2048), "2.00 KiB");
     }

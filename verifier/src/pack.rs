@@ -160,7 +160,12 @@ pub fn write(dir: &Path, contents: &PackContents<'_>) -> Result<WrittenPack, Pac
         _ => None,
     });
     if let Some(image) = image {
-        image::write(&mut stage, contents.blobs, image.manifest, &contents.record.tags)?;
+        image::write(
+            &mut stage,
+            contents.blobs,
+            image.manifest,
+            &contents.record.tags,
+        )?;
     }
     let provenance = write_runs(&mut stage, contents)?;
 

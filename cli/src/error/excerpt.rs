@@ -32,11 +32,17 @@ impl Excerpt {
     /// The lines that a terminal shows: place, source line, mark.
     pub(crate) fn render(&self) -> Vec<String> {
         let start = self.column.saturating_sub(1) as usize;
-        let skip = if start + BEFORE < WIDTH { 0 } else { start - BEFORE };
+        let skip = if start + BEFORE < WIDTH {
+            0
+        } else {
+            start - BEFORE
+        };
         let shown: Vec<char> = self.text.chars().skip(skip).take(WIDTH).collect();
         // Character by character, so that the mark can be put under what a character became.
-        let cells: Vec<String> =
-            shown.iter().map(|c| text::one_line(&c.to_string()).into_owned()).collect();
+        let cells: Vec<String> = shown
+            .iter()
+            .map(|c| text::one_line(&c.to_string()).into_owned())
+            .collect();
         let width = |cells: &[String]| cells.iter().map(|c| console::measure_text_width(c)).sum();
         let from = (start - skip).min(cells.len());
         let to = (from + self.length as usize).min(cells.len());
@@ -92,6 +98,9 @@ mod tests {
         let long = "x".repeat(100_000);
         let shown = excerpt(&long, 50_000, 1_000);
         assert!(shown.lines().all(|line| line.len() < 120), "{shown}");
-        assert_eq!(excerpt("\x1b[31m", 1, 1), "  --> Dockerfile:12:1\n   |\n12 | \\x1b[31m\n   | ^^^^");
+        assert_eq!(
+            excerpt("\x1b[31m", 1, 1),
+            "  --> Dockerfile:12:1\n   |\n12 | \\x1b[31m\n   | ^^^^"
+        );
     }
 }

@@ -6,10 +6,7 @@ use std::io;
 use repro_core::build::ExecutorError;
 
 use super::{CommandError, ErrorKind};
-use crate::{
-    ambient::InvocationError,
-    exit::Signal,
-};
+use crate::{ambient::InvocationError, exit::Signal};
 
 /// Trouble with a file that the user named: to read what is not there is wrong input, a full
 /// disk is worth a retry, and so on.
@@ -40,9 +37,10 @@ impl From<ExecutorError> for CommandError {
     fn from(error: ExecutorError) -> Self {
         let (kind, hint) = match &error {
             ExecutorError::Machine { hint, .. } => (ErrorKind::Machine, Some(hint.clone())),
-            ExecutorError::Exhausted { .. } => {
-                (ErrorKind::Inconclusive, Some("the same again may succeed".to_owned()))
-            }
+            ExecutorError::Exhausted { .. } => (
+                ErrorKind::Inconclusive,
+                Some("the same again may succeed".to_owned()),
+            ),
             ExecutorError::Refused(_) => (ErrorKind::StepFailed, None),
             ExecutorError::Input { .. } => (
                 ErrorKind::Input,

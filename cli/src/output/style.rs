@@ -68,7 +68,10 @@ impl Meaning {
 
     /// The text in the style of its meaning. The stream takes the colours away where it must.
     pub(crate) fn paint<T: fmt::Display>(self, text: T) -> Painted<T> {
-        Painted { meaning: self, text }
+        Painted {
+            meaning: self,
+            text,
+        }
     }
 }
 

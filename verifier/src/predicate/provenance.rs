@@ -246,8 +246,15 @@ mod tests {
         let mut record = testing::record();
         let whole = metadata(&record);
         assert_eq!(whole["repro_hermetic"], true);
-        assert_eq!(whole["repro_steps"][1]["network"], json!({"mode": "none", "attempts": 3}));
-        assert_eq!(whole["repro_steps"][0].get("network"), None, "COPY runs no program");
+        assert_eq!(
+            whole["repro_steps"][1]["network"],
+            json!({"mode": "none", "attempts": 3})
+        );
+        assert_eq!(
+            whole["repro_steps"][0].get("network"),
+            None,
+            "COPY runs no program"
+        );
         record.runs[0].steps.pop();
         assert_eq!(metadata(&record).get("repro_hermetic"), None::<&Value>);
     }
