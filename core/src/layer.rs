@@ -20,6 +20,7 @@ pub use flatten::{FlatTree, FlattenError};
 pub use gzip::GzipWriter;
 pub use limits::Limits;
 pub use open::{DecompressionBomb, OpenLayerError, open_layer};
+pub(crate) use open::{decompress, open_tar};
 pub(crate) use raw::{RawKind, RawReader};
 pub use reader::{LayerError, LayerFault, LayerReader};
 pub use writer::{LayerWriteError, LayerWriter};

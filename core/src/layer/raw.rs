@@ -83,6 +83,15 @@ impl From<io::Error> for RawError {
     }
 }
 
+impl From<RawError> for io::Error {
+    fn from(error: RawError) -> Self {
+        match error {
+            RawError::Fault(fault) => Self::new(io::ErrorKind::InvalidData, fault),
+            RawError::Io(error) => error,
+        }
+    }
+}
+
 /// Headers that come before an entry and say something about it.
 #[derive(Default)]
 struct Extensions {
