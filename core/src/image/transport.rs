@@ -5,6 +5,8 @@ mod location;
 mod oci;
 mod rootfs;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::{
     io,
