@@ -2,5 +2,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod attestation;
+pub mod bundle;
 pub mod causes;
+pub mod dsse;
+pub mod keys;
+pub mod pack;
+pub mod predicate;
+pub mod statement;
+pub mod strict_json;
+#[cfg(test)]
+mod testing;
 pub mod uris;
+pub mod verify;

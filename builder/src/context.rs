@@ -1,0 +1,3 @@
+//! The build context: the files that `COPY` may read.
+
+pub mod ignore;
