@@ -234,3 +234,6 @@ fn write_runs(
     }
     Ok(bundles)
 }
+
+#[cfg(test)]
+mod tests;

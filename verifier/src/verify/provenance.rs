@@ -73,16 +73,13 @@ fn hermetic(signed: &Signed<Provenance>, checks: &mut Checks) {
     let mut count = 0_u64;
     let mut attempts = 0_u64;
     for step in runs {
-        match &step.network {
-            Some(network) => {
-                let NetworkMode::None = network.mode;
-                count += 1;
-                attempts = attempts.saturating_add(network.attempts);
-            }
-            None => {
-                let reason = format!("step {} RUN has no measurement of its network", step.index);
-                return checks.fail(code, on, reason);
-            }
+        if let Some(network) = &step.network {
+            let NetworkMode::None = network.mode;
+            count += 1;
+            attempts = attempts.saturating_add(network.attempts);
+        } else {
+            let reason = format!("step {} RUN has no measurement of its network", step.index);
+            return checks.fail(code, on, reason);
         }
     }
     match metadata.hermetic {

@@ -1,6 +1,9 @@
 //! V22: two runs that differ as they say, and a verdict that follows from them.
 
-use repro_core::{build::RunId, digest::Digest};
+use repro_core::{
+    build::RunId,
+    digest::{DiffId, Digest},
+};
 use serde_json::Value;
 
 use super::{
@@ -186,18 +189,18 @@ fn consequence(evidence: &Evidence, verdict: &Reproducibility) -> Result<(), Str
     }
 }
 
+/// What one step made: its index, the layer, the layer's blob.
+type StepLayer = (u32, Option<DiffId>, Option<Digest>);
+
 /// Layer by layer what the steps of a run made.
-fn layers(evidence: &Evidence, id: RunId) -> Option<Vec<(u32, Option<Digest>, Option<Digest>)>> {
-    let steps = &evidence
-        .provenance(id)?
-        .predicate
-        .run_details
-        .metadata
-        .steps;
-    let layer = |step: &crate::predicate::provenance::StepEvidence| {
-        (step.index, step.diff_id.map(|id| id.0), step.blob)
-    };
-    Some(steps.iter().map(layer).collect())
+fn layers(evidence: &Evidence, id: RunId) -> Option<Vec<StepLayer>> {
+    let metadata = &evidence.provenance(id)?.predicate.run_details.metadata;
+    let layers = metadata.steps.iter();
+    Some(
+        layers
+            .map(|step| (step.index, step.diff_id, step.blob))
+            .collect(),
+    )
 }
 
 /// The report is the one that was signed, and says the same.
