@@ -11,16 +11,16 @@ use repro_core::{
     digest::{ChainId, Digest},
     epoch::Epoch,
     event::{Event, EventSink},
-    image::LayerDescriptor,
+    platform::Platform,
     store::Store,
 };
 use repro_toolchains::Sources;
 
 use crate::{
-    context::{Context, ContextSpec, IgnoreFile, MissingSource, take},
-    dockerfile::{self, Dockerfile},
+    context::{Context, ContextSpec, IgnoreFile, check_source, take},
+    dockerfile::{self, Dockerfile, GlobalScope, PlatformArgs, looks_like_secret},
     error::BuildError,
-    plan::{self, Bases, CopyFrom, Outline, Plan, StageBase, Work},
+    plan::{self, Bases, CopyFrom, Outline, Plan, PlanError, StageBase, Work},
     schedule::{Board, RunContext, RunEnd, run},
     source::{Resolved, Resolver, unpack},
 };
@@ -42,7 +42,9 @@ pub struct Builder<'a> {
 
 impl std::fmt::Debug for Builder<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder").field("executor", &self.executor.name()).finish_non_exhaustive()
+        f.debug_struct("Builder")
+            .field("executor", &self.executor.name())
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,7 +63,13 @@ impl Builder<'_> {
     pub fn build(&self, request: &BuildRequest) -> Result<BuildRecord, BuildError> {
         let prepared = self.prepare(request)?;
         self.events.event(Event::Planned {
-            steps: count(prepared.plan.steps.iter().filter(|step| step.work.is_filesystem())),
+            steps: count(
+                prepared
+                    .plan
+                    .steps
+                    .iter()
+                    .filter(|step| step.work.is_filesystem()),
+            ),
             runs: match request.runs {
                 Runs::One => 1,
                 Runs::Two => 2,
@@ -73,13 +81,49 @@ impl Builder<'_> {
         let runs = runs?;
         discarded.map_err(BuildError::Discard)?;
         let record = record(request, prepared, runs);
-        self.events.event(Event::Finished { outcome: record.outcome });
+        self.events.event(Event::Finished {
+            outcome: record.outcome,
+        });
         Ok(record)
     }
 
     fn prepare(&self, request: &BuildRequest) -> Result<Prepared, BuildError> {
+        refuse_secrets(request)?;
         let file = dockerfile::parse(&request.dockerfile.name, &request.dockerfile.text)?;
-        let outline = plan::outline(&file, request)?;
+        let globals = globals(&file, request)?;
+        let outline = plan::outline(&file, request, &globals)?;
+        let mut inputs = vec![dockerfile_input(request)];
+        let (bases, newest) = self.bases(request, &outline, &mut inputs)?;
+        let (epoch, finding) = epoch(request.epoch, newest);
+        let plan = plan::plan(&file, &outline, &bases, &globals, request, epoch.value)?;
+        let context = self.context(request, &file, &plan)?;
+        inputs.extend(context.as_ref().and_then(context_input));
+        let mut findings = file.findings;
+        findings.extend(plan.findings.iter().cloned());
+        findings.extend(context.iter().flat_map(|context| context.findings.clone()));
+        findings.extend(finding);
+        for finding in &findings {
+            self.events.event(Event::Finding {
+                finding: finding.clone(),
+            });
+        }
+        Ok(Prepared {
+            plan,
+            context,
+            inputs,
+            epoch,
+            findings,
+        })
+    }
+
+    /// Looks up every name from outside and unpacks what it means; gives the newest time of what
+    /// stages start from.
+    fn bases(
+        &self,
+        request: &BuildRequest,
+        outline: &Outline,
+        inputs: &mut Vec<InputRecord>,
+    ) -> Result<(Bases, u64), BuildError> {
         let resolver = Resolver {
             store: self.store,
             sources: self.sources,
@@ -87,58 +131,62 @@ impl Builder<'_> {
             lock_mode: request.lock_mode,
         };
         let mut bases = Bases::default();
-        let mut inputs = vec![dockerfile_input(request)];
-        let mut layers: Vec<Vec<LayerDescriptor>> = Vec::new();
+        let mut newest_base = 0;
         for name in &outline.names {
-            let located = |source| BuildError::Resolve {
-                file: request.dockerfile.name.clone(),
-                line: name.line,
-                source,
-            };
-            match resolver.resolve(&name.name).map_err(located)? {
+            let resolved = resolver.resolve(&name.name).map_err(|source| {
+                let mut diagnostic = Box::new(name.diagnostic.clone());
+                diagnostic.message = format!("cannot use {}", name.name);
+                BuildError::Resolve { diagnostic, source }
+            })?;
+            let (layers, records) = match resolved {
                 Resolved::Image { image, records } => {
-                    layers.push(image.layers.clone());
-                    inputs.extend(records);
+                    let layers = image.layers.clone();
                     bases.images.insert(name.name.clone(), image);
+                    (layers, records)
                 }
                 Resolved::Tree { layer, records } => {
-                    layers.push(vec![layer.clone()]);
-                    inputs.extend(records);
-                    bases.trees.insert(name.name.clone(), vec![ChainId::base(layer.diff_id)]);
+                    let chain = vec![ChainId::base(layer.diff_id)];
+                    bases.trees.insert(name.name.clone(), chain);
+                    (vec![layer], records)
                 }
+            };
+            inputs.extend(records);
+            let newest = unpack(&layers, self.store, self.executor, self.events)?;
+            if name.is_base {
+                newest_base = newest_base.max(newest);
             }
         }
-        let plan = plan::plan(&file, &outline, &bases, request)?;
-        let context = self.context(request, &file, &outline, &plan, &mut inputs)?;
-        let newest = self.unpack_all(&outline, &layers, context.as_ref())?;
-        let (epoch, finding) = epoch(request.epoch, newest);
-        let mut findings = file.findings.clone();
-        findings.extend(plan.findings.iter().cloned());
-        findings.extend(context.iter().flat_map(|context| context.findings.clone()));
-        findings.extend(finding);
-        for finding in &findings {
-            self.events.event(Event::Finding { finding: finding.clone() });
-        }
-        Ok(Prepared { plan, context, inputs, epoch, findings })
+        Ok((bases, newest_base))
     }
 
-    /// Takes the context if a step copies from it, and makes sure that it has what is copied.
+    /// Takes the context if a step copies from it, makes sure that it has what is copied, and
+    /// unpacks it.
     fn context(
         &self,
         request: &BuildRequest,
         file: &Dockerfile,
-        outline: &Outline,
         plan: &Plan,
-        inputs: &mut Vec<InputRecord>,
     ) -> Result<Option<Context>, BuildError> {
-        let _ = (file, outline);
-        let uses = |work: &Work| matches!(work, Work::Copy { from: CopyFrom::Context, .. });
-        if !plan.steps.iter().any(|step| uses(&step.work)) {
+        let copies: Vec<(u32, &[String])> = plan
+            .steps
+            .iter()
+            .filter_map(|step| match &step.work {
+                Work::Copy {
+                    from: CopyFrom::Context,
+                    patterns,
+                    ..
+                } => Some((step.line, patterns.as_slice())),
+                _ => None,
+            })
+            .collect();
+        if copies.is_empty() {
             return Ok(None);
         }
         let ignore = match &request.ignore {
-            Some(text) => IgnoreFile::parse(&text.text)
-                .map_err(|source| BuildError::Ignore { file: text.name.clone(), source })?,
+            Some(text) => IgnoreFile::parse(&text.text).map_err(|source| BuildError::Ignore {
+                file: text.name.clone(),
+                source,
+            })?,
             None => IgnoreFile::default(),
         };
         let spec = ContextSpec {
@@ -149,51 +197,27 @@ impl Builder<'_> {
             ruleset: request.ruleset,
         };
         let context = take(&spec, self.store.blobs(), self.events)?;
-        for step in &plan.steps {
-            if let Work::Copy { from: CopyFrom::Context, patterns, .. } = &step.work {
-                for pattern in patterns {
-                    crate::context::check_source(&context, pattern).map_err(
-                        |source: MissingSource| BuildError::MissingSource {
-                            file: request.dockerfile.name.clone(),
-                            line: step.line,
-                            source,
-                        },
-                    )?;
-                }
+        for (line, patterns) in copies {
+            for pattern in patterns {
+                check_source(&context, pattern).map_err(|missing| BuildError::MissingSource {
+                    diagnostic: Box::new(file.diagnostic_at(
+                        line,
+                        missing.to_string(),
+                        missing.hint.clone(),
+                    )),
+                    missing,
+                })?;
             }
         }
         if let Some(layer) = &context.layer {
-            inputs.push(InputRecord {
-                uri: "context".into(),
-                name: None,
-                digest: layer.diff_id.0,
-                kind: InputKind::Context,
-                step: None,
-                locked: false,
-            });
+            unpack(
+                &[layer.descriptor()],
+                self.store,
+                self.executor,
+                self.events,
+            )?;
         }
         Ok(Some(context))
-    }
-
-    /// Unpacks every base, input and the context; gives the newest time of what stages start from.
-    fn unpack_all(
-        &self,
-        outline: &Outline,
-        layers: &[Vec<LayerDescriptor>],
-        context: Option<&Context>,
-    ) -> Result<u64, BuildError> {
-        let mut newest_base = 0;
-        for (name, layers) in outline.names.iter().zip(layers) {
-            let newest = unpack(layers, self.store, self.executor, self.events)?;
-            if name.is_base {
-                newest_base = newest_base.max(newest);
-            }
-        }
-        if let Some(layer) = context.and_then(|context| context.layer.as_ref()) {
-            let layer = LayerDescriptor::of_stored(layer);
-            unpack(&[layer], self.store, self.executor, self.events)?;
-        }
-        Ok(newest_base)
     }
 
     fn runs(
@@ -262,6 +286,47 @@ fn count<T>(items: impl Iterator<Item = T>) -> u32 {
     u32::try_from(items.count()).unwrap_or(u32::MAX)
 }
 
+/// A build argument is recorded in clear, since a rebuild needs it.
+fn refuse_secrets(request: &BuildRequest) -> Result<(), BuildError> {
+    for (name, value) in &request.build_args {
+        if let Some(sign) = looks_like_secret(name, value)
+            && !request.allowed_args.contains(name)
+        {
+            return Err(BuildError::SecretArg {
+                name: name.clone(),
+                sign,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What `FROM` sees.
+fn globals(file: &Dockerfile, request: &BuildRequest) -> Result<GlobalScope, BuildError> {
+    let platforms = PlatformArgs {
+        build: Platform::host(),
+        target: request.platform.clone(),
+    };
+    let mut globals = GlobalScope::new(&platforms, request.target.as_deref(), &request.build_args);
+    for args in &file.global_args {
+        globals
+            .arg(&args.kind)
+            .map_err(|error| PlanError::at(file, args, error))?;
+    }
+    Ok(globals)
+}
+
+fn context_input(context: &Context) -> Option<InputRecord> {
+    context.layer.as_ref().map(|layer| InputRecord {
+        uri: "context".into(),
+        name: None,
+        digest: layer.diff_id.0,
+        kind: InputKind::Context,
+        step: None,
+        locked: false,
+    })
+}
+
 fn dockerfile_input(request: &BuildRequest) -> InputRecord {
     InputRecord {
         uri: "dockerfile".into(),
@@ -298,7 +363,13 @@ fn epoch(choice: EpochChoice, newest_base: u64) -> (EpochRecord, Option<Finding>
 }
 
 fn record(request: &BuildRequest, prepared: Prepared, runs: Vec<RunRecord>) -> BuildRecord {
-    let Prepared { plan, inputs, epoch, mut findings, .. } = prepared;
+    let Prepared {
+        plan,
+        inputs,
+        epoch,
+        mut findings,
+        ..
+    } = prepared;
     findings.extend(intermediate_differences(&plan, &runs));
     let outcome = Outcome::new(reason(request.runs, &runs), cost(&runs));
     BuildRecord {
@@ -322,8 +393,10 @@ fn record(request: &BuildRequest, prepared: Prepared, runs: Vec<RunRecord>) -> B
 
 /// Each input once, by uri.
 fn sorted(inputs: Vec<InputRecord>) -> Vec<InputRecord> {
-    let by_key: BTreeMap<_, _> =
-        inputs.into_iter().map(|input| ((input.uri.clone(), input.digest), input)).collect();
+    let by_key: BTreeMap<_, _> = inputs
+        .into_iter()
+        .map(|input| ((input.uri.clone(), input.digest), input))
+        .collect();
     by_key.into_values().collect()
 }
 
@@ -351,7 +424,9 @@ fn of(runs: &[RunRecord], id: RunId) -> Option<&RunRecord> {
 }
 
 fn reason(asked: Runs, runs: &[RunRecord]) -> Reason {
-    let Some(a) = of(runs, RunId::A) else { return Reason::Internal };
+    let Some(a) = of(runs, RunId::A) else {
+        return Reason::Internal;
+    };
     if a.failure.is_some() {
         return Reason::StepFailed;
     }
@@ -360,7 +435,11 @@ fn reason(asked: Runs, runs: &[RunRecord]) -> Reason {
     }
     match (of(runs, RunId::B), of(runs, RunId::BRepeat)) {
         (Some(b), _) if b.failure.is_none() => {
-            if b.image == a.image { Reason::Reproduced } else { Reason::Differs }
+            if b.image == a.image {
+                Reason::Reproduced
+            } else {
+                Reason::Differs
+            }
         }
         (Some(_), Some(repeat)) if repeat.failure.is_none() => Reason::FailsUnderVariation,
         (Some(_), Some(_)) => Reason::StepFailed,
@@ -371,7 +450,9 @@ fn reason(asked: Runs, runs: &[RunRecord]) -> Reason {
 /// A stage that is copied from may differ in files that never reach the image: the verdict is on
 /// the image, and the user learns of the rest.
 fn intermediate_differences(plan: &Plan, runs: &[RunRecord]) -> Vec<Finding> {
-    let (Some(a), Some(b)) = (of(runs, RunId::A), of(runs, RunId::B)) else { return Vec::new() };
+    let (Some(a), Some(b)) = (of(runs, RunId::A), of(runs, RunId::B)) else {
+        return Vec::new();
+    };
     if a.image != b.image || a.image.is_none() {
         return Vec::new();
     }
@@ -388,9 +469,11 @@ fn intermediate_differences(plan: &Plan, runs: &[RunRecord]) -> Vec<Finding> {
 }
 
 fn cost(runs: &[RunRecord]) -> Cost {
-    runs.iter().flat_map(|run| &run.steps).fold(Cost::default(), |cost, step| Cost {
-        cpu_ms: cost.cpu_ms + step.usage.cpu_ms,
-        peak_rss_bytes: cost.peak_rss_bytes.max(step.usage.peak_rss_bytes),
-        layer_bytes: cost.layer_bytes + step.blob_size.unwrap_or(0),
-    })
+    runs.iter()
+        .flat_map(|run| &run.steps)
+        .fold(Cost::default(), |cost, step| Cost {
+            cpu_ms: cost.cpu_ms + step.usage.cpu_ms,
+            peak_rss_bytes: cost.peak_rss_bytes.max(step.usage.peak_rss_bytes),
+            layer_bytes: cost.layer_bytes + step.blob_size.unwrap_or(0),
+        })
 }

@@ -4,7 +4,7 @@ use repro_core::build::ExecutorError;
 
 use crate::{
     context::{ContextError, IgnoreError, MissingSource},
-    dockerfile::ParseErrors,
+    dockerfile::{Diagnostic, ParseErrors, SecretSign},
     plan::{OutlineError, PlanError},
     schedule::RunError,
     source::{ResolveError, UnpackError},
@@ -22,6 +22,17 @@ pub enum BuildError {
     /// An instruction cannot be carried out as written.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// A build argument holds a secret, and its value would stand in the evidence.
+    #[error("the build argument {name} looks like a secret, by its {}", match sign {
+        SecretSign::Name => "name",
+        SecretSign::Value => "value",
+    })]
+    SecretArg {
+        /// Its name.
+        name: String,
+        /// What gives it away.
+        sign: SecretSign,
+    },
     /// The ignore file is wrong.
     #[error("cannot read {file}")]
     Ignore {
@@ -35,25 +46,19 @@ pub enum BuildError {
     #[error(transparent)]
     Context(#[from] ContextError),
     /// A `COPY` names something that the context does not have.
-    #[error("{file}:{line}: cannot copy")]
+    #[error("{diagnostic}")]
     MissingSource {
-        /// The Dockerfile.
-        file: String,
-        /// Line, from 1.
-        line: u32,
+        /// Where and what.
+        diagnostic: Box<Diagnostic>,
         /// What is missing.
-        #[source]
-        source: MissingSource,
+        missing: MissingSource,
     },
     /// A `FROM` or `--from` names something that cannot be had.
-    #[error("{file}:{line}: cannot use this name")]
+    #[error("{diagnostic}")]
     Resolve {
-        /// The Dockerfile.
-        file: String,
-        /// Line, from 1.
-        line: u32,
+        /// Where and what.
+        diagnostic: Box<Diagnostic>,
         /// Why.
-        #[source]
         source: ResolveError,
     },
     /// A base, an input or the context cannot be unpacked.

@@ -1,6 +1,18 @@
-//! From a Dockerfile to a plan, to steps, to an image, twice and in step.
+//! From a Dockerfile to an image, twice, in step.
+//!
+//! [`dockerfile`] reads the language, [`context`] takes the files, [`source`] looks names up,
+//! [`plan`] spells the build out, [`schedule`] runs it, and [`Builder`] leads through all of it.
 
 #![forbid(unsafe_code)]
 
 pub mod context;
 pub mod dockerfile;
+pub mod plan;
+pub mod schedule;
+pub mod source;
+
+mod build;
+mod error;
+
+pub use build::Builder;
+pub use error::BuildError;

@@ -9,7 +9,7 @@ use repro_core::{
     digest::{ChainId, DiffId},
     event::{Event, EventSink, Unit},
     image::{ImageConfig, ImageError, LayerDescriptor, load_image},
-    layer::{LayerError, Limits, open_layer},
+    layer::{Limits, OpenLayerError, open_layer},
     platform::Platform,
     reference::{ImageRef, ReferenceError},
     store::{Store, StoreError},
@@ -42,7 +42,7 @@ pub enum ResolveError {
         /// The image.
         name: ImageRef,
         /// Its platform.
-        found: Platform,
+        found: String,
         /// The platform of the build.
         wanted: Platform,
     },
@@ -82,7 +82,7 @@ pub enum UnpackError {
         layer: DiffId,
         /// Why.
         #[source]
-        source: LayerError,
+        source: OpenLayerError,
     },
     /// The layer cannot be unpacked.
     #[error("layer {layer} cannot be unpacked")]
@@ -125,21 +125,31 @@ pub(crate) struct Resolver<'a> {
 impl Resolver<'_> {
     /// Looks up `name`, which is no stage.
     pub(crate) fn resolve(&self, name: &str) -> Result<Resolved, ResolveError> {
-        let declared = |source| ResolveError::Declared { name: name.to_owned(), source };
+        let declared = |source| ResolveError::Declared {
+            name: name.to_owned(),
+            source,
+        };
         if let Some(toolchain) = self.sources.toolchain(name).map_err(declared)? {
             let image = self.image(name, toolchain.manifest)?;
-            return Ok(Resolved::Image { image, records: toolchain.records });
+            return Ok(Resolved::Image {
+                image,
+                records: toolchain.records,
+            });
         }
         if let Some(input) = self.sources.input(name).map_err(declared)? {
-            return Ok(Resolved::Tree { layer: input.layer, records: input.records });
+            return Ok(Resolved::Tree {
+                layer: input.layer,
+                records: input.records,
+            });
         }
         self.stored(name)
     }
 
     fn stored(&self, name: &str) -> Result<Resolved, ResolveError> {
-        let reference: ImageRef = name
-            .parse()
-            .map_err(|source| ResolveError::Name { name: name.to_owned(), source })?;
+        let reference: ImageRef = name.parse().map_err(|source| ResolveError::Name {
+            name: name.to_owned(),
+            source,
+        })?;
         let Some(manifest) = self.store.resolve(&reference)? else {
             return Err(ResolveError::Missing(reference));
         };
@@ -149,9 +159,14 @@ impl Resolver<'_> {
         }
         let image = self.image(name, manifest.digest)?;
         let found = image.config.platform();
-        if found != *self.platform {
+        if found.as_ref() != Some(self.platform) {
+            let found = found.map_or_else(|| "no known platform".to_owned(), |p| p.to_string());
             let wanted = self.platform.clone();
-            return Err(ResolveError::Platform { name: reference, found, wanted });
+            return Err(ResolveError::Platform {
+                name: reference,
+                found,
+                wanted,
+            });
         }
         let record = InputRecord {
             uri: purl(&reference, self.platform),
@@ -161,7 +176,10 @@ impl Resolver<'_> {
             step: None,
             locked,
         };
-        Ok(Resolved::Image { image, records: vec![record] })
+        Ok(Resolved::Image {
+            image,
+            records: vec![record],
+        })
     }
 
     fn image(
@@ -169,11 +187,18 @@ impl Resolver<'_> {
         name: &str,
         manifest: repro_core::digest::Digest,
     ) -> Result<BaseImage, ResolveError> {
-        let image = load_image(self.store.blobs(), manifest)
-            .map_err(|source| ResolveError::Image { name: name.to_owned(), source })?;
+        let image =
+            load_image(self.store.blobs(), manifest).map_err(|source| ResolveError::Image {
+                name: name.to_owned(),
+                source,
+            })?;
         let diff_ids: Vec<DiffId> = image.layers.iter().map(|layer| layer.diff_id).collect();
         let config: ImageConfig = image.config;
-        Ok(BaseImage { config, layers: image.layers, chain: ChainId::chain(&diff_ids) })
+        Ok(BaseImage {
+            config,
+            layers: image.layers,
+            chain: ChainId::chain(&diff_ids),
+        })
     }
 }
 
@@ -185,7 +210,11 @@ fn purl(reference: &ImageRef, platform: &Platform) -> String {
     };
     let name = match reference.registry() {
         repro_core::reference::DEFAULT_REGISTRY => reference.repository().to_owned(),
-        registry => format!("{}/{}", registry.replace(':', "%3A"), reference.repository()),
+        registry => format!(
+            "{}/{}",
+            registry.replace(':', "%3A"),
+            reference.repository()
+        ),
     };
     let platform = platform.to_string().replace('/', "%2F");
     format!("pkg:docker/{name}@{version}?platform={platform}")
@@ -202,7 +231,10 @@ pub(crate) fn unpack(
     let mut newest = 0;
     for layer in layers {
         let next = ChainId::child(chain.last().copied(), layer.diff_id);
-        let executor_error = |source| UnpackError::Executor { layer: layer.diff_id, source };
+        let executor_error = |source| UnpackError::Executor {
+            layer: layer.diff_id,
+            source,
+        };
         let info = match executor.stored(next).map_err(executor_error)? {
             Some(info) => info,
             None => unpack_one(layer, &chain, next, store, executor, events)?,
@@ -228,11 +260,18 @@ fn unpack_one(
         total: None,
         unit: Unit::Items,
     });
-    let mut reader = open_layer(store.blobs(), layer, Limits::default())
-        .map_err(|source| UnpackError::Layer { layer: layer.diff_id, source })?;
+    let mut reader = open_layer(store.blobs(), layer, Limits::default()).map_err(|source| {
+        UnpackError::Layer {
+            layer: layer.diff_id,
+            source,
+        }
+    })?;
     let info = executor
         .unpack(parents, chain, &mut reader)
-        .map_err(|source| UnpackError::Executor { layer: layer.diff_id, source })?;
+        .map_err(|source| UnpackError::Executor {
+            layer: layer.diff_id,
+            source,
+        })?;
     let summary = format!("{} entries, {} bytes", info.entries, info.bytes);
     events.event(Event::TaskFinished { id, summary });
     Ok(info)
@@ -246,8 +285,14 @@ mod tests {
     fn package_urls_follow_buildkit() {
         let platform: Platform = "linux/amd64".parse().unwrap();
         for (reference, expected) in [
-            ("busybox", "pkg:docker/library/busybox@latest?platform=linux%2Famd64"),
-            ("host.x:5000/a/b:1", "pkg:docker/host.x%3A5000/a/b@1?platform=linux%2Famd64"),
+            (
+                "busybox",
+                "pkg:docker/library/busybox@latest?platform=linux%2Famd64",
+            ),
+            (
+                "host.x:5000/a/b:1",
+                "pkg:docker/host.x%3A5000/a/b@1?platform=linux%2Famd64",
+            ),
         ] {
             assert_eq!(purl(&reference.parse().unwrap(), &platform), expected);
         }

@@ -42,9 +42,9 @@ pub enum Ignored {
     /// It is part of the context.
     No,
     /// It is a directory that is left out unless something below it is taken in.
-    LookBelow,
+    Descend,
     /// It is left out, and everything below it.
-    Yes,
+    Prune,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,9 +137,9 @@ impl IgnoreFile {
         let ignored = if !excluded {
             Ignored::No
         } else if is_dir && self.may_include_below(decided, path) {
-            Ignored::LookBelow
+            Ignored::Descend
         } else {
-            Ignored::Yes
+            Ignored::Prune
         };
         (ignored, Matched(matched))
     }
@@ -186,4 +186,106 @@ fn clean(text: &[u8]) -> Vec<u8> {
         }
     }
     names.join(&b'/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> TreePath {
+        TreePath::parse(text.as_bytes()).unwrap()
+    }
+
+    fn ignored(file: &str, name: &str) -> Ignored {
+        let (name, is_dir) = match name.strip_suffix('/') {
+            Some(name) => (name, true),
+            None => (name, false),
+        };
+        IgnoreFile::parse(file.as_bytes())
+            .unwrap()
+            .excluded(&path(name), is_dir)
+    }
+
+    #[test]
+    fn the_last_match_decides_for_a_path_and_what_is_below() {
+        use Ignored::{Descend, No, Prune};
+        for (file, name, expected) in [
+            ("", "a", No),
+            ("a", "a", Prune),
+            ("a", "a/", Prune),
+            ("a", "a/b/c", Prune),
+            ("a", "b/a", No),
+            ("/a", "a", Prune),
+            ("./a/", "a/b", Prune),
+            ("x/../a", "a", Prune),
+            ("../a", "a", No),
+            ("..", "a", No),
+            ("/", "a", No),
+            (".", "a", No),
+            ("*", "a/b", Prune),
+            ("*.o", "a/b.o", No),
+            ("*/*.o", "a/b.o", Prune),
+            ("**/*.o", "b.o", Prune),
+            ("**/*.o", "x/y/b.o", Prune),
+            ("**/node_modules", "x/node_modules/y", Prune),
+            ("a/**", "a/", No),
+            ("a/**", "a/b", Prune),
+            ("  a  ", "a", Prune),
+            ("a b", "a b", Prune),
+            ("# a\n#a", "#a", No),
+            (" #a", "#a", Prune),
+            ("\u{feff}a", "a", Prune),
+            ("b\r\na\r\n", "a", Prune),
+            // Exceptions.
+            ("*\n!a", "a", No),
+            ("*\n! /a", "a", No),
+            ("*\n!a", "b", Prune),
+            ("!a\n*", "a", Prune),
+            ("*\n!a\na/b", "a/b", Prune),
+            ("*\n!a\na/b", "a/c", No),
+            ("a\n!a/b", "a/b/c", No),
+            ("a\n!a/b", "a/c", Prune),
+            ("a\n!a/b", "a/", Descend),
+            ("a\n!a/b", "a/c/", Prune),
+            ("a\n!**/b", "a/c/", Descend),
+            ("a\n!x/b", "a/", Prune),
+            ("!a/b\na", "a/", Prune),
+            ("a\n!a/b\na/b", "a/b", Prune),
+            // Only what a pattern above leaves out is taken in again: the exception for the
+            // directory was never tried, since nothing had left the directory out.
+            ("a/b\n!a", "a/b", Prune),
+            ("**\n!a/**/c", "a/", Descend),
+            ("**\n!a/**/c", "a/b/c", No),
+        ] {
+            assert_eq!(ignored(file, name), expected, "{file:?} {name}");
+        }
+    }
+
+    #[test]
+    fn going_down_is_the_same_as_starting_at_the_root() {
+        let file = IgnoreFile::parse(b"*\n!a\na/b\n!a/b/c").unwrap();
+        let mut state = file.root();
+        for (name, is_dir) in [("a", true), ("a/b", true), ("a/b/c", false)] {
+            let found;
+            (found, state) = file.descend(&state, &path(name), is_dir);
+            assert_eq!(found, file.excluded(&path(name), is_dir), "{name}");
+        }
+    }
+
+    #[test]
+    fn malformed_files_are_refused_with_their_line() {
+        assert_eq!(
+            IgnoreFile::parse(b"a\n !\n"),
+            Err(IgnoreError::Nothing { line: 2 })
+        );
+        let error = IgnoreFile::parse(b"\na\n[b\n").unwrap_err();
+        assert!(matches!(error, IgnoreError::Pattern { line: 3, .. }));
+        let many = b"a\n".repeat(MAX_PATTERNS + 1);
+        assert_eq!(IgnoreFile::parse(&many), Err(IgnoreError::TooMany));
+        let long = vec![b'#'; MAX_IGNORE_BYTES + 1];
+        assert!(matches!(
+            IgnoreFile::parse(&long),
+            Err(IgnoreError::TooLarge(_))
+        ));
+    }
 }

@@ -35,6 +35,22 @@ impl Dockerfile {
         })
     }
 
+    /// A message about the instruction that begins on `line`.
+    #[must_use]
+    pub fn diagnostic_at(&self, line: u32, message: String, hint: Option<String>) -> Diagnostic {
+        let instructions = self.stages.iter().flat_map(|stage| &stage.instructions);
+        let span = instructions
+            .filter(|instruction| instruction.line == line)
+            .map(|instruction| instruction.span)
+            .next();
+        let span = span.unwrap_or(Span {
+            line,
+            column: 1,
+            length: 0,
+        });
+        self.source.diagnostic(span, message, hint)
+    }
+
     /// A message about an instruction, for errors that only building it shows.
     #[must_use]
     pub fn diagnostic<K>(
@@ -43,7 +59,8 @@ impl Dockerfile {
         message: String,
         hint: Option<String>,
     ) -> Diagnostic {
-        self.source.diagnostic(instruction.span, message, hint)
+        self.source
+            .diagnostic(instruction.span, &message, hint.as_deref())
     }
 }
 

@@ -18,14 +18,6 @@ pub enum Rule {
 }
 
 impl Rule {
-    const ALL: [Self; 5] = [
-        Self::EmptyContinuation,
-        Self::LegacyKeyValue,
-        Self::DuplicateStageName,
-        Self::ReservedStageName,
-        Self::UnusedBuildArg,
-    ];
-
     /// The name that `# check=skip=` takes.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -48,13 +40,6 @@ impl Rule {
             Self::ReservedStageName => "reserved-stage-name",
             Self::UnusedBuildArg => "unused-build-arg",
         }
-    }
-
-    /// The rule of a name, letters in either case.
-    pub(super) fn named(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|rule| rule.name().eq_ignore_ascii_case(name))
     }
 
     /// A finding of this rule.

@@ -1,5 +1,7 @@
 //! Values that should not stand in a build argument, since those are recorded in clear.
 
+use std::fmt;
+
 /// Parts of a name that say secret.
 const NAMES: [&str; 13] = [
     "apikey",
@@ -42,6 +44,15 @@ pub enum SecretSign {
     Name,
     /// By its value: a private key, a token of a known service, an address with a password.
     Value,
+}
+
+impl fmt::Display for SecretSign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "by its name",
+            Self::Value => "by its value",
+        })
+    }
 }
 
 /// Whether a build argument looks like a secret. An empty value never does.

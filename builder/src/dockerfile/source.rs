@@ -145,17 +145,18 @@ impl Source {
         Some(line)
     }
 
-    /// A message about a place in this file.
+    /// A message about a place in this file. What a terminal must not see is replaced in it.
     #[must_use]
-    pub fn diagnostic(&self, span: Span, message: String, hint: Option<String>) -> Diagnostic {
+    pub fn diagnostic(&self, span: Span, message: &str, hint: Option<&str>) -> Diagnostic {
+        let clean = |text: &str| text.chars().map(printable).collect();
         let line = self.line((span.line as usize).saturating_sub(1));
         Diagnostic {
             file: self.name.clone(),
             line: span.line,
             column: span.column,
             length: span.length,
-            message,
-            hint,
+            message: clean(message),
+            hint: hint.map(clean),
             source_line: String::from_utf8_lossy(line.unwrap_or_default()).into_owned(),
         }
     }
@@ -172,7 +173,7 @@ mod tests {
             length,
         };
         Source::new("Dockerfile", text.as_bytes())
-            .diagnostic(span, "bad".into(), Some("mend it".into()))
+            .diagnostic(span, "bad", Some("mend it"))
             .to_string()
     }
 
@@ -187,7 +188,7 @@ mod tests {
     #[test]
     fn long_and_hostile_lines_stay_readable() {
         let text = format!("RUN {}\x1b[2J!{}", "x".repeat(300), "y".repeat(300));
-        let shown = shown(&text, 1, 310, 1);
+        let shown = shown(&text, 1, 309, 1);
         assert!(!shown.contains('\x1b'));
         let lines: Vec<&str> = shown.lines().collect();
         assert!(lines[1].chars().count() < 140, "{shown}");

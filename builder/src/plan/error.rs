@@ -2,9 +2,7 @@
 
 use repro_core::epoch::TooManyTicks;
 
-use crate::dockerfile::{
-    CopyError, Diagnostic, Dockerfile, ExpandError, Instruction, PortError, SecretSign,
-};
+use crate::dockerfile::{CopyError, Diagnostic, Dockerfile, ExpandError, Instruction, PortError};
 
 /// What is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,9 +31,6 @@ pub enum PlanFault {
     /// `FROM` of an input.
     #[error("{0} is an input, a tree of files; FROM needs an image")]
     InputAsBase(String),
-    /// A build argument that holds a secret. Its value would stand in the evidence.
-    #[error("the build argument {0} looks like a secret ({1})")]
-    Secret(String, SecretSign),
 }
 
 impl PlanFault {
@@ -43,12 +38,6 @@ impl PlanFault {
         let text = match self {
             Self::Platform(..) => "leave --platform out, or build on a machine of that platform",
             Self::InputAsBase(_) => "copy from it instead: COPY --from=NAME / /src",
-            Self::Secret(name, _) => {
-                return Some(format!(
-                    "build arguments are recorded in clear, since a rebuild needs them; if {name} is \
-                     no secret, say so with --allow-arg {name}"
-                ));
-            }
             _ => return None,
         };
         Some(text.to_owned())
@@ -67,7 +56,7 @@ pub struct PlanError {
 
 impl PlanError {
     /// A fault of one instruction.
-    pub(super) fn at<K>(
+    pub(crate) fn at<K>(
         file: &Dockerfile,
         instruction: &Instruction<K>,
         fault: impl Into<PlanFault>,

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use repro_core::{build::BuildRequest, platform::Platform};
 
 use super::{PlanError, PlanFault};
-use crate::dockerfile::{
-    Diagnostic, Dockerfile, GlobalScope, Instruction, InstructionKind, Stage,
-};
+use crate::dockerfile::{Diagnostic, Dockerfile, GlobalScope, Instruction, InstructionKind, Stage};
 
 /// What `FROM` or `--from` means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,13 +94,24 @@ pub fn outline(
 }
 
 fn target(file: &Dockerfile, request: &BuildRequest) -> Result<usize, OutlineError> {
-    let Some(target) = &request.target else { return Ok(file.stages.len() - 1) };
-    let by_number = target.parse().ok().filter(|index| *index < file.stages.len());
-    file.stage_named(target).or(by_number).ok_or_else(|| OutlineError::Target {
-        file: request.dockerfile.name.clone(),
-        target: target.clone(),
-        known: file.stages.iter().filter_map(|stage| stage.from.kind.name.clone()).collect(),
-    })
+    let Some(target) = &request.target else {
+        return Ok(file.stages.len() - 1);
+    };
+    let by_number = target
+        .parse()
+        .ok()
+        .filter(|index| *index < file.stages.len());
+    file.stage_named(target)
+        .or(by_number)
+        .ok_or_else(|| OutlineError::Target {
+            file: request.dockerfile.name.clone(),
+            target: target.clone(),
+            known: file
+                .stages
+                .iter()
+                .filter_map(|stage| stage.from.kind.name.clone())
+                .collect(),
+        })
 }
 
 fn stage_outline(
@@ -116,12 +125,18 @@ fn stage_outline(
     let at = |fault: PlanFault| PlanError::at(file, from, fault);
     if let Some(template) = &from.kind.platform {
         let text = template.expand(globals).map_err(|error| at(error.into()))?;
-        let known = text.parse::<Platform>().is_ok_and(|named| named == *platform);
+        let known = text
+            .parse::<Platform>()
+            .is_ok_and(|named| named == *platform);
         if !known && !text.is_empty() {
             return Err(at(PlanFault::Platform(text, platform.to_string())));
         }
     }
-    let name = from.kind.image.expand(globals).map_err(|error| at(error.into()))?;
+    let name = from
+        .kind
+        .image
+        .expand(globals)
+        .map_err(|error| at(error.into()))?;
     if name.is_empty() {
         return Err(at(PlanFault::Empty(from.kind.image.raw().to_owned())));
     }
@@ -139,12 +154,21 @@ fn stage_outline(
             copies.insert(position, origin);
         }
     }
-    Ok(StageOutline { index, base, copies })
+    Ok(StageOutline {
+        index,
+        base,
+        copies,
+    })
 }
 
 fn earlier_stage(file: &Dockerfile, before: usize, name: &str) -> Option<usize> {
     file.stages[..before].iter().rposition(|stage| {
-        stage.from.kind.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name))
+        stage
+            .from
+            .kind
+            .name
+            .as_deref()
+            .is_some_and(|own| own.eq_ignore_ascii_case(name))
     })
 }
 
@@ -154,8 +178,12 @@ fn copy_origin(
     index: usize,
     instruction: &Instruction,
 ) -> Result<Option<Origin>, PlanError> {
-    let InstructionKind::Copy(copy) = &instruction.kind else { return Ok(None) };
-    let Some(from) = &copy.from else { return Ok(None) };
+    let InstructionKind::Copy(copy) = &instruction.kind else {
+        return Ok(None);
+    };
+    let Some(from) = &copy.from else {
+        return Ok(None);
+    };
     let later = || PlanError::at(file, instruction, PlanFault::LaterStage(from.clone()));
     if let Some(stage) = earlier_stage(file, index, from) {
         return Ok(Some(Origin::Stage(stage)));
@@ -164,7 +192,11 @@ fn copy_origin(
     if let Ok(number) = from.parse::<usize>()
         && number < file.stages.len()
     {
-        return if number < index { Ok(Some(Origin::Stage(number))) } else { Err(later()) };
+        return if number < index {
+            Ok(Some(Origin::Stage(number)))
+        } else {
+            Err(later())
+        };
     }
     let own = stage.from.kind.name.as_deref();
     if own.is_some_and(|own| own.eq_ignore_ascii_case(from)) || file.stage_named(from).is_some() {
@@ -175,21 +207,34 @@ fn copy_origin(
 
 fn names(file: &Dockerfile, stages: &[StageOutline]) -> Vec<SourceName> {
     let mut names: Vec<SourceName> = Vec::new();
-    let mut add = |name: &str, is_base: bool, diagnostic: Diagnostic| {
-        match names.iter_mut().find(|known| known.name == name) {
-            Some(known) => known.is_base |= is_base,
-            None => names.push(SourceName { name: name.to_owned(), is_base, diagnostic }),
-        }
+    let mut add = |name: &str, is_base: bool, diagnostic: Diagnostic| match names
+        .iter_mut()
+        .find(|known| known.name == name)
+    {
+        Some(known) => known.is_base |= is_base,
+        None => names.push(SourceName {
+            name: name.to_owned(),
+            is_base,
+            diagnostic,
+        }),
     };
     for stage in stages {
         let parsed = &file.stages[stage.index];
         if let Origin::Outside(name) = &stage.base {
-            add(name, true, file.diagnostic(&parsed.from, String::new(), None));
+            add(
+                name,
+                true,
+                file.diagnostic(&parsed.from, String::new(), None),
+            );
         }
         for (position, origin) in &stage.copies {
             if let Origin::Outside(name) = origin {
                 let instruction = &parsed.instructions[*position];
-                add(name, false, file.diagnostic(instruction, String::new(), None));
+                add(
+                    name,
+                    false,
+                    file.diagnostic(instruction, String::new(), None),
+                );
             }
         }
     }

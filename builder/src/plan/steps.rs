@@ -14,7 +14,8 @@ use super::{
     outline::{Origin, StageOutline},
 };
 use crate::dockerfile::{
-    CommandLine, CopyPaths, Dockerfile, GlobalScope, Instruction, InstructionKind, StageScope, Template, parse_ports, unused_build_args,
+    CommandLine, CopyPaths, Dockerfile, GlobalScope, Instruction, InstructionKind, StageScope,
+    Template, parse_ports, unused_build_args,
 };
 
 /// What the names from outside turned out to be.
@@ -45,7 +46,12 @@ pub fn plan(
         request,
         epoch,
         indices: BTreeMap::new(),
-        plan: Plan { stages: Vec::new(), target: 0, steps: Vec::new(), findings: Vec::new() },
+        plan: Plan {
+            stages: Vec::new(),
+            target: 0,
+            steps: Vec::new(),
+            findings: Vec::new(),
+        },
         scopes: Vec::new(),
         ticks: Vec::new(),
     };
@@ -54,8 +60,13 @@ pub fn plan(
     }
     let mut plan = planner.plan;
     plan.target = plan.stages.len() - 1;
-    plan.stages[plan.target].config.config.labels.extend(request.labels.clone());
-    plan.findings.extend(unused_build_args(file, &request.build_args));
+    plan.stages[plan.target]
+        .config
+        .config
+        .labels
+        .extend(request.labels.clone());
+    plan.findings
+        .extend(unused_build_args(file, &request.build_args));
     Ok(plan)
 }
 
@@ -97,7 +108,13 @@ impl<'a> Planner<'a> {
                     .next()
                     .map_err(|error| PlanError::at(self.file, instruction, error))?;
             }
-            self.plan.steps.push(Step { stage, line: instruction.line, history, work, tick });
+            self.plan.steps.push(Step {
+                stage,
+                line: instruction.line,
+                history,
+                work,
+                tick,
+            });
         }
         let name = parsed.from.kind.name.clone();
         let config = finished_config(&state);
@@ -118,12 +135,22 @@ impl<'a> Planner<'a> {
                 let mut config = ImageConfig::for_platform(&self.request.platform);
                 "/".clone_into(&mut config.config.working_dir);
                 let env = [("PATH".to_owned(), DEFAULT_PATH.to_owned())];
-                (StageBase::Scratch, StageScope::new(self.globals, &env), config, Tick::FIRST)
+                (
+                    StageBase::Scratch,
+                    StageScope::new(self.globals, &env),
+                    config,
+                    Tick::FIRST,
+                )
             }
             Origin::Stage(index) => {
                 let base = self.indices[index];
                 let config = self.plan.stages[base].config.clone();
-                (StageBase::Stage(base), self.scopes[base].clone(), config, self.ticks[base])
+                (
+                    StageBase::Stage(base),
+                    self.scopes[base].clone(),
+                    config,
+                    self.ticks[base],
+                )
             }
             Origin::Outside(name) => {
                 let Some(image) = self.bases.images.get(name) else {
@@ -135,10 +162,23 @@ impl<'a> Planner<'a> {
                     ));
                 };
                 let scope = StageScope::new(self.globals, &split_env(&image.config.config.env));
-                (StageBase::Image(image.clone()), scope, image.config.clone(), Tick::FIRST)
+                (
+                    StageBase::Image(image.clone()),
+                    scope,
+                    image.config.clone(),
+                    Tick::FIRST,
+                )
             }
         };
-        Ok((base, StageState { scope, config, own_cmd: false, tick }))
+        Ok((
+            base,
+            StageState {
+                scope,
+                config,
+                own_cmd: false,
+                tick,
+            },
+        ))
     }
 
     fn instruction(
@@ -151,7 +191,10 @@ impl<'a> Planner<'a> {
         match &instruction.kind {
             InstructionKind::Arg(definitions) => {
                 let taken = state.scope.arg(definitions)?;
-                config(format!("ARG {}", taken.iter().map(shown_arg).collect::<Vec<_>>().join(" ")))
+                config(format!(
+                    "ARG {}",
+                    taken.iter().map(shown_arg).collect::<Vec<_>>().join(" ")
+                ))
             }
             InstructionKind::Env(pairs) => {
                 let pairs = state.scope.env(pairs)?;
@@ -164,7 +207,11 @@ impl<'a> Planner<'a> {
             }
             InstructionKind::Expose(words) => {
                 let ports = expose(words, &state.scope)?;
-                state.config.config.exposed_ports.extend(ports.iter().cloned());
+                state
+                    .config
+                    .config
+                    .exposed_ports
+                    .extend(ports.iter().cloned());
                 config(format!("EXPOSE {}", ports.join(" ")))
             }
             InstructionKind::Cmd(command) => {
@@ -222,7 +269,15 @@ impl<'a> Planner<'a> {
         default("SOURCE_DATE_EPOCH", self.epoch.seconds().to_string());
         let cwd = working_dir(&state.config).to_owned();
         let user = state.config.config.user.clone();
-        (format!("RUN {text} # repro"), Work::Run(RunSpec { argv, env, cwd, user }))
+        (
+            format!("RUN {text} # repro"),
+            Work::Run(RunSpec {
+                argv,
+                env,
+                cwd,
+                user,
+            }),
+        )
     }
 
     fn copy_from(&self, origin: Option<&Origin>) -> Result<CopyFrom, PlanFault> {
@@ -264,7 +319,11 @@ fn copy(
     if let Some(mode) = paths.mode {
         flag("chmod", format!("{mode:o}"));
     }
-    text.push_str(&format!("{} {} # repro", paths.sources.join(" "), paths.destination));
+    text.push_str(&format!(
+        "{} {} # repro",
+        paths.sources.join(" "),
+        paths.destination
+    ));
     let is_directory = paths.is_directory();
     let mut destination = join(working_dir(&state.config), &paths.destination);
     if is_directory && !destination.ends_with('/') {
@@ -272,14 +331,23 @@ fn copy(
     }
     // Without --chown the owner stays: that of the stage, or 0:0, to whom the context belongs.
     let owner = paths.chown.map_or(Owner::Keep, Owner::Named);
-    let work = Work::Copy { from, patterns: paths.sources, destination, owner, mode: paths.mode };
+    let work = Work::Copy {
+        from,
+        patterns: paths.sources,
+        destination,
+        owner,
+        mode: paths.mode,
+    };
     (text, work)
 }
 
 fn finished_config(state: &StageState<'_>) -> ImageConfig {
     let mut config = state.config.clone();
     let env = state.scope.image_env();
-    config.config.env = env.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    config.config.env = env
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     config
 }
 
@@ -301,7 +369,11 @@ fn working_dir(config: &ImageConfig) -> &str {
 
 /// `path` on top of `base`, cleaned as Go's `path.Join` does: absolute, no `.`, no `..`.
 fn join(base: &str, path: &str) -> String {
-    let whole = if path.starts_with('/') { path.to_owned() } else { format!("{base}/{path}") };
+    let whole = if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        format!("{base}/{path}")
+    };
     let mut names: Vec<&str> = Vec::new();
     for name in whole.split('/') {
         match name {
@@ -315,7 +387,11 @@ fn join(base: &str, path: &str) -> String {
 
 fn some(template: &Template, scope: &StageScope<'_>) -> Result<String, PlanFault> {
     let text = template.expand(scope)?;
-    if text.is_empty() { Err(PlanFault::Empty(template.raw().to_owned())) } else { Ok(text) }
+    if text.is_empty() {
+        Err(PlanFault::Empty(template.raw().to_owned()))
+    } else {
+        Ok(text)
+    }
 }
 
 fn expose(words: &[Template], scope: &StageScope<'_>) -> Result<Vec<String>, PlanFault> {
@@ -336,13 +412,18 @@ fn argv(command: &CommandLine) -> Vec<String> {
 }
 
 fn shown_json(argv: &[String]) -> String {
-    let items: Vec<String> =
-        argv.iter().map(|item| serde_json::Value::from(item.as_str()).to_string()).collect();
+    let items: Vec<String> = argv
+        .iter()
+        .map(|item| serde_json::Value::from(item.as_str()).to_string())
+        .collect();
     format!("[{}]", items.join(" "))
 }
 
 fn shown_pairs(pairs: &[(String, String)]) -> String {
-    let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let pairs: Vec<String> = pairs
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     pairs.join(" ")
 }
 
@@ -360,8 +441,12 @@ mod tests {
     #[test]
     fn paths_join_as_in_a_shell_that_cannot_leave() {
         for (base, path, joined) in [
-            ("/", "a", "/a"), ("/a", "b/", "/a/b"), ("/a", "/b", "/b"), ("/a", "../..", "/"),
-            ("/a/b", "./../c", "/a/c"), ("", ".", "/"),
+            ("/", "a", "/a"),
+            ("/a", "b/", "/a/b"),
+            ("/a", "/b", "/b"),
+            ("/a", "../..", "/"),
+            ("/a/b", "./../c", "/a/c"),
+            ("", ".", "/"),
         ] {
             assert_eq!(join(base, path), joined);
         }
