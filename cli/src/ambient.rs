@@ -85,6 +85,11 @@ pub(crate) enum InvocationError {
     Name(#[from] InvocationIdError),
 }
 
+/// Random bytes of the kernel, for keys.
+pub(crate) fn fill_random(bytes: &mut [u8]) -> std::io::Result<()> {
+    Ok(getrandom::fill(bytes)?)
+}
+
 /// A new name for an invocation: the time, to sort by, and 64 random bits, to be the only one.
 pub(crate) fn invocation_id(clock: &dyn Clock) -> Result<InvocationId, InvocationError> {
     let mut random = [0_u8; 8];

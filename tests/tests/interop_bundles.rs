@@ -96,7 +96,10 @@ fn bundle(key: &SigningKey) -> Vec<u8> {
         digest: Digest::of(b"index"),
     };
     let statement = predicate.statement(vec![subject]).unwrap();
-    Attestation::sign(statement, key).unwrap().to_bytes().unwrap()
+    Attestation::sign(statement, key)
+        .unwrap()
+        .to_bytes()
+        .unwrap()
 }
 
 #[test]
@@ -128,9 +131,16 @@ fn others_accept_our_bundles_and_refuse_them_after_one_flipped_bit() {
         for oracle in Oracle::all() {
             let name = oracle.script.display();
             assert!(oracle.accepts(&good, &public), "{name} refuses {kind}");
-            assert!(!oracle.accepts(&good, &other), "{name} accepts another {kind} key");
+            assert!(
+                !oracle.accepts(&good, &other),
+                "{name} accepts another {kind} key"
+            );
             for bad in &flipped {
-                assert!(!oracle.accepts(bad, &public), "{name} accepts {}", bad.display());
+                assert!(
+                    !oracle.accepts(bad, &public),
+                    "{name} accepts {}",
+                    bad.display()
+                );
             }
         }
     }

@@ -7,9 +7,19 @@ use repro_core::{build::InputRecord, digest::Digest, image::LayerDescriptor};
 pub struct SourceError;
 #[derive(Debug)]
 pub struct Sources<'a>(pub &'a ());
-pub struct RI { pub manifest: Digest, pub records: Vec<InputRecord> }
-pub struct RT { pub layer: LayerDescriptor, pub records: Vec<InputRecord> }
+pub struct RI {
+    pub manifest: Digest,
+    pub records: Vec<InputRecord>,
+}
+pub struct RT {
+    pub layer: LayerDescriptor,
+    pub records: Vec<InputRecord>,
+}
 impl Sources<'_> {
-    pub fn toolchain(&self, _: &str) -> Result<Option<RI>, SourceError> { Ok(None) }
-    pub fn input(&self, _: &str) -> Result<Option<RT>, SourceError> { Ok(None) }
+    pub fn toolchain(&self, _: &str) -> Result<Option<RI>, SourceError> {
+        Ok(None)
+    }
+    pub fn input(&self, _: &str) -> Result<Option<RT>, SourceError> {
+        Ok(None)
+    }
 }

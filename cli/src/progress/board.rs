@@ -133,9 +133,20 @@ impl Board {
         self.steps
     }
 
-    /// `3/7`: people count from one.
+    /// `3/7`, counted from one. Only steps that work on files are told of, while `index` counts
+    /// every instruction, so the number is the rank among the steps that began.
     pub(super) fn position(&self, index: u32) -> String {
-        format!("{}/{}", index.saturating_add(1), self.steps)
+        format!("{}/{}", self.rank(index), self.steps)
+    }
+
+    fn rank(&self, index: u32) -> u32 {
+        let before = self.instructions.range(..index).count();
+        u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1)
+    }
+
+    /// Whether the step is the last one of a run.
+    pub(super) fn is_last(&self, index: u32) -> bool {
+        self.rank(index) >= self.steps
     }
 
     /// The instruction of a step, in one harmless line.

@@ -223,7 +223,7 @@ warning: line 1: the base image is newer than the epoch (epoch-before-base)
         });
         let shown = shown(of_b.collect());
         assert!(
-            shown.contains("[b 2/3] failed: exit code 1\n  | line 10\n"),
+            shown.contains("[b 1/3] failed: exit code 1\n  | line 10\n"),
             "{shown}"
         );
         assert!(shown.ends_with("  | line 29\n"), "{shown}");

@@ -79,7 +79,7 @@ mod tests {
         );
         let failure = shown(failing());
         assert!(
-            failure.starts_with("[a 2/3] RUN false: exit code 1\n  | line 10\n"),
+            failure.starts_with("[a 1/3] RUN false: exit code 1\n  | line 10\n"),
             "{failure}"
         );
         assert_eq!(failure.lines().count(), 21);

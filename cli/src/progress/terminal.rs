@@ -215,7 +215,7 @@ impl State {
     }
 
     fn finish_step(&mut self, run: RunId, index: u32) {
-        let ended = index.saturating_add(1) >= self.board.steps();
+        let ended = self.board.is_last(index);
         if let Some(lines) = self.runs.get(&run) {
             let now = if ended { "finished" } else { "waiting" };
             lines.head.reset_elapsed();
@@ -248,12 +248,17 @@ impl State {
         if !self.board.compares() {
             return;
         }
-        let marks: String = (0..self.board.steps())
-            .map(|index| match self.compared.get(&index) {
-                Some(Comparison::Equal) => '=',
-                Some(Comparison::Differs) => '≠',
-                None => '.',
-            })
+        let mark = |comparison: &Comparison| match comparison {
+            Comparison::Equal => '=',
+            Comparison::Differs => '≠',
+        };
+        // Steps are compared in their order.
+        let to_come = (self.board.steps() as usize).saturating_sub(self.compared.len());
+        let marks: String = self
+            .compared
+            .values()
+            .map(mark)
+            .chain(std::iter::repeat_n('.', to_come))
             .collect();
         let bar = self.marks.get_or_insert_with(|| {
             self.multi
@@ -363,7 +368,7 @@ mod tests {
     fn a_failure_shows_the_end_of_its_log() {
         let end = screens(failing()).pop().unwrap();
         assert!(
-            end.starts_with("a [2/3] RUN false: exit code 1\n  | line 10\n"),
+            end.starts_with("a [1/3] RUN false: exit code 1\n  | line 10\n"),
             "{end}"
         );
         assert!(end.ends_with("  | line 29"), "{end}");
