@@ -4,6 +4,7 @@
 
 pub mod attestation;
 pub mod bundle;
+pub mod causes;
 pub mod dsse;
 pub mod keys;
 pub mod pack;
