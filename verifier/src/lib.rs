@@ -5,6 +5,7 @@
 pub mod attestation;
 pub mod bundle;
 pub mod causes;
+pub mod compare;
 pub mod dsse;
 pub mod keys;
 pub mod pack;
