@@ -10,6 +10,8 @@ pub mod dsse;
 pub mod keys;
 pub mod pack;
 pub mod predicate;
+pub mod render;
+pub mod report;
 pub mod statement;
 pub mod strict_json;
 #[cfg(test)]
