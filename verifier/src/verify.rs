@@ -15,6 +15,7 @@ use std::path::Path;
 use serde::Serialize;
 
 pub use check::{Check, CheckCode, Finding, Status};
+pub use files::FilesError;
 pub use statements::Signed;
 
 use crate::{
@@ -27,7 +28,7 @@ use crate::{
     },
 };
 use check::Checks;
-use files::{FilesError, PackFiles};
+use files::PackFiles;
 use repro_core::{build::RunId, digest::Digest};
 
 /// Whose word is taken.
@@ -113,7 +114,9 @@ pub fn verify_pack(dir: &Path, trust: Trust<'_>, now: i64) -> Result<VerifyRepor
         let path = layout::provenance(run);
         if files.paths().contains(&path) {
             let loaded = statement(&path).load::<Provenance>(&mut checks);
-            evidence.provenance.extend(loaded.map(|signed| (run, signed)));
+            evidence
+                .provenance
+                .extend(loaded.map(|signed| (run, signed)));
         }
     }
     evidence.verdict = statement(layout::REPRODUCIBILITY).load::<Reproducibility>(&mut checks);
@@ -150,7 +153,10 @@ impl Evidence {
         ] {
             checks.expect(code, path, there, "verified", "not verified, and needed");
         }
-        let runs = self.verdict.iter().flat_map(|signed| &signed.predicate.runs);
+        let runs = self
+            .verdict
+            .iter()
+            .flat_map(|signed| &signed.predicate.runs);
         for run in runs.filter(|run| run.manifest.is_some()) {
             let path = layout::provenance(run.id);
             let there = self.provenance(run.id).is_some();
@@ -195,7 +201,10 @@ fn report(checks: Checks, trust: Trust<'_>, evidence: &Evidence) -> VerifyReport
     };
     VerifyReport {
         conclusion,
-        verdict: evidence.verdict.as_ref().map(|signed| signed.predicate.verdict),
+        verdict: evidence
+            .verdict
+            .as_ref()
+            .map(|signed| signed.predicate.verdict),
         image: evidence.verdict.as_ref().and_then(runs::image_of_a),
         signers: evidence.signers(),
         checks,

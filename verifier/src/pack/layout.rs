@@ -55,7 +55,10 @@ pub fn provenance(run: RunId) -> String {
 #[must_use]
 pub fn logs(run: &RunRecord) -> BTreeMap<String, Digest> {
     let ended = run.steps.iter().map(|step| (step.index, step.log));
-    let failed = run.failure.iter().map(|failure| (failure.index, failure.log));
+    let failed = run
+        .failure
+        .iter()
+        .map(|failure| (failure.index, failure.log));
     ended
         .chain(failed)
         .filter_map(|(index, log)| Some((format!("logs/run-{}/{index:02}.log", run.id), log?)))

@@ -1,11 +1,11 @@
 //! The moment in which a pack gets its place.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, path::Path};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::{
+    fs::{CWD, RenameFlags, renameat_with},
+    io::Errno,
+};
 
 use super::{PackError, layout};
 use crate::{
@@ -65,28 +65,27 @@ pub(super) fn check_replaceable(dir: &Path) -> Result<(), PackError> {
 pub(super) fn put(new: &Path, holder: &Path, dir: &Path) -> Result<(), PackError> {
     match renameat_with(CWD, new, CWD, dir, RenameFlags::NOREPLACE) {
         Ok(()) => return sync_parent(dir),
-        Err(rustix::io::Errno::EXIST) => {}
-        // A file system without the flag: what follows works without it.
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) if !dir.exists() => {
+        // A file system without the flag; nothing was there when it was looked at.
+        Err(Errno::INVAL | Errno::NOSYS) if !dir.exists() => {
             fs::rename(new, dir).map_err(PackError::io("put the pack at", dir))?;
             return sync_parent(dir);
         }
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
+        Err(Errno::EXIST | Errno::INVAL | Errno::NOSYS) => {}
         Err(error) => return Err(PackError::io("put the pack at", dir)(error.into())),
     }
     // Looked at again: it may have come into being while the pack was made.
     check_replaceable(dir)?;
     match renameat_with(CWD, new, CWD, dir, RenameFlags::EXCHANGE) {
         Ok(()) => sync_parent(dir),
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => put_aside(new, holder, dir),
+        Err(Errno::INVAL | Errno::NOSYS) => put_aside(new, holder, dir),
         Err(error) => Err(PackError::io("replace the pack at", dir)(error.into())),
     }
 }
 
 /// Without an atomic exchange there is a moment without a pack. If this process dies in it, the
-/// old pack lies in the holder beside its place: nothing is lost, and nothing half is there.
+/// old pack lies in the holder beside its place, and the next run puts it back.
 fn put_aside(new: &Path, holder: &Path, dir: &Path) -> Result<(), PackError> {
-    let old: PathBuf = holder.join("replaced");
+    let old = holder.join(super::holder::OLD);
     fs::rename(dir, &old).map_err(PackError::io("move aside", dir))?;
     if let Err(error) = fs::rename(new, dir) {
         fs::rename(&old, dir).map_err(PackError::io("move back", dir))?;

@@ -149,6 +149,8 @@ pub struct StepEvidence {
     pub line: u32,
     /// The instruction, expanded.
     pub instruction: String,
+    /// Whether the layer is one of the image, not of a stage that it was made with.
+    pub in_image: bool,
     /// The layer, where the step made one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff_id: Option<DiffId>,
@@ -246,8 +248,15 @@ mod tests {
         let mut record = testing::record();
         let whole = metadata(&record);
         assert_eq!(whole["repro_hermetic"], true);
-        assert_eq!(whole["repro_steps"][1]["network"], json!({"mode": "none", "attempts": 3}));
-        assert_eq!(whole["repro_steps"][0].get("network"), None, "COPY runs no program");
+        assert_eq!(
+            whole["repro_steps"][1]["network"],
+            json!({"mode": "none", "attempts": 3})
+        );
+        assert_eq!(
+            whole["repro_steps"][0].get("network"),
+            None,
+            "COPY runs no program"
+        );
         record.runs[0].steps.pop();
         assert_eq!(metadata(&record).get("repro_hermetic"), None::<&Value>);
     }

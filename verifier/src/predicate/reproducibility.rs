@@ -203,10 +203,7 @@ fn run(record: &BuildRecord, id: RunId) -> Option<&RunRecord> {
 
 /// The axes whose values differ.
 #[must_use]
-pub fn varied(
-    a: BTreeMap<Axis, String>,
-    b: &BTreeMap<Axis, String>,
-) -> BTreeMap<Axis, AxisValues> {
+pub fn varied(a: BTreeMap<Axis, String>, b: &BTreeMap<Axis, String>) -> BTreeMap<Axis, AxisValues> {
     a.into_iter()
         .filter_map(|(axis, a)| {
             let b = b.get(&axis)?.clone();

@@ -161,7 +161,8 @@ impl Checks {
     /// Findings of `code` that failed so far.
     pub(super) fn failures(&self, code: CheckCode) -> usize {
         let all = self.0.get(&code).into_iter().flatten();
-        all.filter(|finding| finding.status == Status::Failed).count()
+        all.filter(|finding| finding.status == Status::Failed)
+            .count()
     }
 
     fn add(&mut self, code: CheckCode, on: &str, status: Status, detail: &dyn fmt::Display) {

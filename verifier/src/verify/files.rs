@@ -185,14 +185,23 @@ mod tests {
         fs::write(dir.path().join("a/b"), "12345").unwrap();
         let files = PackFiles::list(dir.path()).unwrap();
         assert_eq!(files.read("a/b", 5).unwrap(), b"12345");
-        assert!(matches!(files.read("a/b", 4), Err(FilesError::TooLarge { .. })));
+        assert!(matches!(
+            files.read("a/b", 4),
+            Err(FilesError::TooLarge { .. })
+        ));
         for outside in ["/etc/passwd", "../x", "a/../a/b", "a", "", "a//b"] {
-            assert!(matches!(files.read(outside, 9), Err(FilesError::Missing(_))), "{outside}");
+            assert!(
+                matches!(files.read(outside, 9), Err(FilesError::Missing(_))),
+                "{outside}"
+            );
         }
         // Exchanged behind the listing's back.
         fs::remove_file(dir.path().join("a/b")).unwrap();
         symlink("/etc/passwd", dir.path().join("a/b")).unwrap();
-        assert!(matches!(files.read("a/b", 1 << 20), Err(FilesError::Io { .. })));
+        assert!(matches!(
+            files.read("a/b", 1 << 20),
+            Err(FilesError::Io { .. })
+        ));
         assert!(matches!(
             PackFiles::list(dir.path()),
             Err(FilesError::Special(path)) if path == "a/b"
@@ -203,6 +212,9 @@ mod tests {
         assert!(PackFiles::list(dir.path()).is_err());
         fs::remove_file(dir.path().join("a/b")).unwrap();
         fs::create_dir_all(dir.path().join("d/".repeat(DEPTH_MAX + 1))).unwrap();
-        assert!(matches!(PackFiles::list(dir.path()), Err(FilesError::Deep(_))));
+        assert!(matches!(
+            PackFiles::list(dir.path()),
+            Err(FilesError::Deep(_))
+        ));
     }
 }

@@ -18,7 +18,11 @@ use crate::{
 
 const CODE: CheckCode = CheckCode::Pack;
 
-pub(super) fn check(files: &PackFiles, signed: Option<&Signed<EvidenceIndex>>, checks: &mut Checks) {
+pub(super) fn check(
+    files: &PackFiles,
+    signed: Option<&Signed<EvidenceIndex>>,
+    checks: &mut Checks,
+) {
     let on = layout::INDEX;
     let bytes = match files.read(on, files::INDEX_MAX) {
         Ok(bytes) => bytes,
@@ -51,11 +55,18 @@ pub(super) fn check(files: &PackFiles, signed: Option<&Signed<EvidenceIndex>>, c
     compare(files, &index, checks);
     let count = index.files.len() as u64;
     if count != signed.predicate.files {
-        let reason = format!("lists {count} files, {} were signed", signed.predicate.files);
+        let reason = format!(
+            "lists {count} files, {} were signed",
+            signed.predicate.files
+        );
         checks.fail(CODE, on, reason);
     }
     if checks.failures(CODE) == before {
-        checks.pass(CODE, on, format!("{count} files, each with its size and digest"));
+        checks.pass(
+            CODE,
+            on,
+            format!("{count} files, each with its size and digest"),
+        );
     }
 }
 

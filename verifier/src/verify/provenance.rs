@@ -73,21 +73,19 @@ fn hermetic(signed: &Signed<Provenance>, checks: &mut Checks) {
     let mut count = 0_u64;
     let mut attempts = 0_u64;
     for step in runs {
-        match &step.network {
-            Some(network) => {
-                let NetworkMode::None = network.mode;
-                count += 1;
-                attempts = attempts.saturating_add(network.attempts);
-            }
-            None => {
-                let reason = format!("step {} RUN has no measurement of its network", step.index);
-                return checks.fail(code, on, reason);
-            }
+        if let Some(network) = &step.network {
+            let NetworkMode::None = network.mode;
+            count += 1;
+            attempts = attempts.saturating_add(network.attempts);
+        } else {
+            let reason = format!("step {} RUN has no measurement of its network", step.index);
+            return checks.fail(code, on, reason);
         }
     }
     match metadata.hermetic {
         Some(true) => {
-            let detail = format!("{count} RUN steps without a network, {attempts} attempts refused");
+            let detail =
+                format!("{count} RUN steps without a network, {attempts} attempts refused");
             checks.pass(code, on, detail);
         }
         Some(false) => checks.fail(code, on, "repro_hermetic is false"),
@@ -100,7 +98,9 @@ fn times(signed: &Signed<Provenance>, now: i64) -> Result<String, String> {
     let started = time("startedOn", &metadata.started_on)?;
     let finished = time("finishedOn", &metadata.finished_on)?;
     if started > finished {
-        return Err(format!("started at {started}, after it finished at {finished}"));
+        return Err(format!(
+            "started at {started}, after it finished at {finished}"
+        ));
     }
     if finished.as_second() > now.saturating_add(CLOCK_SKEW) {
         return Err(format!("finished at {finished}, which is in the future"));

@@ -1,6 +1,9 @@
 //! V22: two runs that differ as they say, and a verdict that follows from them.
 
-use repro_core::{build::RunId, digest::Digest};
+use repro_core::{
+    build::RunId,
+    digest::{DiffId, Digest},
+};
 use serde_json::Value;
 
 use super::{
@@ -112,7 +115,9 @@ fn identities(evidence: &Evidence, verdict: &Reproducibility) -> Result<(), Stri
 /// same.
 fn variation(evidence: &Evidence, verdict: &Reproducibility) -> Result<(), String> {
     for (axis, values) in &verdict.axes {
-        demand(values.a != values.b, || format!("{axis} has one value in both runs"))?;
+        demand(values.a != values.b, || {
+            format!("{axis} has one value in both runs")
+        })?;
         demand(!verdict.not_varied.contains(axis), || {
             format!("{axis} was varied and was not")
         })?;
@@ -169,9 +174,10 @@ fn consequence(evidence: &Evidence, verdict: &Reproducibility) -> Result<(), Str
                     && verdict.causes.is_empty(),
                 || "reproducible, and differences are listed".into(),
             )?;
-            demand(layers(evidence, RunId::A) == layers(evidence, RunId::B), || {
-                "reproducible, and the layers of the steps differ".into()
-            })
+            demand(
+                layers(evidence, RunId::A) == layers(evidence, RunId::B),
+                || "reproducible, and the layers of the steps differ".into(),
+            )
         }
         Verdict::NotReproducible => demand(a.is_none() || a != b, || {
             "not reproducible, and both runs made the same manifest".into()
@@ -183,13 +189,18 @@ fn consequence(evidence: &Evidence, verdict: &Reproducibility) -> Result<(), Str
     }
 }
 
+/// What one step made: its index, the layer, the layer's blob.
+type StepLayer = (u32, Option<DiffId>, Option<Digest>);
+
 /// Layer by layer what the steps of a run made.
-fn layers(evidence: &Evidence, id: RunId) -> Option<Vec<(u32, Option<Digest>, Option<Digest>)>> {
-    let steps = &evidence.provenance(id)?.predicate.run_details.metadata.steps;
-    let layer = |step: &crate::predicate::provenance::StepEvidence| {
-        (step.index, step.diff_id.map(|id| id.0), step.blob)
-    };
-    Some(steps.iter().map(layer).collect())
+fn layers(evidence: &Evidence, id: RunId) -> Option<Vec<StepLayer>> {
+    let metadata = &evidence.provenance(id)?.predicate.run_details.metadata;
+    let layers = metadata.steps.iter();
+    Some(
+        layers
+            .map(|step| (step.index, step.diff_id, step.blob))
+            .collect(),
+    )
 }
 
 /// The report is the one that was signed, and says the same.
@@ -211,7 +222,9 @@ fn report(files: &PackFiles, verdict: &Reproducibility) -> Result<(), String> {
         let id = run.get("id").and_then(Value::as_str).unwrap_or_default();
         let manifest = run.get("manifestDigest").and_then(Value::as_str);
         let ours = verdict.runs.iter().find(|ours| ours.id.name() == id);
-        let ours = ours.and_then(|ours| ours.manifest).map(|digest| digest.to_string());
+        let ours = ours
+            .and_then(|ours| ours.manifest)
+            .map(|digest| digest.to_string());
         demand(ours.as_deref() == manifest, || {
             format!("report.json has another manifest of run {id:?}")
         })?;

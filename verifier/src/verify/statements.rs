@@ -141,7 +141,11 @@ impl Source<'_> {
             } else {
                 CheckCode::Types
             };
-            Refusal::new(code, INSIDE, format!("the predicate does not read: {error}"))
+            Refusal::new(
+                code,
+                INSIDE,
+                format!("the predicate does not read: {error}"),
+            )
         })?;
         Ok(Signed {
             path: self.path.clone(),
@@ -192,9 +196,7 @@ fn bundle_code(error: &BundleError) -> CheckCode {
 fn statement_refusal(error: &StatementError, reason: String) -> Refusal {
     match error {
         StatementError::Json(error) => Refusal::new(json_code(error), INSIDE, reason),
-        StatementError::Shape(_) | StatementError::Type(_) => {
-            Refusal::at(CheckCode::Types, reason)
-        }
+        StatementError::Shape(_) | StatementError::Type(_) => Refusal::at(CheckCode::Types, reason),
         StatementError::Subjects(_)
         | StatementError::Digests { .. }
         | StatementError::NoDigest(_)
