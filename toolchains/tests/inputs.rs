@@ -1,5 +1,7 @@
 //! A source package from a server on the loopback interface to a layer in the store.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
