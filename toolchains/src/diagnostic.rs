@@ -58,6 +58,14 @@ impl Diagnostic {
         Self::new(file, content, error.span(), message)
     }
 
+    /// The same place with another message.
+    #[must_use]
+    pub(crate) fn with_message(&self, message: String) -> Self {
+        let mut other = self.clone();
+        other.0.message = message;
+        other
+    }
+
     /// The file, as the user named it.
     #[must_use]
     pub fn file(&self) -> &str {
