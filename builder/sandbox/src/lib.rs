@@ -2,10 +2,18 @@
 
 mod blockers;
 mod channel;
+mod executor;
 mod image;
+mod init;
 pub mod mapping;
+mod net;
+pub mod policy;
 mod protocol;
+mod seccomp;
 mod stage;
+pub mod tree;
+pub mod users;
 
+pub use executor::NativeExecutor;
 pub use image::StageImage;
 pub use stage::enter_if_stage;
