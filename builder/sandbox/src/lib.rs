@@ -11,6 +11,7 @@ pub mod policy;
 mod protocol;
 mod seccomp;
 mod stage;
+mod sys;
 pub mod tree;
 pub mod users;
 

@@ -9,7 +9,6 @@ use repro_core::{build::ExecutorError, digest::Digest};
 use serde::Serialize;
 
 pub use subids::{SubidError, SubidRange};
-pub(crate) use subids::ranges_of;
 
 /// How many ids a step has: those that images of Debian, Alpine and Fedora use, `nobody` (65534)
 /// included.

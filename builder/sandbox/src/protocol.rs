@@ -32,12 +32,12 @@ pub(crate) enum Job {
         /// Name of the new snapshot in `directory`.
         name: String,
     },
-    /// Removes `name` in `directory` with everything below it.
+    /// Removes `names` in `directory` with everything below them, as far as they are there.
     Remove {
-        /// Directory that holds it.
+        /// Directory that holds them.
         directory: String,
         /// What to remove.
-        name: String,
+        names: Vec<String>,
     },
     /// Does everything that a step needs except running a program, in the empty directory `scratch`.
     Probe {
@@ -51,8 +51,11 @@ pub(crate) enum Job {
 pub(crate) struct StepJob {
     /// Trees below, lowest first.
     pub parents: Vec<String>,
-    /// The step's own directory; holds `fs`, and `work` and `stub` while the step runs.
-    pub output: String,
+    /// Directory of the invocation, which belongs to the mapped root.
+    pub directory: String,
+    /// Names from there to the step's own directory. It holds `fs`, and `work` and `stub` while the
+    /// step runs.
+    pub names: Vec<String>,
     /// What happens.
     pub action: Action,
     /// How times are decided.
@@ -225,6 +228,12 @@ impl<T> During<T> for Result<T, Errno> {
 impl<T> During<T> for nix::Result<T> {
     fn during(self, operation: &str) -> Result<T, Failure> {
         self.map_err(|errno| Failure::operation(operation, from_nix(errno)))
+    }
+}
+
+impl<T> During<T> for Result<T, std::ffi::NulError> {
+    fn during(self, operation: &str) -> Result<T, Failure> {
+        self.map_err(|_| Failure::refused(format!("{operation} has a NUL byte")))
     }
 }
 

@@ -5,8 +5,13 @@
 //! step cannot see it, and inside the step's user, mount and network namespaces.
 
 mod enter;
-mod job;
+mod faults;
+pub(crate) mod job;
 mod overlay;
+mod probe;
+mod program;
+mod step;
+mod stubs;
 
 use std::{
     io,
