@@ -56,6 +56,18 @@ fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
+/// The value of a build argument that is named without one: `--build-arg NAME`. `None` if the
+/// environment does not have it.
+pub(crate) fn build_argument(name: &str) -> Result<Option<String>, String> {
+    let Some(value) = variable(name) else {
+        return Ok(None);
+    };
+    value
+        .into_string()
+        .map(Some)
+        .map_err(|_| format!("the environment variable {name}, a build argument, is not UTF-8"))
+}
+
 /// The clock of the machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SystemClock;

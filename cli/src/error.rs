@@ -4,6 +4,7 @@
 mod build;
 mod excerpt;
 mod from;
+mod sources;
 
 pub(crate) use excerpt::Excerpt;
 pub(crate) use from::io_kind;

@@ -1,7 +1,11 @@
 //! `repro build`
 
+mod git;
+mod request;
+mod run;
 mod values;
 
+pub(crate) use run::run;
 pub(crate) use values::{OnDifference, RunCount};
 
 use std::path::PathBuf;
@@ -122,15 +126,4 @@ pub(crate) struct Args {
     pub(crate) progress: ProgressArgs,
     #[command(flatten)]
     pub(crate) json: JsonArgs,
-}
-
-pub(crate) fn run(
-    args: &Args,
-    context: &super::Context,
-) -> Result<crate::exit::ExitStatus, crate::error::CommandError> {
-    let _ = (args, context);
-    Err(crate::error::CommandError::message(
-        crate::error::ErrorKind::Internal,
-        "not wired",
-    ))
 }

@@ -23,7 +23,10 @@ impl From<Diagnostic> for CommandError {
 
 /// An error that a diagnostic tells whole: `FILE:LINE: message`, the line, the hint.
 fn placed(kind: ErrorKind, diagnostic: &Diagnostic) -> CommandError {
-    let message = format!("{}:{}: {}", diagnostic.file, diagnostic.line, diagnostic.message);
+    let message = format!(
+        "{}:{}: {}",
+        diagnostic.file, diagnostic.line, diagnostic.message
+    );
     let error = CommandError::message(kind, message).at(excerpt(diagnostic));
     match &diagnostic.hint {
         Some(hint) => error.hint(hint.clone()),
@@ -68,13 +71,13 @@ impl From<BuildError> for CommandError {
                     .hint("build arguments stand in the evidence in clear, since a rebuild needs them")
                     .hint(format!("if it is no secret, say so: --allow-arg {name}"))
             }
+            BuildError::Lock(error) => error.into(),
             BuildError::Ignore { .. } => Self::new(ErrorKind::Usage, &error),
             BuildError::Context(error) => context(&error),
             BuildError::MissingSource { diagnostic, .. } => placed(ErrorKind::Input, &diagnostic),
-            BuildError::Resolve { diagnostic, source } => {
-                resolve(source).context(format!("{}:{}", diagnostic.file, diagnostic.line))
-                    .at(excerpt(&diagnostic))
-            }
+            BuildError::Resolve { diagnostic, source } => resolve(source)
+                .context(format!("{}:{}", diagnostic.file, diagnostic.line))
+                .at(excerpt(&diagnostic)),
             BuildError::Unpack(error) => unpack(error),
             BuildError::Run(error) => run(error),
             BuildError::Discard(error) => {
@@ -87,7 +90,10 @@ impl From<BuildError> for CommandError {
 fn several<'a>(diagnostics: impl Iterator<Item = &'a Diagnostic>) -> CommandError {
     let all: Vec<&Diagnostic> = diagnostics.collect();
     let Some((first, rest)) = all.split_first() else {
-        return CommandError::message(ErrorKind::Internal, "the Dockerfile is refused without a reason");
+        return CommandError::message(
+            ErrorKind::Internal,
+            "the Dockerfile is refused without a reason",
+        );
     };
     let mut error = placed(ErrorKind::Usage, first);
     for diagnostic in rest {
@@ -106,8 +112,9 @@ fn context(error: &ContextError) -> CommandError {
         ContextError::NotDirectory(_) => CommandError::new(ErrorKind::Usage, error),
         ContextError::Read { source, .. } => CommandError::new(io_kind(source), error)
             .hint("a file that the build does not need can be named in .dockerignore"),
-        ContextError::Changed { .. } => CommandError::new(ErrorKind::Input, error)
-            .hint("build again when nothing writes to the context, or name the file in .dockerignore"),
+        ContextError::Changed { .. } => CommandError::new(ErrorKind::Input, error).hint(
+            "build again when nothing writes to the context, or name the file in .dockerignore",
+        ),
         ContextError::Device { .. } => CommandError::new(ErrorKind::Usage, error)
             .hint("name it in .dockerignore; the sandbox provides /dev"),
         ContextError::Path(_) => CommandError::new(ErrorKind::Usage, error),
@@ -127,6 +134,12 @@ fn resolve(error: ResolveError) -> CommandError {
             CommandError::new(ErrorKind::Input, &error)
                 .hint(format!("import it: repro import oci:DIR {name}"))
                 .hint("or declare a toolchain of that name in repro.toml: [toolchain.NAME] use = \"debian-c\"")
+        }
+        ResolveError::Blob(source) => CommandError::from(source),
+        ResolveError::MissingPinned { ref name, .. } => {
+            let name = name.familiar();
+            CommandError::new(ErrorKind::Input, &error)
+                .hint(format!("import it: repro import oci:DIR {name}"))
         }
         ResolveError::Unlocked(_) => CommandError::new(ErrorKind::Input, &error)
             .hint("name it by digest in the Dockerfile, or leave out --locked"),
@@ -150,10 +163,18 @@ fn unpack(error: UnpackError) -> CommandError {
 
 fn run(error: RunError) -> CommandError {
     match error {
-        RunError::Executor { line, instruction, source } => {
+        RunError::Executor {
+            line,
+            instruction,
+            source,
+        } => {
             let stopped = matches!(source, ExecutorError::Cancelled);
             let error = CommandError::from(source);
-            if stopped { error } else { error.context(format!("line {line}: {instruction}")) }
+            if stopped {
+                error
+            } else {
+                error.context(format!("line {line}: {instruction}"))
+            }
         }
         RunError::Layer { .. } | RunError::Log(_) | RunError::Assemble(_) => {
             CommandError::new(storage(&error), &error)
@@ -168,7 +189,10 @@ fn storage(error: &(dyn Error + 'static)) -> ErrorKind {
         if let Some(error) = error.downcast_ref::<std::io::Error>() {
             return io_kind(error);
         }
-        if matches!(error.downcast_ref(), Some(BlobError::Missing(_) | BlobError::Corrupt { .. })) {
+        if matches!(
+            error.downcast_ref(),
+            Some(BlobError::Missing(_) | BlobError::Corrupt { .. })
+        ) {
             return ErrorKind::Input;
         }
         next = error.source();

@@ -9,12 +9,14 @@ use repro_core::{
     layer::OpenLayerError,
     store::{BlobError, GcError, StoreError},
 };
-use repro_verifier::{keys::KeyError, pack::PackError, verify::FilesError};
+use repro_verifier::{
+    compare::CompareError, keys::KeyError, pack::PackError, report::ReportError, verify::FilesError,
+};
 
 use super::{CommandError, ErrorKind};
 use crate::{ambient::InvocationError, exit::Signal};
 
-const DAMAGED: &str = "`repro store verify` says what else is damaged";
+pub(super) const DAMAGED: &str = "`repro store verify` says what else is damaged";
 
 /// Trouble with a file that the user named: to read what is not there is wrong input, a full
 /// disk is worth a retry, and so on.
@@ -178,6 +180,8 @@ impl From<PackError> for CommandError {
                 };
                 Self::new(kind, &error)
             }
+            PackError::Busy(_) => Self::new(ErrorKind::Inconclusive, &error)
+                .hint("wait for the other run, or name another directory: --evidence DIR"),
             PackError::NotOurs { .. } => {
                 Self::new(ErrorKind::Usage, &error).hint("name another one: --evidence DIR")
             }
@@ -186,5 +190,27 @@ impl From<PackError> for CommandError {
                 Self::new(ErrorKind::Internal, &error)
             }
         }
+    }
+}
+
+impl From<CompareError> for CommandError {
+    fn from(error: CompareError) -> Self {
+        match error {
+            CompareError::Blob(error) => error.into(),
+            CompareError::OpenLayer(error) => error.into(),
+            CompareError::Layer { ref source, .. } | CompareError::Scratch { ref source, .. } => {
+                Self::new(io_kind(source), &error)
+            }
+            CompareError::Image { .. } | CompareError::Config { .. } => {
+                Self::new(ErrorKind::Input, &error).hint(DAMAGED)
+            }
+            _ => Self::new(ErrorKind::Internal, &error),
+        }
+    }
+}
+
+impl From<ReportError> for CommandError {
+    fn from(error: ReportError) -> Self {
+        Self::new(ErrorKind::Internal, &error)
     }
 }

@@ -17,7 +17,12 @@ pub(super) fn committer_time(context: &Path) -> Result<Epoch, CommandError> {
         .arg("-C")
         .arg(context)
         // The context can hold a repository of somebody else: none of its programs may run.
-        .args(["-c", "core.fsmonitor=false", "-c", "log.showSignature=false"])
+        .args([
+            "-c",
+            "core.fsmonitor=false",
+            "-c",
+            "log.showSignature=false",
+        ])
         .args(["log", "-1", "--format=%ct"])
         .stdin(Stdio::null())
         .output()

@@ -78,14 +78,20 @@ pub(super) fn asked(
         vary: if Runs::from(args.runs) == Runs::One { BTreeSet::new() } else { vary },
         ruleset: Ruleset::V1,
     };
-    Ok(Asked { request, project, dockerfile })
+    Ok(Asked {
+        request,
+        project,
+        dockerfile,
+    })
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
-    std::path::absolute(path).map(|path| path.components().collect()).map_err(|error| {
-        CommandError::new(crate::error::io_kind(&error), &error)
-            .context(format!("cannot use {}", path.display()))
-    })
+    std::path::absolute(path)
+        .map(|path| path.components().collect())
+        .map_err(|error| {
+            CommandError::new(crate::error::io_kind(&error), &error)
+                .context(format!("cannot use {}", path.display()))
+        })
 }
 
 fn dockerfile_path(args: &Args, project: &Project) -> PathBuf {
@@ -99,7 +105,11 @@ fn dockerfile_path(args: &Args, project: &Project) -> PathBuf {
 /// The Dockerfile's name in messages and evidence: relative to the context where it lies there,
 /// so that the evidence does not depend on where the context lies.
 fn shown(dockerfile: &Path, context: &Path) -> String {
-    dockerfile.strip_prefix(context).unwrap_or(dockerfile).display().to_string()
+    dockerfile
+        .strip_prefix(context)
+        .unwrap_or(dockerfile)
+        .display()
+        .to_string()
 }
 
 /// `NAME.dockerignore` beside the Dockerfile, else `.dockerignore` of the context.
@@ -109,7 +119,10 @@ fn ignore_file(dockerfile: &Path, context: &Path) -> Result<Option<NamedText>, C
     for path in [PathBuf::from(own), context.join(".dockerignore")] {
         if path.symlink_metadata().is_ok() {
             let text = files::read(&path, Limit::Project)?;
-            return Ok(Some(NamedText { name: shown(&path, context), text }));
+            return Ok(Some(NamedText {
+                name: shown(&path, context),
+                text,
+            }));
         }
     }
     Ok(None)
@@ -138,17 +151,17 @@ fn labels(pairs: &[Pair]) -> BTreeMap<String, String> {
 }
 
 /// Rule 1: the flag, else the environment, else `repro.toml`, else the base image.
-fn epoch(
-    args: &Args,
-    settings: &Settings,
-    project: &Project,
-) -> Result<EpochChoice, CommandError> {
+fn epoch(args: &Args, settings: &Settings, project: &Project) -> Result<EpochChoice, CommandError> {
     match args.source_date_epoch {
         Some(EpochArg::Seconds(epoch)) => return Ok(EpochChoice::Flag(epoch)),
         Some(EpochArg::Git) => return Ok(EpochChoice::Git(git::committer_time(&args.context)?)),
         None => {}
     }
-    if let Some(text) = settings.source_date_epoch.as_ref().filter(|text| !text.is_empty()) {
+    if let Some(text) = settings
+        .source_date_epoch
+        .as_ref()
+        .filter(|text| !text.is_empty())
+    {
         let text = text.to_string_lossy();
         let epoch = values::seconds(&text).map_err(|error| {
             CommandError::new(ErrorKind::Usage, &error)

@@ -12,7 +12,7 @@ use std::{
 
 use repro_builder::Builder;
 use repro_core::{
-    build::{BuildRecord, Executor as _, Reason, RunId, Runs},
+    build::{BuildRecord, Executor as _, Reason, RunId},
     digest::HashingWriter,
     image::{load_image, transport},
     store::Store,
@@ -33,7 +33,10 @@ use repro_verifier::{
     report::Report,
 };
 
-use super::{Args, OnDifference, request::{Asked, asked}};
+use super::{
+    Args, OnDifference,
+    request::{Asked, asked},
+};
 use crate::{
     ambient::{self, SystemClock},
     commands::Context,
@@ -136,7 +139,12 @@ fn mirrors(given: &[String]) -> Result<Vec<Mirror>, CommandError> {
 }
 
 fn report(record: &BuildRecord, store: &Store) -> Result<Report, CommandError> {
-    let built = |id| record.runs.iter().any(|run| run.id == id && run.image.is_some());
+    let built = |id| {
+        record
+            .runs
+            .iter()
+            .any(|run| run.id == id && run.image.is_some())
+    };
     let comparison = if built(RunId::A) && built(RunId::B) {
         let mut options = compare::Options::new(store.blobs().tmp().to_owned());
         options.host_cpus = std::thread::available_parallelism()
@@ -159,18 +167,30 @@ fn deliver(
     record: &BuildRecord,
     report: &Report,
 ) -> Result<(), CommandError> {
-    let image = record.runs.iter().find(|run| run.id == RunId::A).and_then(|run| run.image.as_ref());
+    let image = record
+        .runs
+        .iter()
+        .find(|run| run.id == RunId::A)
+        .and_then(|run| run.image.as_ref());
     let Some(image) = image else { return Ok(()) };
     let stored = load_image(store.blobs(), image.manifest)?;
     for destination in &args.output {
-        transport::export(store.blobs(), &stored, asked.request.tags.first(), destination)?;
+        transport::export(
+            store.blobs(),
+            &stored,
+            asked.request.tags.first(),
+            destination,
+        )?;
     }
     if status(args.on_difference, record, report) == ExitStatus::Done {
         for tag in &args.tags {
             store.tag(tag, &stored.descriptor)?;
         }
     } else if !args.tags.is_empty() {
-        context.settings.output.warning("the image is not tagged, since the runs differ");
+        context
+            .settings
+            .output
+            .warning("the image is not tagged, since the runs differ");
     }
     Ok(())
 }
@@ -185,15 +205,25 @@ fn write_pack(
     let internal = |error| CommandError::new(ErrorKind::Internal, &error);
     let reports = BTreeMap::from([
         (ReportFormat::Json, report.to_json().map_err(internal)?),
-        (ReportFormat::Markdown, render::markdown(report).into_bytes()),
+        (
+            ReportFormat::Markdown,
+            render::markdown(report).into_bytes(),
+        ),
         (ReportFormat::Html, render::html(report).into_bytes()),
-        (ReportFormat::Sarif, render::sarif(report).map_err(internal)?),
+        (
+            ReportFormat::Sarif,
+            render::sarif(report).map_err(internal)?,
+        ),
     ]);
     let key = match &args.key {
         Some(path) => signing_key(path)?,
         None => SigningKey::generate(KeyKind::P256, &mut ambient::fill_random)?,
     };
-    let signer = if args.key.is_some() { Signer::Key(&key) } else { Signer::Ephemeral(&key) };
+    let signer = if args.key.is_some() {
+        Signer::Key(&key)
+    } else {
+        Signer::Ephemeral(&key)
+    };
     let findings = report.findings();
     let contents = PackContents {
         record,
@@ -238,8 +268,11 @@ fn say(
             output.json("cli/build/v1", &document)?;
         }
         Format::Text if output.talks() => {
-            let options = render::TextOptions { evidence: Some(evidence), ..Default::default() };
-            output.text(&output.styled(&render::text(report, &options)))?;
+            let options = render::TextOptions {
+                evidence: Some(evidence),
+                ..Default::default()
+            };
+            output.report(&render::text(report, &options))?;
         }
         // As `docker build -q`: the image, and nothing else.
         Format::Text => {
@@ -255,7 +288,9 @@ fn say(
         );
     }
     if record.tags.is_empty() && args.output.is_empty() && report.image.manifest_digest.is_some() {
-        output.status("the image is in the evidence; -t names it in the store, -o writes it elsewhere");
+        output.status(
+            "the image is in the evidence; -t names it in the store, -o writes it elsewhere",
+        );
     }
     Ok(())
 }
@@ -292,5 +327,8 @@ fn program_digest() -> Result<repro_core::digest::Digest, CommandError> {
 }
 
 fn kernel_release() -> String {
-    rustix::system::uname().release().to_string_lossy().into_owned()
+    rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned()
 }
