@@ -80,9 +80,6 @@ impl From<BuildError> for CommandError {
                 .at(excerpt(&diagnostic)),
             BuildError::Unpack(error) => unpack(error),
             BuildError::Run(error) => run(error),
-            BuildError::Discard(error) => {
-                Self::from(error).context("cannot remove what the steps left")
-            }
         }
     }
 }

@@ -80,7 +80,10 @@ fn build(
     store: &Store,
     stage: StageImage,
 ) -> Result<BuildRecord, CommandError> {
-    let executor = Arc::new(NativeExecutor::open(stage, store)?);
+    let executor = Arc::new(NativeExecutor::new(stage, store.root())?);
+    sweep(store, executor.as_ref())?;
+    // Locked while it lives: if this process is killed, the next one knows what to sweep.
+    let scratch = store.create_run(&asked.request.invocation)?;
     let cancelled = Arc::new(AtomicBool::new(false));
     let events = context.settings.view.start(&context.settings.output);
     let fetcher = Fetcher::new(FetchSettings {
@@ -117,7 +120,24 @@ fn build(
         events: events.as_ref(),
         clock: &SystemClock,
     };
-    Ok(builder.build(request)?)
+    let record = builder.build(request);
+    // What the steps left goes even where the build failed, and its error is the one to tell.
+    let swept = executor
+        .discard(&request.invocation)
+        .map_err(CommandError::from)
+        .and_then(|()| Ok(scratch.remove()?));
+    let record = record?;
+    swept?;
+    Ok(record)
+}
+
+/// Removes what builds left whose process was killed.
+fn sweep(store: &Store, executor: &NativeExecutor) -> Result<(), CommandError> {
+    for stale in store.stale_runs()? {
+        executor.discard(stale.invocation())?;
+        stale.remove()?;
+    }
+    Ok(())
 }
 
 /// The mirrors of the caller, then those that the machine installs its own packages from.
