@@ -48,7 +48,7 @@ impl Dockerfile {
             column: 1,
             length: 0,
         });
-        self.source.diagnostic(span, &message, hint.as_deref())
+        self.source.diagnostic(span, message, hint)
     }
 
     /// A message about an instruction, for errors that only building it shows.
@@ -59,8 +59,7 @@ impl Dockerfile {
         message: String,
         hint: Option<String>,
     ) -> Diagnostic {
-        self.source
-            .diagnostic(instruction.span, &message, hint.as_deref())
+        self.source.diagnostic(instruction.span, message, hint)
     }
 }
 

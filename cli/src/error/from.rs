@@ -1,6 +1,9 @@
 //! Which kind of trouble each error of the libraries is, and its next step. In one file, so
 //! that equal troubles get equal exit codes.
 
+mod build;
+mod toolchains;
+
 use std::io;
 
 use repro_core::{
@@ -178,6 +181,8 @@ impl From<PackError> for CommandError {
                 };
                 Self::new(kind, &error)
             }
+            PackError::Busy(_) => Self::new(ErrorKind::Inconclusive, &error)
+                .hint("wait for the other build, or name another directory: --evidence DIR"),
             PackError::NotOurs { .. } => {
                 Self::new(ErrorKind::Usage, &error).hint("name another one: --evidence DIR")
             }
