@@ -1,5 +1,6 @@
 //! `repro build`
 
+mod request;
 mod values;
 
 pub(crate) use values::{OnDifference, RunCount};
@@ -7,6 +8,8 @@ pub(crate) use values::{OnDifference, RunCount};
 use std::path::PathBuf;
 
 use repro_core::{image::transport::Archive, platform::Platform, reference::ImageRef};
+
+use repro_toolchains::fetch::Mirror;
 
 use crate::args::{JsonArgs, ProgressArgs, archive};
 use values::{EpochArg, Pair, Vary};
@@ -98,7 +101,7 @@ pub(crate) struct Args {
         env = "REPRO_MIRROR",
         value_delimiter = ' '
     )]
-    pub(crate) mirrors: Vec<String>,
+    pub(crate) mirrors: Vec<Mirror>,
 
     /// Sign with this private key; with a key made for this build alone unless given
     #[arg(
