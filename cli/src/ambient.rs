@@ -48,24 +48,21 @@ impl Ambient {
     }
 }
 
+/// The caller's value of a build argument that is given by name alone.
+pub(crate) fn build_argument(name: &str) -> Option<OsString> {
+    // `var_os` panics on names that no variable can have.
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return None;
+    }
+    variable(name)
+}
+
 fn variable(name: &str) -> Option<OsString> {
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place that reads the environment"
     )]
     std::env::var_os(name)
-}
-
-/// The value of a build argument that is named without one: `--build-arg NAME`. `None` if the
-/// environment does not have it.
-pub(crate) fn build_argument(name: &str) -> Result<Option<String>, String> {
-    let Some(value) = variable(name) else {
-        return Ok(None);
-    };
-    value
-        .into_string()
-        .map(Some)
-        .map_err(|_| format!("the environment variable {name}, a build argument, is not UTF-8"))
 }
 
 /// The clock of the machine.

@@ -1,6 +1,5 @@
 //! `repro build`
 
-mod git;
 mod request;
 mod run;
 mod values;
@@ -11,6 +10,8 @@ pub(crate) use values::{OnDifference, RunCount};
 use std::path::PathBuf;
 
 use repro_core::{image::transport::Archive, platform::Platform, reference::ImageRef};
+
+use repro_toolchains::fetch::Mirror;
 
 use crate::args::{JsonArgs, ProgressArgs, archive};
 use values::{EpochArg, Pair, Vary};
@@ -102,7 +103,7 @@ pub(crate) struct Args {
         env = "REPRO_MIRROR",
         value_delimiter = ' '
     )]
-    pub(crate) mirrors: Vec<String>,
+    pub(crate) mirrors: Vec<Mirror>,
 
     /// Sign with this private key; with a key made for this build alone unless given
     #[arg(

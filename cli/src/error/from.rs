@@ -1,6 +1,9 @@
 //! Which kind of trouble each error of the libraries is, and its next step. In one file, so
 //! that equal troubles get equal exit codes.
 
+mod build;
+mod toolchains;
+
 use std::io;
 
 use repro_core::{
@@ -16,7 +19,7 @@ use repro_verifier::{
 use super::{CommandError, ErrorKind};
 use crate::{ambient::InvocationError, exit::Signal};
 
-pub(super) const DAMAGED: &str = "`repro store verify` says what else is damaged";
+const DAMAGED: &str = "`repro store verify` says what else is damaged";
 
 /// Trouble with a file that the user named: to read what is not there is wrong input, a full
 /// disk is worth a retry, and so on.
@@ -181,7 +184,7 @@ impl From<PackError> for CommandError {
                 Self::new(kind, &error)
             }
             PackError::Busy(_) => Self::new(ErrorKind::Inconclusive, &error)
-                .hint("wait for the other run, or name another directory: --evidence DIR"),
+                .hint("wait for the other build, or name another directory: --evidence DIR"),
             PackError::NotOurs { .. } => {
                 Self::new(ErrorKind::Usage, &error).hint("name another one: --evidence DIR")
             }

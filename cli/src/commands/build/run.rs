@@ -21,7 +21,6 @@ use repro_sandbox::{NativeExecutor, StageImage};
 use repro_toolchains::{
     Sources,
     fetch::{FetchSettings, Fetcher, Mirror, Retry, machine_mirrors},
-    lock::ProjectLock,
     materialise::Workshop,
 };
 use repro_verifier::{
@@ -87,12 +86,11 @@ fn build(
     let cancelled = Arc::new(AtomicBool::new(false));
     let events = context.settings.view.start(&context.settings.output);
     let fetcher = Fetcher::new(FetchSettings {
-        mirrors: mirrors(&args.mirrors)?,
+        mirrors: mirrors(&args.mirrors),
         partial: store.cache_dir().join("partial"),
         retry: Retry::default(),
         cancelled: Arc::clone(&cancelled),
     });
-    let lock = ProjectLock::load(&asked.dockerfile)?;
     let stopped = Arc::clone(&executor);
     context.interrupts.on_signal(move || {
         cancelled.store(true, Ordering::SeqCst);
@@ -101,7 +99,7 @@ fn build(
     let request = &asked.request;
     let sources = Sources {
         project: &asked.project,
-        lock: lock.as_ref(),
+        lock: asked.lock.as_ref(),
         lock_mode: request.lock_mode,
         platform: &request.platform,
         workshop: Workshop {
@@ -141,21 +139,14 @@ fn sweep(store: &Store, executor: &NativeExecutor) -> Result<(), CommandError> {
 }
 
 /// The mirrors of the caller, then those that the machine installs its own packages from.
-fn mirrors(given: &[String]) -> Result<Vec<Mirror>, CommandError> {
-    let mut mirrors = Vec::new();
-    for text in given.iter().filter(|text| !text.is_empty()) {
-        let mirror = text.parse::<Mirror>().map_err(|error| {
-            CommandError::new(ErrorKind::Usage, &error)
-                .context("--mirror or REPRO_MIRROR cannot be used")
-        })?;
-        mirrors.push(mirror);
-    }
+fn mirrors(given: &[Mirror]) -> Vec<Mirror> {
+    let mut mirrors = given.to_vec();
     // A machine without readable apt sources has other mirrors, or has all files already.
     match machine_mirrors(Path::new(APT)) {
         Ok(own) => mirrors.extend(own),
         Err(error) => tracing::info!(%error, "the machine's package sources cannot be read"),
     }
-    Ok(mirrors)
+    mirrors
 }
 
 fn report(record: &BuildRecord, store: &Store) -> Result<Report, CommandError> {
