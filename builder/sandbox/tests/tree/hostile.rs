@@ -144,7 +144,7 @@ fn names_of_any_bytes(lab: &Lab) -> Outcome {
 }
 
 fn closed_directories(lab: &Lab) -> Outcome {
-    let close = |path: std::path::PathBuf| fs::set_permissions(path, Permissions::from_mode(0));
+    let close = |path: std::path::PathBuf| fs::set_permissions(path, Permissions::from_mode(0o000));
     let step = lab.run(&[], |root| {
         fs::create_dir_all(root.join("c/d"))?;
         fs::write(root.join("c/d/f"), "x")?;
