@@ -98,9 +98,12 @@ fn times(lab: &Lab) -> Outcome {
     )?;
     // As in an image whose times are later than a given epoch.
     set_time(&below.join("late"), late, 0)?;
+    fs::create_dir(below.join("late-d"))?;
+    set_time(&below.join("late-d"), late, 0)?;
     let step = lab.run(&[below], |root| {
         set_time(&root.join("old"), 5, 999_999_999)?;
         chmod(&root.join("late"), 0o600)?;
+        chmod(&root.join("late-d"), 0o700)?;
         chmod(&root.join("keep"), 0o600)?;
         fs::write(root.join("new"), "n")?;
         fs::write(root.join("edge"), "n")?;
@@ -115,6 +118,7 @@ fn times(lab: &Lab) -> Outcome {
     assert_eq!(mtime("link"), tick(1));
     assert_eq!(mtime("old"), 5);
     assert_eq!(mtime("late"), late, "an unchanged time is not clamped");
+    assert_eq!(mtime("late-d"), late, "nor is that of a directory");
     assert_eq!(mtime("keep"), 1000);
     assert_eq!(mtime("edge"), EPOCH);
     assert_eq!(mtime("past-edge"), tick(1));
@@ -262,6 +266,18 @@ fn whiteouts(lab: &Lab) -> Outcome {
     let warm = lab.view(&plus(&trees, &step.snapshot))?;
     assert_eq!(names(&warm.path().join("d"))?, [&b"a"[..], b"sub"]);
     assert!(names(&warm.path().join("d/sub"))?.is_empty());
+    // One that hides nothing, as overlayfs leaves where a file came and went.
+    let upper = lab.upper(&trees, |_| Ok(()))?;
+    mknodat(
+        CWD,
+        upper.join("ghost"),
+        FileType::CharacterDevice,
+        Mode::empty(),
+        0,
+    )?;
+    let step = lab.diff(&trees, upper, TimeRule::Counts, &[])?;
+    assert_eq!(step.layer, Layer::default());
+    assert!(names(&step.snapshot)?.is_empty());
     Ok(())
 }
 
@@ -315,6 +331,14 @@ fn hard_links(lab: &Lab) -> Outcome {
         Ok(())
     })?;
     assert_eq!(step.layer.lines(), ["f a", "h z a"]);
+    // Separate files, equal in all but that, become one.
+    let twins = [lab.tree(&[], &[file("t", "twin"), file("u", "twin")])?];
+    let step = lab.run(&twins, |root| {
+        fs::remove_file(root.join("u"))?;
+        fs::hard_link(root.join("t"), root.join("u"))?;
+        Ok(())
+    })?;
+    assert_eq!(step.layer.lines(), ["f t", "h u t"]);
     // The whole group made again, as it was.
     let step = lab.run(&trees, |root| {
         for name in ["a", "b", "c"] {
