@@ -1,6 +1,20 @@
-//! placeholder
-#![expect(missing_docs, clippy::all, clippy::pedantic, missing_debug_implementations, reason="x")]
-use repro_core::build::*; use repro_core::store::Store;
-pub fn enter_if_stage(){}
-pub struct StageImage; impl StageImage{ pub fn capture()->Result<Self,ExecutorError>{Ok(Self)}}
-pub struct NativeExecutor;
+//! Runs one step of a build in namespaces, and reads and writes the trees of steps.
+
+mod blockers;
+mod channel;
+mod executor;
+mod image;
+mod init;
+pub mod mapping;
+mod net;
+pub mod policy;
+mod protocol;
+mod seccomp;
+mod stage;
+mod sys;
+pub mod tree;
+pub mod users;
+
+pub use executor::NativeExecutor;
+pub use image::StageImage;
+pub use stage::enter_if_stage;
