@@ -28,6 +28,7 @@ use self::{
 use crate::{
     StageImage,
     mapping::IdMapping,
+    policy::policy_digest,
     protocol::{Action, Done, Job, StepJob},
 };
 
@@ -172,7 +173,7 @@ impl Drop for Registered<'_> {
 
 impl Executor for NativeExecutor {
     fn policy(&self) -> Digest {
-        crate::policy::policy_digest()
+        policy_digest()
     }
 
     fn name(&self) -> &'static str {

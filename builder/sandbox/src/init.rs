@@ -122,7 +122,7 @@ fn attend(plan: &Plan, program: Pid) -> ! {
         }
     };
     // All but this process. There is none where the program was the last one.
-    drop(kill(NixPid::from_raw(-1), NixSignal::SIGKILL));
+    let _ = kill(NixPid::from_raw(-1), NixSignal::SIGKILL);
     while !matches!(wait(WaitOptions::empty()), Err(Errno::CHILD)) {}
     let (cpu_ms, peak_rss_bytes) = usage();
     Report::Ended {

@@ -134,7 +134,7 @@ impl Report {
 
     /// Writes the record. If nobody reads any more, nobody is left to be told.
     pub(crate) fn send(self, pipe: BorrowedFd<'_>) {
-        drop(rustix::io::retry_on_intr(|| write(pipe, &self.encode())));
+        let _ = rustix::io::retry_on_intr(|| write(pipe, &self.encode()));
     }
 
     fn encode(self) -> [u8; SIZE] {

@@ -62,7 +62,13 @@ pub(super) fn run(
     let kills = out_of_memory_kills();
     let init = init::start(&plan).during("fork()")?;
     // The log's end and the report's end are seen only if nobody else holds them.
-    let Plan { setup, .. } = plan;
+    let Plan {
+        root,
+        setup,
+        payload,
+        report: report_writer,
+    } = plan;
+    drop((root, payload, report_writer));
     let supervisor = supervise::Supervisor {
         control,
         init,

@@ -158,7 +158,7 @@ impl Supervisor<'_> {
     /// Ends the step: its process namespace dies with its first process.
     fn stop(&self) {
         // It may have ended by itself.
-        drop(kill_process(self.init, Signal::KILL));
+        let _ = kill_process(self.init, Signal::KILL);
         drop(self.reap());
     }
 
