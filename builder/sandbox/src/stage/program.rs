@@ -159,6 +159,9 @@ mod tests {
         assert_eq!(exit_of(0), StepExit::Success);
         assert_eq!(exit_of(3 << 8), StepExit::Code(3));
         assert_eq!(exit_of(libc::SIGTERM), StepExit::Signal(libc::SIGTERM));
-        assert_eq!(exit_of(libc::SIGSEGV | 0x80), StepExit::Signal(libc::SIGSEGV));
+        assert_eq!(
+            exit_of(libc::SIGSEGV | 0x80),
+            StepExit::Signal(libc::SIGSEGV)
+        );
     }
 }

@@ -68,9 +68,10 @@ const CALLS: usize = 2;
 impl Supervisor<'_> {
     /// Answers the step until it ends, and reaps its first process.
     pub(super) fn watch(mut self) -> Result<(End, Observed), Failure> {
-        let listener_socket = self.listener_socket.try_clone().map_err(|error| {
-            Failure::io("dup(listener)", &error)
-        })?;
+        let listener_socket = self
+            .listener_socket
+            .try_clone()
+            .map_err(|error| Failure::io("dup(listener)", &error))?;
         let mut calls = Calls::Awaited(listener_socket);
         let end = loop {
             let ready = self.wait(&calls)?;
