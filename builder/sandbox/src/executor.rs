@@ -14,10 +14,10 @@ use std::{
 
 use repro_core::{
     build::{
-        CopySource, Executor, ExecutorError, InvocationId, SnapshotInfo, SnapshotName,
-        StepAction, StepExit, StepObserver, StepResult, StepSpec, Variation,
+        CopySource, Executor, ExecutorError, InvocationId, SnapshotInfo, SnapshotName, StepAction,
+        StepExit, StepObserver, StepResult, StepSpec, Variation,
     },
-    digest::ChainId,
+    digest::{ChainId, Digest},
     tree::{EntryReader, EntrySink, EntrySource, EntryWriter},
 };
 
@@ -28,6 +28,7 @@ use self::{
 use crate::{
     StageImage,
     mapping::IdMapping,
+    policy::policy_digest,
     protocol::{Action, Done, Job, StepJob},
 };
 
@@ -171,6 +172,10 @@ impl Drop for Registered<'_> {
 }
 
 impl Executor for NativeExecutor {
+    fn policy(&self) -> Digest {
+        policy_digest()
+    }
+
     fn name(&self) -> &'static str {
         "native"
     }
