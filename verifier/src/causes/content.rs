@@ -108,9 +108,10 @@ pub fn find_causes(
             excerpt: None,
         }]);
     }
-    let excerpts = match scan.secret_a || scan.secret_b {
-        true => Excerpts::Refused,
-        false => excerpts,
+    let excerpts = if scan.secret_a || scan.secret_b {
+        Excerpts::Refused
+    } else {
+        excerpts
     };
     let mut collected = Collected::new(excerpts);
     for window in windows(a, b, &scan)? {
@@ -292,13 +293,15 @@ impl Window {
         }
         for change in unnamed {
             let (a, b) = (&self.a[change.a.clone()], &self.b[change.b.clone()]);
-            let random = match change.binary {
-                true => !self.packed && random_bytes(a, b),
-                false => random_text(a, b),
+            let random = if change.binary {
+                !self.packed && random_bytes(a, b)
+            } else {
+                random_text(a, b)
             };
-            match random {
-                true => collected.add(Cause::RandomContent, Confidence::Likely, self, &change),
-                false => collected.add(Cause::Unknown, Confidence::Unknown, self, &change),
+            if random {
+                collected.add(Cause::RandomContent, Confidence::Likely, self, &change);
+            } else {
+                collected.add(Cause::Unknown, Confidence::Unknown, self, &change);
             }
         }
     }
@@ -324,13 +327,16 @@ impl Window {
                 .map(|_| (Cause::EmbeddedTimestamp, Confidence::Likely));
         }
         let named = |cause| move |confidence| (cause, confidence);
+        let (number_a, number_b) = numbers::cores(a, b);
         moment::judge(a, b, facts)
             .map(named(Cause::EmbeddedTimestamp))
             .or_else(|| {
-                numbers::judge_cpus(a, b, line(&self.a, &change.a), facts)
+                numbers::judge_cpus(number_a, number_b, line(&self.a, &change.a), facts)
                     .map(named(Cause::EmbeddedCpuCount))
             })
-            .or_else(|| numbers::judge_pids(a, b, facts).map(named(Cause::EmbeddedProcessId)))
+            .or_else(|| {
+                numbers::judge_pids(number_a, number_b, facts).map(named(Cause::EmbeddedProcessId))
+            })
             .or_else(|| numbers::judge_addresses(a, b).map(named(Cause::EmbeddedAddress)))
             .or_else(|| random_words(a, b).then_some((Cause::RandomContent, Confidence::Likely)))
     }

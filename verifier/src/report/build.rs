@@ -193,9 +193,10 @@ fn verdict(record: &BuildRecord, comparison: Option<&Comparison>) -> Result<Verd
         Reason::Differs => Ok(Verdict::NotReproducible),
         Reason::FailsUnderVariation => {
             let failed = find_run(record, RunId::B).is_some_and(|run| run.failure.is_some());
-            match failed && manifest(RunId::BRepeat).is_some() {
-                true => Ok(Verdict::NotReproducible),
-                false => Err(ReportError::NotFailing),
+            if failed && manifest(RunId::BRepeat).is_some() {
+                Ok(Verdict::NotReproducible)
+            } else {
+                Err(ReportError::NotFailing)
             }
         }
         Reason::StepFailed => Ok(Verdict::BuildFailed),

@@ -41,10 +41,13 @@ fn find(a: &[u8], b: &[u8]) -> Vec<(Cause, Confidence)> {
         .collect()
 }
 
+/// Content of run A, of run B, and what is to be found.
+type Case = (&'static [u8], &'static [u8], Vec<(Cause, Confidence)>);
+
 #[test]
 fn planted_pairs_get_their_cause() {
     let unknown = (Unknown, Confidence::Unknown);
-    let table: Vec<(&[u8], &[u8], Vec<(Cause, Confidence)>)> = vec![
+    let table: Vec<Case> = vec![
         (
             b"built on Mon Nov 23 21:33:25 UTC 2026\n",
             b"built on Mon Nov 23 21:33:27 UTC 2026\n",
@@ -66,7 +69,11 @@ fn planted_pairs_get_their_cause() {
             vec![(EmbeddedHostname, Certain)],
         ),
         (b"8\n", b"1\n", vec![(EmbeddedCpuCount, Likely)]),
-        (b"make -j8 # jobs\n", b"make -j1 # jobs\n", vec![unknown]),
+        (
+            b"make -j8 # jobs\n",
+            b"make -j1 # jobs\n",
+            vec![(EmbeddedCpuCount, Certain)],
+        ),
         (
             b"jobs = 8\n",
             b"jobs = 1\n",
