@@ -12,6 +12,8 @@
 mod error;
 mod outline;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 pub use error::{PlanError, PlanFault};
 pub use outline::{Outline, OutlineError, SourceName, outline};

@@ -5,6 +5,8 @@
 
 mod build;
 mod flatten;
+#[cfg(test)]
+mod flatten_tests;
 mod gzip;
 mod header;
 mod limits;
@@ -12,6 +14,8 @@ mod open;
 mod pax;
 mod raw;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 mod xattr;
 

@@ -1,5 +1,5 @@
 //! Bundles in the hands of verifiers that share no code with ours: `securesystemslib` and
-//! `in-toto-attestation` from PyPI, `@sigstore/verify` from npm. `tests/run` installs them
+//! `in-toto-attestation` from `PyPI`, `@sigstore/verify` from npm. `tests/run` installs them
 //! below `target/interop/`.
 
 use std::{
@@ -61,7 +61,7 @@ impl Oracle {
                 "{} is missing; `tests/run` installs it",
                 self.program.display()
             ),
-            other => other.unwrap(),
+            other => other.expect("the verifier starts"),
         }
     }
 
@@ -82,7 +82,7 @@ fn key(kind: KeyKind, seed: u8) -> SigningKey {
         bytes.fill(seed);
         Ok(())
     })
-    .unwrap()
+    .expect("any seed but zero is a key")
 }
 
 fn bundle(key: &SigningKey) -> Vec<u8> {
@@ -95,8 +95,9 @@ fn bundle(key: &SigningKey) -> Vec<u8> {
         name: "index.json".into(),
         digest: Digest::of(b"index"),
     };
-    let statement = predicate.statement(vec![subject]).unwrap();
-    Attestation::sign(statement, key).unwrap().to_bytes().unwrap()
+    let statement = predicate.statement(vec![subject]).expect("no fractions");
+    let signed = Attestation::sign(statement, key).expect("no fractions");
+    signed.to_bytes().expect("no fractions")
 }
 
 #[test]
@@ -128,9 +129,16 @@ fn others_accept_our_bundles_and_refuse_them_after_one_flipped_bit() {
         for oracle in Oracle::all() {
             let name = oracle.script.display();
             assert!(oracle.accepts(&good, &public), "{name} refuses {kind}");
-            assert!(!oracle.accepts(&good, &other), "{name} accepts another {kind} key");
+            assert!(
+                !oracle.accepts(&good, &other),
+                "{name} accepts another {kind} key"
+            );
             for bad in &flipped {
-                assert!(!oracle.accepts(bad, &public), "{name} accepts {}", bad.display());
+                assert!(
+                    !oracle.accepts(bad, &public),
+                    "{name} accepts {}",
+                    bad.display()
+                );
             }
         }
     }
@@ -142,8 +150,8 @@ fn flip(base64: &str) -> String {
     let middle = bytes.len() / 2;
     let at = (middle..bytes.len())
         .find(|at| bytes[*at].is_ascii_alphabetic() && (bytes[*at] ^ 0x20).is_ascii_alphabetic())
-        .unwrap();
+        .expect("base64 of this length has letters");
     // A and a are 26 apart in the alphabet of base64: other bits, same length.
     bytes[at] ^= 0x20;
-    String::from_utf8(bytes).unwrap()
+    String::from_utf8(bytes).expect("letters for letters")
 }

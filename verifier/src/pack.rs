@@ -1,5 +1,6 @@
 //! The evidence pack: everything that was seen, in one directory, signed as a whole.
 
+mod holder;
 mod image;
 pub mod layout;
 mod replace;
@@ -30,6 +31,7 @@ use crate::{
     },
     statement::{ResourceDescriptor, Subject},
 };
+pub use holder::unfinished;
 use layout::ReportFormat;
 use stage::Stage;
 
@@ -120,6 +122,9 @@ pub enum PackError {
         /// What it is.
         what: String,
     },
+    /// Another run is writing the same pack.
+    #[error("another run is writing evidence to {}", .0.display())]
+    Busy(PathBuf),
     /// The operating system's word.
     #[error("cannot {what} {}", .path.display())]
     Io {
@@ -142,7 +147,7 @@ impl PackError {
 
 /// Writes a pack to `dir`, whole or not at all.
 ///
-/// It is made beside `dir` and renamed into place. An evidence pack that is there already is
+/// It is made beside `dir`, in [`unfinished`], and renamed into place. An evidence pack that is there already is
 /// replaced, anything else is an error and stays.
 pub fn write(dir: &Path, contents: &PackContents<'_>) -> Result<WrittenPack, PackError> {
     let Some(report) = contents.reports.get(&ReportFormat::Json) else {

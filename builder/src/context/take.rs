@@ -230,14 +230,14 @@ impl Taking<'_> {
             matched.push(below);
             match ignored {
                 Ignored::No => self.take(entry.path(), path)?,
-                Ignored::Yes => {
+                Ignored::Prune => {
                     self.context.ignored.push(path);
                     if is_dir {
                         walker.skip_current_dir();
                     }
                 }
                 // A later `!` rule may bring back something below, and then its parents too.
-                Ignored::LookBelow => self.context.ignored.push(path),
+                Ignored::Descend => self.context.ignored.push(path),
             }
             seen += 1;
             if seen.is_multiple_of(REPORT_EVERY) {
@@ -447,3 +447,6 @@ impl Read for ExactFile<'_> {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests;

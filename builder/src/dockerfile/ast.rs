@@ -59,8 +59,7 @@ impl Dockerfile {
         message: String,
         hint: Option<String>,
     ) -> Diagnostic {
-        self.source
-            .diagnostic(instruction.span, &message, hint.as_deref())
+        self.source.diagnostic(instruction.span, message, hint)
     }
 }
 

@@ -187,7 +187,7 @@ pub struct ParseError {
 
 impl ParseError {
     pub(super) fn new(source: &super::Source, span: Span, error: SyntaxError) -> Self {
-        let diagnostic = source.diagnostic(span, &error.to_string(), error.hint().as_deref());
+        let diagnostic = source.diagnostic(span, error.to_string(), error.hint());
         Self { error, diagnostic }
     }
 }

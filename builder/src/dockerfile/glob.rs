@@ -10,7 +10,7 @@ pub enum GlobError {
     /// A backslash at the end, or before a character that needs none.
     #[error("a backslash stands before *, ?, / or }} or another backslash, nowhere else")]
     Escape,
-    /// More than [`MAX_TOKENS`] characters.
+    /// Too many characters.
     #[error("a pattern has at most {MAX_TOKENS} characters")]
     TooLong,
 }

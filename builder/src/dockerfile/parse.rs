@@ -1,5 +1,7 @@
 //! The whole file: instructions to stages, errors collected.
 
+use std::collections::BTreeMap;
+
 use super::{
     ast::{Dockerfile, Instruction, InstructionKind, PairSyntax, Stage},
     directives::{self, Directives},
@@ -31,6 +33,7 @@ pub fn parse(name: &str, text: &[u8]) -> Result<Dockerfile, ParseErrors> {
         source: &source,
         errors: Vec::new(),
         findings: Vec::new(),
+        stage_lines: BTreeMap::new(),
     };
     if too_large {
         parser.error(START, SyntaxError::FileTooLarge { size: text.len() });
@@ -75,6 +78,8 @@ struct Parser<'a> {
     source: &'a Source,
     errors: Vec<ParseError>,
     findings: Vec<(Rule, String, u32)>,
+    /// Line of each stage's `FROM`, by name.
+    stage_lines: BTreeMap<String, u32>,
 }
 
 impl Parser<'_> {
@@ -128,7 +133,7 @@ impl Parser<'_> {
             }
             match parsed {
                 Parsed::From(from) => {
-                    self.stage_name(&stages, from.name.as_deref(), line.line());
+                    self.stage_name(from.name.as_deref(), line.line());
                     stages.push(Stage {
                         from: located(&line, from),
                         instructions: Vec::new(),
@@ -192,20 +197,16 @@ impl Parser<'_> {
         false
     }
 
-    fn stage_name(&mut self, stages: &[Stage], name: Option<&str>, line: u32) {
+    fn stage_name(&mut self, name: Option<&str>, line: u32) {
         let Some(name) = name else { return };
         if RESERVED_STAGES.contains(&name) {
             let message = format!("a stage named {name} hides the {name} that is built in");
             self.findings.push((Rule::ReservedStageName, message, line));
         }
-        if let Some(earlier) = stages
-            .iter()
-            .find(|stage| stage.from.kind.name.as_deref() == Some(name))
-        {
+        if let Some(earlier) = self.stage_lines.insert(name.to_owned(), line) {
             let message = format!(
-                "the stage of line {} has the name {name} as well; --target and later stages mean \
-                 the last one",
-                earlier.from.line
+                "the stage of line {earlier} has the name {name} as well; --target and later \
+                 stages mean the last one"
             );
             self.findings
                 .push((Rule::DuplicateStageName, message, line));

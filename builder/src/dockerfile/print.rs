@@ -97,12 +97,16 @@ impl Display for CommandLine {
 
 impl Display for Pairs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let equals = match self.syntax {
-            PairSyntax::Assignments => '=',
-            PairSyntax::Legacy => ' ',
-        };
-        let pairs = self.pairs.iter();
-        let pairs = pairs.map(|pair| format!("{}{equals}{}", pair.name, pair.value));
+        let pairs = self.pairs.iter().map(|pair| {
+            let between = match self.syntax {
+                PairSyntax::Assignments => "=",
+                // An escape takes the first blank: with one alone the value would be part of the
+                // first word, and an = in it would make this an assignment.
+                PairSyntax::Legacy if pair.name.raw().ends_with(['\\', '`']) => "  ",
+                PairSyntax::Legacy => " ",
+            };
+            format!("{}{between}{}", pair.name, pair.value)
+        });
         f.write_str(&pairs.collect::<Vec<_>>().join(" "))
     }
 }

@@ -137,7 +137,8 @@ pub struct StageScope<'a> {
     global: &'a GlobalScope,
     process: Variables,
     image: Variables,
-    args: Vec<String>,
+    /// Declared names, in the order of the first `ARG`.
+    args: Variables,
 }
 
 impl<'a> StageScope<'a> {
@@ -152,7 +153,7 @@ impl<'a> StageScope<'a> {
             global,
             process: variables.clone(),
             image: variables,
-            args: Vec::new(),
+            args: Variables::default(),
         }
     }
 
@@ -173,9 +174,7 @@ impl<'a> StageScope<'a> {
             if let Some(value) = &value {
                 self.process.set_last(&name, value);
             }
-            if !self.args.contains(&name) {
-                self.args.push(name.clone());
-            }
+            self.args.set_in_place(&name, "");
             taken.push((name, value));
         }
         Ok(taken)
@@ -228,8 +227,13 @@ impl<'a> StageScope<'a> {
     /// are left out.
     #[must_use]
     pub fn args(&self) -> Vec<(String, String)> {
-        let value = |name: &String| Some((name.clone(), self.process.get(name)?.to_owned()));
-        self.args.iter().filter_map(value).collect()
+        let declared = self.args.ordered().into_iter();
+        declared
+            .filter_map(|(name, _)| {
+                let value = self.process.get(&name)?.to_owned();
+                Some((name, value))
+            })
+            .collect()
     }
 }
 

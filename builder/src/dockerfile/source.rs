@@ -95,6 +95,14 @@ fn printable(c: char) -> char {
     }
 }
 
+fn clean(text: String) -> String {
+    if text.chars().all(|c| printable(c) == c) {
+        text
+    } else {
+        text.chars().map(printable).collect()
+    }
+}
+
 /// A file's name and text, for messages that show its lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
@@ -147,8 +155,7 @@ impl Source {
 
     /// A message about a place in this file. What a terminal must not see is replaced in it.
     #[must_use]
-    pub fn diagnostic(&self, span: Span, message: &str, hint: Option<&str>) -> Diagnostic {
-        let clean = |text: &str| text.chars().map(printable).collect();
+    pub fn diagnostic(&self, span: Span, message: String, hint: Option<String>) -> Diagnostic {
         let line = self.line((span.line as usize).saturating_sub(1));
         Diagnostic {
             file: self.name.clone(),
@@ -173,7 +180,7 @@ mod tests {
             length,
         };
         Source::new("Dockerfile", text.as_bytes())
-            .diagnostic(span, "bad", Some("mend it"))
+            .diagnostic(span, "bad".into(), Some("mend it".into()))
             .to_string()
     }
 

@@ -44,7 +44,7 @@ pub enum TemplateError {
     /// `${name^x}` and the like.
     #[error("{0:?} is not a modifier of a variable; there are :- - :+ + :? ? # ## % %% / //")]
     Modifier(char),
-    /// Variables within variables, deeper than [`lex::MAX_DEPTH`].
+    /// Variables within variables within variables, too deep.
     #[error("variables are nested deeper than {} levels", lex::MAX_DEPTH)]
     Depth,
 }

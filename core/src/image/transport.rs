@@ -5,6 +5,8 @@ mod location;
 mod oci;
 mod rootfs;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::{
     io,
@@ -14,7 +16,7 @@ use std::{
 pub use location::{Archive, Location, LocationError};
 
 use self::source::Source;
-use super::{ImageError, StoredImage, newest_mtime};
+use super::{ImageError, StoredImage, stored::read_layers};
 use crate::{
     digest::Digest,
     fs::persist_durably,
@@ -165,7 +167,7 @@ pub fn import(
         Archive::Rootfs { file } => rootfs::import(blobs, file, options)?,
     };
     // Reads every layer through both of its digests and the strict reader.
-    newest_mtime(blobs, &image)?;
+    read_layers(blobs, &image, options.limits)?;
     Ok(image)
 }
 

@@ -19,7 +19,7 @@ use gzip_v1::{
 };
 
 /// Compression level; see `docs/ruleset-1.md` for the measurement.
-const LEVEL: i32 = 6;
+const LEVEL: i32 = 4;
 /// Raw deflate: the gzip header and trailer are written here.
 const RAW: i32 = -15;
 /// Default strategy of deflate.

@@ -341,7 +341,8 @@ impl<R: Read> Read for Content<'_, R> {
         }
         let read = raw.inner.read(&mut buf[..room])?;
         if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+            let fault = LayerFault::Truncated;
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, fault));
         }
         raw.content_left -= read as u64;
         raw.offset += read as u64;

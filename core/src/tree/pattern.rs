@@ -17,7 +17,7 @@ pub enum PatternError {
     /// A backslash at the end.
     #[error("pattern {0:?} ends in a backslash")]
     Escape(String),
-    /// More than [`MAX_PATTERN`] bytes.
+    /// Longer than any path.
     #[error("a pattern has at most {MAX_PATTERN} bytes, this one has {0}")]
     TooLong(usize),
 }

@@ -1,9 +1,6 @@
 //! The moment in which a pack gets its place.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, path::Path};
 
 use rustix::{
     fs::{CWD, RenameFlags, renameat_with},
@@ -86,9 +83,9 @@ pub(super) fn put(new: &Path, holder: &Path, dir: &Path) -> Result<(), PackError
 }
 
 /// Without an atomic exchange there is a moment without a pack. If this process dies in it, the
-/// old pack lies in the holder beside its place: nothing is lost, and nothing half is there.
+/// old pack lies in the holder beside its place, and the next run puts it back.
 fn put_aside(new: &Path, holder: &Path, dir: &Path) -> Result<(), PackError> {
-    let old: PathBuf = holder.join("replaced");
+    let old = holder.join(super::holder::OLD);
     fs::rename(dir, &old).map_err(PackError::io("move aside", dir))?;
     if let Err(error) = fs::rename(new, dir) {
         fs::rename(&old, dir).map_err(PackError::io("move back", dir))?;

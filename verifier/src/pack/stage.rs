@@ -13,14 +13,13 @@ use repro_core::{
     fs::sync_dir,
     store::{BlobError, BlobStore, StoredBlob},
 };
-use tempfile::TempDir;
 
-use super::{PackError, replace};
+use super::{PackError, holder::Holder, replace};
 
 /// Dropped before [`Stage::put_in_place`] it leaves nothing.
 #[derive(Debug)]
 pub(super) struct Stage {
-    holder: TempDir,
+    holder: Holder,
     root: PathBuf,
     files: BTreeMap<String, StoredBlob>,
 }
@@ -28,15 +27,9 @@ pub(super) struct Stage {
 impl Stage {
     /// Begins a pack whose place is `dir`. Directories above it are made.
     pub(super) fn beside(dir: &Path) -> Result<Self, PackError> {
-        let parent = replace::parent(dir);
-        fs::create_dir_all(parent).map_err(PackError::io("create", parent))?;
-        let holder = tempfile::Builder::new()
-            .prefix(".repro-evidence-")
-            .tempdir_in(parent)
-            .map_err(PackError::io("create a directory in", parent))?;
-        let root = holder.path().join("pack");
+        let holder = Holder::take(dir)?;
         let stage = Self {
-            root,
+            root: holder.path().join(super::holder::NEW),
             holder,
             files: BTreeMap::new(),
         };
@@ -113,12 +106,7 @@ impl Stage {
             sync_dir(&full).map_err(PackError::io("sync", &full))?;
         }
         replace::put(&self.root, self.holder.path(), dir)?;
-        // What was replaced lies in the holder now. The new pack is in place: that an old one
-        // cannot be removed is no reason to call this run failed, but it is said.
-        let holder = self.holder.path().to_owned();
-        self.holder
-            .close()
-            .map_err(PackError::io("remove what was replaced, in", &holder))
+        self.holder.close()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt as _, symlink},
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink},
     path::Path,
 };
 
@@ -132,4 +132,52 @@ fn a_pack_that_cannot_be_made_leaves_the_old_one() {
     ));
     assert_eq!(fs::read(place.join("index.json")).unwrap(), index);
     assert_eq!(names(dir.path()), ["pack"]);
+}
+
+#[test]
+fn what_a_killed_run_left_is_taken_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("pack");
+    let holder = unfinished(&place);
+    assert_eq!(holder, dir.path().join(".pack.unfinished"));
+    // Killed while it wrote.
+    let make = |path: &Path| fs::DirBuilder::new().mode(0o700).create(path).unwrap();
+    make(&holder);
+    fs::create_dir_all(holder.join("pack/half")).unwrap();
+    write(&place).unwrap();
+    assert_eq!(names(dir.path()), ["pack"]);
+    // Killed between moving the old pack aside and putting the new one there: a run that then
+    // fails still gives the old pack back.
+    make(&holder);
+    fs::rename(&place, holder.join("replaced")).unwrap();
+    let mut case = Case::reproducible();
+    case.record.runs[0].steps[1].log = Some(Digest::of(b"not in the store"));
+    assert!(
+        case.write(&place, Signer::Key(&key(KeyKind::P256, 1)))
+            .is_err()
+    );
+    assert!(place.join("index.json").exists());
+    assert_eq!(names(dir.path()), ["pack"]);
+}
+
+#[test]
+fn a_holder_that_others_can_write_to_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("pack");
+    fs::create_dir(unfinished(&place)).unwrap();
+    fs::set_permissions(unfinished(&place), fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(matches!(write(&place), Err(PackError::NotOurs { .. })));
+    fs::remove_dir(unfinished(&place)).unwrap();
+    symlink(dir.path(), unfinished(&place)).unwrap();
+    assert!(matches!(write(&place), Err(PackError::NotOurs { .. })));
+}
+
+#[test]
+fn two_runs_do_not_write_one_pack() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("pack");
+    let first = holder::Holder::take(&place).unwrap();
+    assert!(matches!(write(&place), Err(PackError::Busy(path)) if path == place));
+    drop(first);
+    write(&place).unwrap();
 }

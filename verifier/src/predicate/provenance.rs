@@ -149,6 +149,8 @@ pub struct StepEvidence {
     pub line: u32,
     /// The instruction, expanded.
     pub instruction: String,
+    /// Whether the layer is one of the image, not of a stage that it was made with.
+    pub in_image: bool,
     /// The layer, where the step made one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff_id: Option<DiffId>,

@@ -127,21 +127,17 @@ fn refuse_loose_blobs(files: &PackFiles, image: &StoredImage) -> Result<(), Stri
     }
 }
 
-/// The last layer that provenance names is one of the image: evidence of another build cannot be
+/// Every layer that provenance says is one of the image is: evidence of another build cannot be
 /// put beside this one.
 fn steps_are_in(image: &StoredImage, evidence: &Evidence) -> Result<(), String> {
     let Some(signed) = evidence.provenance(RunId::A) else {
         return Ok(());
     };
     let steps = &signed.predicate.run_details.metadata.steps;
-    let stage = steps.last().map(|step| &step.stage);
-    let missing = steps
-        .iter()
-        .filter(|step| Some(&step.stage) == stage)
-        .find(|step| {
-            step.diff_id
-                .is_some_and(|id| !image.diff_ids().contains(&id))
-        });
+    let missing = steps.iter().filter(|step| step.in_image).find(|step| {
+        step.diff_id
+            .is_some_and(|id| !image.diff_ids().contains(&id))
+    });
     match missing {
         Some(step) => Err(format!(
             "the layer of step {} is not in the image",

@@ -1,7 +1,9 @@
 //! Every instruction in scope, in each of its forms.
 
 use super::{
-    super::{CommandLine, InstructionKind, ListSyntax, NotYet, PairSyntax, Pairs, SyntaxError},
+    super::{
+        CommandLine, InstructionKind, ListSyntax, NotYet, PairSyntax, Pairs, SyntaxError, Template,
+    },
     error, good, one,
 };
 
@@ -71,7 +73,7 @@ fn from_names_platforms_and_stages() {
         let file = good(text);
         let from = &file.stages[0].from.kind;
         assert_eq!(from.image.raw(), image);
-        assert_eq!(from.platform.as_ref().map(|p| p.raw()), platform);
+        assert_eq!(from.platform.as_ref().map(Template::raw), platform);
         assert_eq!(from.name.as_deref(), name);
     }
 }
@@ -181,8 +183,8 @@ fn copy_takes_words_or_json() {
     }
     let full = copy("--from=0 --chown=a:$b --chmod=0755 x y");
     assert_eq!(full.from.as_deref(), Some("0"));
-    assert_eq!(full.chown.as_ref().map(|c| c.raw()), Some("a:$b"));
-    assert_eq!(full.chmod.as_ref().map(|c| c.raw()), Some("0755"));
+    assert_eq!(full.chown.as_ref().map(Template::raw), Some("a:$b"));
+    assert_eq!(full.chmod.as_ref().map(Template::raw), Some("0755"));
     assert_eq!(copy("--from=Build x y").from.as_deref(), Some("Build"));
     assert_eq!(copy("-- --x y").sources[0].raw(), "--x");
 }

@@ -251,3 +251,15 @@ fn directives_that_are_wrong() {
         );
     }
 }
+
+#[test]
+fn many_stages_and_arguments_are_read() {
+    // With anything quadratic in it this takes minutes.
+    const COUNT: usize = 60_000;
+    let lines = |line: fn(usize) -> String| (0..COUNT).map(line).collect::<String>();
+    let stages = lines(|number| format!("FROM a AS s{number}\n"));
+    assert_eq!(super::good(&stages).stages.len(), COUNT);
+    let args = lines(|number| format!("ARG a{number}=$b\n"));
+    let file = super::good(&format!("FROM a\n{args}"));
+    assert_eq!(file.stages[0].instructions.len(), COUNT);
+}

@@ -10,7 +10,7 @@ use std::{
 
 use super::TransportError;
 use crate::{
-    image::{Compression, ImageError, MAX_DOCUMENT},
+    image::{Compression, MAX_DOCUMENT},
     layer::{Limits, RawKind, RawReader, decompress},
     tree::TreePath,
 };

@@ -190,6 +190,7 @@ fn step_evidence(
         stage: planned.stage.clone(),
         line: planned.line,
         instruction: planned.instruction.clone(),
+        in_image: planned.in_image,
         diff_id: step.diff_id,
         blob: step.blob,
         network,
