@@ -11,7 +11,13 @@ use repro_core::{image::transport::Archive, platform::Platform, reference::Image
 
 use repro_toolchains::fetch::Mirror;
 
-use crate::args::{JsonArgs, ProgressArgs, archive};
+use super::Context;
+use crate::{
+    ambient::{self, SystemClock},
+    args::{JsonArgs, ProgressArgs, archive},
+    error::{CommandError, ErrorKind},
+    exit::ExitStatus,
+};
 use values::{EpochArg, Pair, Vary};
 
 /// Build an image twice, compare the runs and write signed evidence
@@ -127,13 +133,9 @@ pub(crate) struct Args {
     pub(crate) json: JsonArgs,
 }
 
-pub(crate) fn run(
-    args: &Args,
-    context: &super::Context,
-) -> Result<crate::exit::ExitStatus, crate::error::CommandError> {
-    let _ = (args, context);
-    Err(crate::error::CommandError::message(
-        crate::error::ErrorKind::Internal,
-        "not wired",
-    ))
+pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandError> {
+    let invocation = ambient::invocation_id(&SystemClock)?;
+    let asked = request::asked(args, &context.settings, invocation)?;
+    drop(asked);
+    Err(CommandError::message(ErrorKind::Internal, "not wired"))
 }
