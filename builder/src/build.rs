@@ -12,9 +12,10 @@ use repro_core::{
     epoch::Epoch,
     event::{Event, EventSink},
     platform::Platform,
+    reference::ImageRef,
     store::Store,
 };
-use repro_toolchains::Sources;
+use repro_toolchains::{Sources, lock::LockBasis};
 
 use crate::{
     context::{Context, ContextSpec, IgnoreFile, check_source, take},
@@ -58,7 +59,8 @@ struct Prepared {
 }
 
 impl Builder<'_> {
-    /// Builds. A step that fails is a record with that outcome; an error is everything that kept
+    /// Builds. What the steps leave is the caller's to discard, since it is the caller who knows
+    /// when an invocation is over. A step that fails is a record with that outcome; an error is everything that kept
     /// the build from coming so far.
     pub fn build(&self, request: &BuildRequest) -> Result<BuildRecord, BuildError> {
         let prepared = self.prepare(request)?;
@@ -75,11 +77,7 @@ impl Builder<'_> {
                 Runs::Two => 2,
             },
         });
-        let runs = self.runs(request, &prepared);
-        // Whatever happened: what steps left is of no use to anyone after this.
-        let discarded = self.executor.discard(&request.invocation);
-        let runs = runs?;
-        discarded.map_err(BuildError::Discard)?;
+        let runs = self.runs(request, &prepared)?;
         let record = record(request, prepared, runs);
         self.events.event(Event::Finished {
             outcome: record.outcome,
@@ -92,6 +90,7 @@ impl Builder<'_> {
         let file = dockerfile::parse(&request.dockerfile.name, &request.dockerfile.text)?;
         let globals = globals(&file, request)?;
         let outline = plan::outline(&file, request, &globals)?;
+        self.check_lock(request, &outline)?;
         let mut inputs = vec![dockerfile_input(request)];
         let (bases, newest) = self.bases(request, &outline, &mut inputs)?;
         let (epoch, finding) = epoch(request.epoch, newest);
@@ -114,6 +113,27 @@ impl Builder<'_> {
             epoch,
             findings,
         })
+    }
+
+    /// A lock pins the names of one Dockerfile and project; made from others, it pins nothing.
+    fn check_lock(&self, request: &BuildRequest, outline: &Outline) -> Result<(), BuildError> {
+        let Some(lock) = self.sources.lock else {
+            return Ok(());
+        };
+        let project = self.sources.project;
+        let declared = |name: &String| {
+            project.toolchains.contains_key(name) || project.inputs.contains_key(name)
+        };
+        let external: BTreeSet<ImageRef> = outline
+            .names
+            .iter()
+            .filter(|name| !declared(&name.name))
+            .filter_map(|name| name.name.parse().ok())
+            .collect();
+        let platforms = BTreeSet::from([request.platform.clone()]);
+        let target = request.target.as_deref();
+        let basis = LockBasis::new(project, &external, &platforms, target, request.ruleset);
+        Ok(lock.check_fresh(&basis)?)
     }
 
     /// Looks up every name from outside and unpacks what it means; gives the newest time of what

@@ -1,6 +1,6 @@
 //! Why a build comes to no record.
 
-use repro_core::build::ExecutorError;
+use repro_toolchains::lock::LockError;
 
 use crate::{
     context::{ContextError, IgnoreError, MissingSource},
@@ -42,6 +42,9 @@ pub enum BuildError {
         #[source]
         source: IgnoreError,
     },
+    /// The lock does not fit the project.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// The context cannot be taken.
     #[error(transparent)]
     Context(#[from] ContextError),
@@ -67,7 +70,4 @@ pub enum BuildError {
     /// A run cannot go on.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// What steps left cannot be removed.
-    #[error("cannot remove what the steps left")]
-    Discard(#[source] ExecutorError),
 }

@@ -1,8 +1,10 @@
 //! `repro build`
 
 mod request;
+mod run;
 mod values;
 
+pub(crate) use run::run;
 pub(crate) use values::{OnDifference, RunCount};
 
 use std::path::PathBuf;
@@ -11,13 +13,7 @@ use repro_core::{image::transport::Archive, platform::Platform, reference::Image
 
 use repro_toolchains::fetch::Mirror;
 
-use super::Context;
-use crate::{
-    ambient::{self, SystemClock},
-    args::{JsonArgs, ProgressArgs, archive},
-    error::{CommandError, ErrorKind},
-    exit::ExitStatus,
-};
+use crate::args::{JsonArgs, ProgressArgs, archive};
 use values::{EpochArg, Pair, Vary};
 
 /// Build an image twice, compare the runs and write signed evidence
@@ -131,11 +127,4 @@ pub(crate) struct Args {
     pub(crate) progress: ProgressArgs,
     #[command(flatten)]
     pub(crate) json: JsonArgs,
-}
-
-pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandError> {
-    let invocation = ambient::invocation_id(&SystemClock)?;
-    let asked = request::asked(args, &context.settings, invocation)?;
-    drop(asked);
-    Err(CommandError::message(ErrorKind::Internal, "not wired"))
 }

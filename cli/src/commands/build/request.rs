@@ -15,6 +15,8 @@ use repro_toolchains::{
     project::{EpochSetting, Project},
 };
 
+use repro_verifier::pack;
+
 use super::{
     Args,
     values::{EpochArg, Pair, seconds},
@@ -55,7 +57,8 @@ pub(crate) fn asked(
     })?;
     let lock = ProjectLock::load(&dockerfile)?;
     let evidence = absolute(&args.evidence)?;
-    let mut exclude = vec![evidence];
+    // A killed run can leave the unfinished pack, beside the one that it was to become.
+    let mut exclude = vec![pack::unfinished(&evidence), evidence];
     if let Ok(store) = settings.store_dir() {
         exclude.push(absolute(store)?);
     }

@@ -49,9 +49,7 @@ impl From<BuildError> for CommandError {
                 }
             },
             BuildError::Run(error) => error.into(),
-            BuildError::Discard(error) => {
-                Self::from(error).context("cannot remove what the steps left")
-            }
+            BuildError::Lock(error) => error.into(),
         }
     }
 }
@@ -143,12 +141,17 @@ impl From<RunError> for CommandError {
 impl From<ResolveError> for CommandError {
     fn from(error: ResolveError) -> Self {
         match error {
-            ResolveError::Name { .. } | ResolveError::InputAsBase(_) => {
-                Self::new(ErrorKind::Usage, &error)
-            }
+            ResolveError::Name { .. } => Self::new(ErrorKind::Usage, &error),
             ResolveError::Missing(ref name) => {
                 let hint = format!("bring it in: `repro import TRANSPORT {name}`");
                 Self::new(ErrorKind::Input, &error).hint(hint)
+            }
+            ResolveError::MissingPinned { ref name, .. } => {
+                let hint = format!("bring it in: `repro import TRANSPORT {name}`");
+                Self::new(ErrorKind::Input, &error).hint(hint)
+            }
+            ResolveError::Blob(error) => {
+                Self::from(error).context("cannot look for an image in the store")
             }
             ResolveError::Unlocked(_) => Self::new(ErrorKind::Input, &error)
                 .hint("pin it as [[base]] in repro.lock, or leave out --locked"),
