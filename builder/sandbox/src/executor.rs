@@ -14,8 +14,8 @@ use std::{
 
 use repro_core::{
     build::{
-        CopySource, Executor, ExecutorError, InvocationId, SnapshotInfo, SnapshotName,
-        StepAction, StepExit, StepObserver, StepResult, StepSpec, Variation,
+        CopySource, Executor, ExecutorError, InvocationId, SnapshotInfo, SnapshotName, StepAction,
+        StepExit, StepObserver, StepResult, StepSpec, Variation,
     },
     digest::{ChainId, Digest},
     tree::{EntryReader, EntrySink, EntrySource, EntryWriter},

@@ -139,6 +139,8 @@ fn let_go(plan: &Plan) -> Result<(), Errno> {
     const FIRST_FREE: u32 = 3;
     let null = open_null()?;
     onto_standard_streams(&null, &null)?;
+    // Before its number is closed below.
+    drop(null);
     let report = std::os::fd::AsRawFd::as_raw_fd(&plan.report).unsigned_abs();
     if report > FIRST_FREE {
         close_range(FIRST_FREE, report - 1, Closing::Now)?;
@@ -162,10 +164,7 @@ fn usage() -> (u64, u64) {
         u64::try_from(seconds * 1000 + micros / 1000).unwrap_or(0)
     };
     let kib = u64::try_from(usage.max_rss()).unwrap_or(0);
-    (
-        ms(usage.user_time()) + ms(usage.system_time()),
-        kib * 1024,
-    )
+    (ms(usage.user_time()) + ms(usage.system_time()), kib * 1024)
 }
 
 fn fail(plan: &Plan, place: Place, errno: Errno) -> ! {

@@ -3,10 +3,10 @@
 //! ```text
 //! snapshots/<mapping>/<chain>/fs          a stored tree, as ids of the mapping
 //! snapshots/<mapping>/<chain>/info.json   facts on it
-//! runs/<invocation>/<run>/<index>/fs      what a step changed
+//! runs/<invocation>/trees/<run>/<index>/fs   what a step changed
 //! ```
 //!
-//! `<mapping>` and `<invocation>` belong to the root of the mapping and to nobody else: what is below
+//! `<mapping>` and `trees` belong to the root of the mapping and to nobody else: what is below
 //! is made, read and removed by stages only.
 
 use std::{
@@ -32,6 +32,8 @@ use crate::{
 
 const SNAPSHOTS: &str = "snapshots";
 const RUNS: &str = "runs";
+/// The directory of an invocation holds the store's lock as well.
+const TREES: &str = "trees";
 /// Only the owner.
 const PRIVATE: u32 = 0o700;
 
@@ -102,7 +104,7 @@ impl Layout {
                 invocation,
                 run,
                 index,
-            } => format!("{RUNS}/{invocation}/{run}/{index}/{TREE_DIR}"),
+            } => format!("{RUNS}/{invocation}/{TREES}/{run}/{index}/{TREE_DIR}"),
         }
     }
 
@@ -112,7 +114,8 @@ impl Layout {
         invocation: &InvocationId,
         mapping: &IdMapping,
     ) -> Result<String, ExecutorError> {
-        let relative = format!("{RUNS}/{invocation}");
+        make(&self.path.join(RUNS).join(invocation.to_string()))?;
+        let relative = format!("{RUNS}/{invocation}/{TREES}");
         give(&self.path.join(&relative), mapping)?;
         Ok(relative)
     }
@@ -122,7 +125,7 @@ impl Layout {
         &self,
         invocation: &InvocationId,
     ) -> Result<Option<String>, ExecutorError> {
-        let relative = format!("{RUNS}/{invocation}");
+        let relative = format!("{RUNS}/{invocation}/{TREES}");
         let path = self.path.join(&relative);
         match fs::symlink_metadata(&path) {
             Ok(_) => Ok(Some(relative)),
@@ -139,7 +142,13 @@ impl Layout {
     /// Removes the directory of an invocation, once a stage has emptied it.
     pub(super) fn remove_invocation(&self, relative: &str) -> Result<(), ExecutorError> {
         let path = self.path.join(relative);
-        fs::remove_dir(&path).map_err(failed("remove", &path))
+        fs::remove_dir(&path).map_err(failed("remove", &path))?;
+        let parent = path.parent().unwrap_or(&path);
+        match fs::remove_dir(parent) {
+            // The store's lock is in it: the store removes both when the invocation is over.
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+            result => result.map_err(failed("remove", parent)),
+        }
     }
 
     /// Makes an empty directory for a probe.

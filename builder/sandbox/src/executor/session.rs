@@ -67,7 +67,8 @@ impl Session {
         mapping: &IdMapping,
         job: Job,
     ) -> Result<Self, ExecutorError> {
-        let (control, theirs) = Channel::pair().map_err(|errno| exhausted("socketpair()", errno))?;
+        let (control, theirs) =
+            Channel::pair().map_err(|errno| exhausted("socketpair()", errno))?;
         let (stream, their_stream) =
             UnixStream::pair().map_err(|error| exhausted("socketpair()", error))?;
         let (log, their_log) =

@@ -222,9 +222,8 @@ fn verdict(rule: Option<Rule>) -> Vec<Instruction> {
 }
 
 fn socket() -> Vec<Instruction> {
-    let family = |family: i32, otherwise, then| {
-        branch(IF_EQUAL, family.unsigned_abs(), otherwise, then)
-    };
+    let family =
+        |family: i32, otherwise, then| branch(IF_EQUAL, family.unsigned_abs(), otherwise, then);
     let netlink = load(
         argument(2),
         branch(

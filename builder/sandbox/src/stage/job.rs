@@ -11,7 +11,10 @@ use repro_core::{
     tree::{EntryReader, EntryWriter},
 };
 use rustix::{
-    fs::{AtFlags, Mode, OFlags, RenameFlags, fsync, mkdirat, openat, renameat_with, statat, syncfs, unlinkat},
+    fs::{
+        AtFlags, Mode, OFlags, RenameFlags, fsync, mkdirat, openat, renameat_with, statat, syncfs,
+        unlinkat,
+    },
     io::Errno,
 };
 
@@ -58,7 +61,7 @@ fn unpack(
     let parents = open_trees(&store, parents)?;
     let directory = open_tree(&store, directory)?;
     become_root()?;
-    let lower = lower_view(&mut Scratch::mount()?, &parents)?;
+    let lower = lower_view(&mut Scratch::mount(directory.as_fd())?, &parents)?;
     let partial = partial_name(name);
     let whole = make_dir(&directory, &partial)?;
     let kept = fill(&whole, lower.as_ref(), session.stream).and_then(|info| {

@@ -27,7 +27,7 @@ pub(super) fn perform(scratch: &str, session: &Session) -> Result<(), Failure> {
     for name in names {
         made.push(make_dir(&directory, name)?);
     }
-    let stacked = stack(&made);
+    let stacked = stack(&directory, &made);
     for name in names {
         tree::remove_tree(directory.as_fd(), name.as_bytes())
             .map_err(|error| remove_failure(&error))?;
@@ -35,11 +35,11 @@ pub(super) fn perform(scratch: &str, session: &Session) -> Result<(), Failure> {
     stacked
 }
 
-fn stack(made: &[OwnedFd]) -> Result<(), Failure> {
+fn stack(at: &OwnedFd, made: &[OwnedFd]) -> Result<(), Failure> {
     let [lower, upper, work] = made else {
         return Ok(());
     };
-    let mut scratch = Scratch::mount()?;
+    let mut scratch = Scratch::mount(at.as_fd())?;
     let writable = Writable {
         upper: upper.as_fd(),
         work: work.as_fd(),

@@ -10,7 +10,7 @@ use repro_core::build::{
     LayerPolicy, NetworkObservation, Normalisation, StepExit, StepResult, Usage,
 };
 use repro_core::tree::TreePath;
-use rustix::{fs::mkdirat, fs::Mode, io::Errno};
+use rustix::{fs::Mode, fs::mkdirat, io::Errno};
 
 use super::{
     Session,
@@ -74,7 +74,7 @@ pub(super) fn perform(job: StepJob, session: Session) -> Result<StepResult, Fail
     let invocation = open_tree(&store, &job.directory)?;
     become_root()?;
     let own = own_directory(invocation, &job.names)?;
-    let mut scratch = Scratch::mount()?;
+    let mut scratch = Scratch::mount(own.as_fd())?;
     let lower = lower_view(&mut scratch, &parents)?;
     let upper = make_dir(&own, TREE_DIR)?;
     tree::prepare_upper(upper.as_fd(), lower.as_ref().map(AsFd::as_fd))

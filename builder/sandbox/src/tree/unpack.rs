@@ -257,7 +257,8 @@ impl Unpacker<'_> {
             target: target.clone(),
         };
         let target = self.place(target)?;
-        if target == *path {
+        if target.starts_with(path) {
+            // Making way for the link would remove its target.
             return Err(missing());
         }
         match self.dest.node(&target)?.map(|node| node.kind) {
@@ -276,10 +277,6 @@ impl Unpacker<'_> {
                     _ => return Err(missing()),
                 }
             }
-        }
-        if target.starts_with(path) {
-            // Making way for the link would remove its target.
-            return Err(missing());
         }
         self.make_way(path)?;
         self.dest.make_link(path, &target)

@@ -16,7 +16,7 @@ use repro_core::{
         Executor, ExecutorError, InvocationId, LayerPolicy, RunId, RunSpec, SnapshotName,
         StepAction, StepObserver, StepResult, StepSpec, Variation,
     },
-    digest::{ChainId, Digest, DiffId},
+    digest::{ChainId, DiffId, Digest},
     epoch::{Epoch, Tick},
     tree::{Entry, EntryKind, EntrySink, EntrySource, Meta, TreePath},
 };
@@ -26,10 +26,10 @@ use repro_sandbox::{NativeExecutor, StageImage};
 const BUSYBOX: &str = "/bin/busybox";
 /// Programs of busybox that the tests use, as links.
 const APPLETS: &[&str] = &[
-    "cat", "chmod", "chown", "cp", "date", "dd", "echo", "env", "false", "grep", "head", "hostname",
-    "id", "kill", "ln", "ls", "mkdir", "mkfifo", "mknod", "mount", "mv", "nc", "nproc", "nslookup",
-    "ping", "ps", "pwd", "readlink", "rm", "rmdir", "sed", "setsid", "sh", "sleep", "sort", "stat",
-    "su", "test", "touch", "true", "umount", "uname", "unshare", "wc", "wget",
+    "cat", "chmod", "chown", "cp", "date", "dd", "echo", "env", "false", "grep", "head",
+    "hostname", "id", "kill", "ln", "ls", "mkdir", "mkfifo", "mknod", "mount", "mv", "nc", "nproc",
+    "nslookup", "ping", "ps", "pwd", "readlink", "rm", "rmdir", "sed", "setsid", "sh", "sleep",
+    "sort", "stat", "su", "test", "touch", "true", "umount", "uname", "unshare", "wc", "wget",
 ];
 
 /// A layer held in memory.

@@ -3,8 +3,8 @@
 //! Wants what `repro` wants of a machine, and the static busybox of Debian (`busybox-static`). Where
 //! something is missing the tests fail and say what.
 
-mod bench;
 mod basics;
+mod bench;
 
 use libtest_mimic::{Arguments, Trial};
 

@@ -100,6 +100,7 @@ fn times(lab: &Lab) -> Outcome {
     set_time(&below.join("late"), late, 0)?;
     fs::create_dir(below.join("late-d"))?;
     set_time(&below.join("late-d"), late, 0)?;
+    set_time(&below, 0, 0)?;
     let step = lab.run(&[below], |root| {
         set_time(&root.join("old"), 5, 999_999_999)?;
         chmod(&root.join("late"), 0o600)?;

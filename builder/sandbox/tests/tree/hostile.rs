@@ -148,12 +148,22 @@ fn closed_directories(lab: &Lab) -> Outcome {
     let step = lab.run(&[], |root| {
         fs::create_dir_all(root.join("c/d"))?;
         fs::write(root.join("c/d/f"), "x")?;
+        fs::create_dir(root.join("c/read-only"))?;
+        fs::write(root.join("c/read-only/f"), "x")?;
+        fs::set_permissions(root.join("c/read-only"), Permissions::from_mode(0o500))?;
         close(root.join("c/d/f"))?;
         close(root.join("c/d"))?;
         close(root.join("c"))?;
         Ok(())
     })?;
-    assert_eq!(step.layer.lines(), ["d c", "d c/d", "f c/d/f"]);
+    let expected = [
+        "d c",
+        "d c/d",
+        "f c/d/f",
+        "d c/read-only",
+        "f c/read-only/f",
+    ];
+    assert_eq!(step.layer.lines(), expected);
     assert_eq!(step.layer.get("c").meta.mode, 0);
     let (cold, info) = lab.unpack(&[], &step.layer)?;
     info?;

@@ -354,6 +354,9 @@ fn refused(lab: &Lab) -> Outcome {
             "{uid} {result:?}"
         );
     }
+    let mut owned = file("f", "");
+    owned.0.meta.gid = u32::MAX;
+    assert!(matches!(unpack(vec![owned])?, Err(TreeError::Owner { .. })));
     let mut late = file("f", "");
     late.0.meta.mtime = u64::MAX;
     assert!(matches!(unpack(vec![late])?, Err(TreeError::Time { .. })));

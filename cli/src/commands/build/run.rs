@@ -20,7 +20,7 @@ use repro_core::{
 use repro_sandbox::{NativeExecutor, StageImage};
 use repro_toolchains::{
     Sources,
-    fetch::{FetchSettings, Fetcher, Mirror, Retry, machine_mirrors},
+    fetch::{FetchSettings, Fetcher, Mirror, RetryPolicy, machine_mirrors},
     materialise::Workshop,
 };
 use repro_verifier::{
@@ -87,8 +87,8 @@ fn build(
     let events = context.settings.view.start(&context.settings.output);
     let fetcher = Fetcher::new(FetchSettings {
         mirrors: mirrors(&args.mirrors),
-        partial: store.cache_dir().join("partial"),
-        retry: Retry::default(),
+        partial: store.blobs().tmp().to_owned(),
+        retry: RetryPolicy::default(),
         cancelled: Arc::clone(&cancelled),
     });
     let stopped = Arc::clone(&executor);

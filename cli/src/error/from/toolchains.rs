@@ -87,7 +87,7 @@ impl From<MaterialiseError> for CommandError {
     fn from(error: MaterialiseError) -> Self {
         match error {
             MaterialiseError::Fetch { name, source } => {
-                Self::from(source).context(format!("cannot fetch the packages of {name}"))
+                Self::from(*source).context(format!("cannot fetch the packages of {name}"))
             }
             MaterialiseError::Executor { program, source } => {
                 Self::from(source).context(format!("cannot run {program} in the sandbox"))
@@ -112,7 +112,7 @@ impl From<InputError> for CommandError {
     fn from(error: InputError) -> Self {
         match error {
             InputError::Fetch { purl, source } => {
-                Self::from(source).context(format!("cannot fetch the files of {purl}"))
+                Self::from(*source).context(format!("cannot fetch the files of {purl}"))
             }
             InputError::Layer { purl, source } => {
                 Self::from(source).context(format!("cannot keep the tree of {purl}"))
