@@ -12,9 +12,10 @@ use repro_core::{
     epoch::Epoch,
     event::{Event, EventSink},
     platform::Platform,
+    reference::ImageRef,
     store::Store,
 };
-use repro_toolchains::Sources;
+use repro_toolchains::{Sources, lock::LockBasis};
 
 use crate::{
     context::{Context, ContextSpec, IgnoreFile, check_source, take},
@@ -92,6 +93,7 @@ impl Builder<'_> {
         let file = dockerfile::parse(&request.dockerfile.name, &request.dockerfile.text)?;
         let globals = globals(&file, request)?;
         let outline = plan::outline(&file, request, &globals)?;
+        self.check_lock(request, &outline)?;
         let mut inputs = vec![dockerfile_input(request)];
         let (bases, newest) = self.bases(request, &outline, &mut inputs)?;
         let (epoch, finding) = epoch(request.epoch, newest);
@@ -114,6 +116,27 @@ impl Builder<'_> {
             epoch,
             findings,
         })
+    }
+
+    /// A lock pins the names of one Dockerfile and project; made from others, it pins nothing.
+    fn check_lock(&self, request: &BuildRequest, outline: &Outline) -> Result<(), BuildError> {
+        let Some(lock) = self.sources.lock else {
+            return Ok(());
+        };
+        let project = self.sources.project;
+        let declared = |name: &String| {
+            project.toolchains.contains_key(name) || project.inputs.contains_key(name)
+        };
+        let external: BTreeSet<ImageRef> = outline
+            .names
+            .iter()
+            .filter(|name| !declared(&name.name))
+            .filter_map(|name| name.name.parse().ok())
+            .collect();
+        let platforms = BTreeSet::from([request.platform.clone()]);
+        let target = request.target.as_deref();
+        let basis = LockBasis::new(project, &external, &platforms, target, request.ruleset);
+        Ok(lock.check_fresh(&basis)?)
     }
 
     /// Looks up every name from outside and unpacks what it means; gives the newest time of what

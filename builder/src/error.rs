@@ -1,6 +1,7 @@
 //! Why a build comes to no record.
 
 use repro_core::build::ExecutorError;
+use repro_toolchains::lock::LockError;
 
 use crate::{
     context::{ContextError, IgnoreError, MissingSource},
@@ -42,6 +43,9 @@ pub enum BuildError {
         #[source]
         source: IgnoreError,
     },
+    /// The lock does not fit the project.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// The context cannot be taken.
     #[error(transparent)]
     Context(#[from] ContextError),

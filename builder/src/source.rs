@@ -6,13 +6,13 @@
 
 use repro_core::{
     build::{Executor, ExecutorError, InputKind, InputRecord, LockMode, SnapshotInfo},
-    digest::{ChainId, DiffId},
+    digest::{ChainId, DiffId, Digest},
     event::{Event, EventSink, Unit},
     image::{ImageConfig, ImageError, LayerDescriptor, load_image},
     layer::{Limits, OpenLayerError, open_layer},
     platform::Platform,
     reference::{ImageRef, ReferenceError},
-    store::{Store, StoreError},
+    store::{BlobError, BlobStore, Store, StoreError},
 };
 use repro_toolchains::{SourceError, Sources};
 
@@ -33,6 +33,17 @@ pub enum ResolveError {
     /// Nothing has the name.
     #[error("the image {0} is not in the store")]
     Missing(ImageRef),
+    /// The image that the lock names is not in the store.
+    #[error("the image {name} is locked to {digest}, which is not in the store")]
+    MissingPinned {
+        /// The image.
+        name: ImageRef,
+        /// Its manifest.
+        digest: Digest,
+    },
+    /// The store cannot be read.
+    #[error("cannot look for an image in the store")]
+    Blob(#[from] BlobError),
     /// The image is in the store by tag, and the caller wants every input locked.
     #[error("the image {0} is pinned by no lock")]
     Unlocked(ImageRef),
@@ -150,14 +161,29 @@ impl Resolver<'_> {
             name: name.to_owned(),
             source,
         })?;
-        let Some(manifest) = self.store.resolve(&reference)? else {
-            return Err(ResolveError::Missing(reference));
-        };
-        let locked = reference.digest().is_some();
+        let pinned = self
+            .sources
+            .lock
+            .and_then(|lock| lock.base(&reference, self.platform));
+        let locked = pinned.is_some() || reference.digest().is_some();
         if !locked && self.lock_mode == LockMode::Locked {
             return Err(ResolveError::Unlocked(reference));
         }
-        let image = self.image(name, manifest.digest)?;
+        let manifest = match pinned {
+            // A tag may have moved since; what counts is what the lock says.
+            Some(digest) if self.store.blobs().size(digest)?.is_some() => digest,
+            Some(digest) => {
+                return Err(ResolveError::MissingPinned {
+                    name: reference,
+                    digest,
+                });
+            }
+            None => match self.store.resolve(&reference)? {
+                Some(manifest) => manifest.digest,
+                None => return Err(ResolveError::Missing(reference)),
+            },
+        };
+        let image = self.image(name, manifest)?;
         let found = image.config.platform();
         if found.as_ref() != Some(self.platform) {
             let found = found.map_or_else(|| "no known platform".to_owned(), |p| p.to_string());
@@ -171,7 +197,7 @@ impl Resolver<'_> {
         let record = InputRecord {
             uri: purl(&reference, self.platform),
             name: Some(name.to_owned()),
-            digest: manifest.digest,
+            digest: manifest,
             kind: InputKind::Image,
             step: None,
             locked,
@@ -182,11 +208,7 @@ impl Resolver<'_> {
         })
     }
 
-    fn image(
-        &self,
-        name: &str,
-        manifest: repro_core::digest::Digest,
-    ) -> Result<BaseImage, ResolveError> {
+    fn image(&self, name: &str, manifest: Digest) -> Result<BaseImage, ResolveError> {
         let image =
             load_image(self.store.blobs(), manifest).map_err(|source| ResolveError::Image {
                 name: name.to_owned(),

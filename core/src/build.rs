@@ -17,7 +17,8 @@ pub use record::{
     PlannedStep, RunRecord, StepRecord,
 };
 pub use request::{
-    BuildRequest, ContextModes, EpochChoice, InvocationId, LockMode, NamedText, RunId, Runs,
+    BuildRequest, ContextModes, EpochChoice, InvocationId, InvocationIdError, LockMode, NamedText,
+    RunId, Runs,
 };
 pub use step::{
     CopySource, CopySpec, LayerPolicy, MakeDirSpec, NetworkObservation, Normalisation, Owner,

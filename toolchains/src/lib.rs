@@ -1,25 +1,25 @@
-//! placeholder
+//! What a build needs from outside: `repro.toml` and `repro.lock`, toolchains made from Debian
+//! packages, source packages as inputs, and the downloads behind them.
+//!
+//! The way through: [`project::Project`] says what is wanted, [`lock::ProjectLock`] which bytes
+//! that is, [`fetch::Fetcher`] brings the bytes into the store from any mirror, and
+//! [`sources::Sources`] turns them into images and trees.
+
 #![forbid(unsafe_code)]
-#![allow(missing_docs)]
-use repro_core::{build::InputRecord, digest::Digest, image::LayerDescriptor};
-#[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct SourceError;
-#[derive(Debug)]
-pub struct Sources<'a>(pub &'a ());
-pub struct RI {
-    pub manifest: Digest,
-    pub records: Vec<InputRecord>,
-}
-pub struct RT {
-    pub layer: LayerDescriptor,
-    pub records: Vec<InputRecord>,
-}
-impl Sources<'_> {
-    pub fn toolchain(&self, _: &str) -> Result<Option<RI>, SourceError> {
-        Ok(None)
-    }
-    pub fn input(&self, _: &str) -> Result<Option<RT>, SourceError> {
-        Ok(None)
-    }
-}
+
+pub mod deb;
+pub mod definition;
+pub mod diagnostic;
+pub mod fetch;
+pub mod inputs;
+pub mod lock;
+pub mod materialise;
+pub mod project;
+pub mod purl;
+pub mod sources;
+
+mod codec;
+mod entries;
+mod text_file;
+
+pub use sources::{ResolvedImage, ResolvedTree, SourceError, Sources};

@@ -4,10 +4,14 @@
 
 pub mod attestation;
 pub mod bundle;
+pub mod causes;
+pub mod compare;
 pub mod dsse;
 pub mod keys;
 pub mod pack;
 pub mod predicate;
+pub mod render;
+pub mod report;
 pub mod statement;
 pub mod strict_json;
 #[cfg(test)]

@@ -7,6 +7,8 @@ macro_rules! uri {
     };
 }
 
+/// What all of them begin with.
+pub const BASE: &str = uri!("");
 /// Build type of the provenance: a Dockerfile built in sandboxes without a network
 /// (`docs/provenance.md`).
 pub const DOCKERFILE_BUILD: &str = uri!("dockerfile-build/v1");

@@ -15,6 +15,7 @@ use std::path::Path;
 use serde::Serialize;
 
 pub use check::{Check, CheckCode, Finding, Status};
+pub use files::FilesError;
 pub use statements::Signed;
 
 use crate::{
@@ -27,7 +28,7 @@ use crate::{
     },
 };
 use check::Checks;
-use files::{FilesError, PackFiles};
+use files::PackFiles;
 use repro_core::{build::RunId, digest::Digest};
 
 /// Whose word is taken.

@@ -246,9 +246,18 @@ pub fn pick_platform<'a>(
 /// The newest modification time of any entry of any layer, in seconds since 1970; 0 for an
 /// image without entries. Reads, and so verifies, every layer.
 pub fn newest_mtime(store: &dyn BlobStore, image: &StoredImage) -> Result<u64, ImageError> {
+    read_layers(store, image, Limits::default())
+}
+
+/// As [`newest_mtime`], believing no more than `limits`.
+pub(super) fn read_layers(
+    store: &dyn BlobStore,
+    image: &StoredImage,
+    limits: Limits,
+) -> Result<u64, ImageError> {
     let mut newest = 0;
     for layer in &image.layers {
-        let mut reader = open_layer(store, layer, Limits::default())?;
+        let mut reader = open_layer(store, layer, limits)?;
         let mut look = || {
             reader.next_entry(&mut |entry, _| {
                 // A whiteout's time is when its file was written, not a time in the image.

@@ -16,7 +16,7 @@ use std::{
 pub use location::{Archive, Location, LocationError};
 
 use self::source::Source;
-use super::{ImageError, StoredImage, newest_mtime};
+use super::{ImageError, StoredImage, stored::read_layers};
 use crate::{
     digest::Digest,
     fs::persist_durably,
@@ -167,7 +167,7 @@ pub fn import(
         Archive::Rootfs { file } => rootfs::import(blobs, file, options)?,
     };
     // Reads every layer through both of its digests and the strict reader.
-    newest_mtime(blobs, &image)?;
+    read_layers(blobs, &image, options.limits)?;
     Ok(image)
 }
 

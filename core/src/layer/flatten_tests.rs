@@ -1,11 +1,11 @@
 //! Layers on top of each other, as image-spec has it.
 
-use std::io::{self, Read as _};
+use std::io;
 
 use super::{FlatTree, FlattenError, LayerReader, LayerWriter, Limits};
 use crate::{
     ruleset::Ruleset,
-    tree::{Entry, EntryKind, EntrySink as _, EntrySource, Meta, TreePath},
+    tree::{Entry, EntryKind, EntrySource, Meta, TreePath},
 };
 
 /// A layer in the order given, canonical or not.

@@ -16,6 +16,8 @@ const LOCK: &str = "lock";
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
+    /// The lock under which run directories come and go.
+    runs_lock: PathBuf,
     _lock: File,
 }
 
@@ -29,7 +31,13 @@ impl RunDir {
     /// Removes the directory, which the caller has emptied but for the lock. (Files of mapped
     /// ids can only be removed inside the mapping, so this does not try.)
     pub fn remove(self) -> Result<(), StoreError> {
-        remove(&self.path)
+        // Otherwise a process that looks for stale runs could put a new lock into the directory
+        // between the two removals.
+        let _guard =
+            lock::exclusive(&self.runs_lock).map_err(StoreError::io("lock", &self.runs_lock))?;
+        fs::remove_file(self.path.join(LOCK))
+            .map_err(StoreError::io("remove the lock in", &self.path))?;
+        fs::remove_dir(&self.path).map_err(StoreError::io("remove", &self.path))
     }
 }
 
@@ -60,11 +68,6 @@ impl StaleRun {
     }
 }
 
-fn remove(path: &Path) -> Result<(), StoreError> {
-    fs::remove_file(path.join(LOCK)).map_err(StoreError::io("remove the lock in", path))?;
-    fs::remove_dir(path).map_err(StoreError::io("remove", path))
-}
-
 impl Store {
     /// Makes the scratch directory `runs/<invocation>` and locks it.
     pub fn create_run(&self, invocation: &InvocationId) -> Result<RunDir, StoreError> {
@@ -79,7 +82,11 @@ impl Store {
             result => result.map_err(StoreError::io("make", &path))?,
         }
         let lock = lock::exclusive(&path.join(LOCK)).map_err(StoreError::io("lock", &path))?;
-        Ok(RunDir { path, _lock: lock })
+        Ok(RunDir {
+            path,
+            runs_lock: self.runs_lock(),
+            _lock: lock,
+        })
     }
 
     /// The run directories whose process is gone, sorted by name.
@@ -100,15 +107,23 @@ impl Store {
             {
                 stale.push(StaleRun {
                     invocation,
-                    dir: RunDir { path, _lock: lock },
+                    dir: RunDir {
+                        path,
+                        runs_lock: self.runs_lock(),
+                        _lock: lock,
+                    },
                 });
             }
         }
         Ok(stale)
     }
 
+    fn runs_lock(&self) -> PathBuf {
+        self.locks_dir().join("runs")
+    }
+
     fn lock_runs(&self) -> Result<File, StoreError> {
-        let path = self.locks_dir().join("runs");
+        let path = self.runs_lock();
         lock::exclusive(&path).map_err(StoreError::io("lock", &path))
     }
 }

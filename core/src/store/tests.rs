@@ -1,15 +1,9 @@
-//! The whole store: what is kept, what is removed, what is found, and what a kill leaves.
+//! The whole store: what is kept, what is removed, what is found.
 
-use std::{
-    fs,
-    io::{BufRead as _, BufReader, Write as _},
-    process::{Command, Stdio},
-    sync::Mutex,
-};
+use std::{fs, sync::Mutex};
 
 use super::{BlobStore as _, CacheKind, Damage, GcError, Store, put_bytes};
 use crate::{
-    build::InvocationId,
     digest::ChainId,
     event::{Event, EventSink, NoEvents},
     image::{ImageConfig, StoredImage, write_image},
@@ -178,78 +172,9 @@ fn room_is_counted_by_area() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let before = store.usage().unwrap();
-    put_bytes(store.blobs(), &[1; 100_000]).unwrap();
+    put_bytes(store.blobs(), &vec![1; 100_000]).unwrap();
     let after = store.usage().unwrap();
     assert!(after.blobs.bytes >= before.blobs.bytes + 100_000);
     assert_eq!(after.blobs.entries, before.blobs.entries + 1);
     assert_eq!(after.snapshots, before.snapshots);
-}
-
-/// Set for the process that [`a_killed_process_leaves_a_store_that_is_sound`] starts: this test
-/// program again, with only [`writes_until_killed`].
-const VICTIM: &str = "REPRO_CORE_TEST_STORE";
-
-#[test]
-#[ignore = "writes for ever; started by a_killed_process_leaves_a_store_that_is_sound"]
-fn writes_until_killed() {
-    let store = Store::open(root_from_arguments().as_ref()).unwrap();
-    let id = format!("victim-{}", std::process::id());
-    let _run = store
-        .create_run(&InvocationId::try_from(id).unwrap())
-        .unwrap();
-    let mut out = std::io::stdout();
-    for round in 0_u64.. {
-        let image = image(&store, &vec![round as u8; 300_000]);
-        let name = format!("victim:{}", round % 3);
-        store
-            .tag(&name.parse().unwrap(), &image.descriptor)
-            .unwrap();
-        writeln!(out, "{round}").unwrap();
-    }
-}
-
-/// The store of the victim, from its command line: `--skip VICTIM=ROOT`, which selects no test.
-fn root_from_arguments() -> String {
-    let mut arguments = std::env::args();
-    let prefix = format!("{VICTIM}=");
-    arguments
-        .find_map(|argument| argument.strip_prefix(&prefix).map(ToOwned::to_owned))
-        .expect("the store is given by the test that starts this")
-}
-
-#[test]
-fn a_killed_process_leaves_a_store_that_is_sound() {
-    let dir = tempfile::tempdir().unwrap();
-    for wait in [0_u64, 3, 11, 23, 42] {
-        let mut victim = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "store::tests::writes_until_killed",
-                "--nocapture",
-                "--ignored",
-                "--skip",
-            ])
-            .arg(format!("{VICTIM}={}", dir.path().display()))
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // After its first image, and then at another point of its work each time.
-        let mut lines = BufReader::new(victim.stdout.take().unwrap()).lines();
-        let seen = lines.find(|line| line.as_ref().is_ok_and(|line| line == "0"));
-        assert!(seen.is_some(), "the victim wrote nothing");
-        std::thread::sleep(std::time::Duration::from_millis(wait));
-        victim.kill().unwrap();
-        victim.wait().unwrap();
-
-        let mut store = Store::open(dir.path()).unwrap();
-        let report = store.verify(&NoEvents).unwrap();
-        assert!(report.damage.is_empty(), "{report:?}");
-        assert!(report.tags > 0);
-        let stale = store.stale_runs().unwrap();
-        assert_eq!(stale.len(), 1, "the victim's run directory");
-        stale.into_iter().for_each(|run| run.remove().unwrap());
-        gc(&mut store).unwrap();
-        assert!(store.verify(&NoEvents).unwrap().leftovers.is_empty());
-        image(&store, b"the next build works");
-    }
 }
