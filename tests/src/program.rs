@@ -84,7 +84,7 @@ pub fn tool(name: &str) -> PathBuf {
 
 /// One command line of the program, with nothing of the tests' environment.
 #[must_use = "a command does nothing until it is run"]
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Repro {
     program: PathBuf,
     args: Vec<OsString>,

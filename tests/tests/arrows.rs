@@ -100,7 +100,10 @@ fn sources() -> Vec<PathBuf> {
             }
         }
     }
-    assert!(found.len() > 100, "the project has more files than {found:?}");
+    assert!(
+        found.len() > 100,
+        "the project has more files than {found:?}"
+    );
     found
 }
 
@@ -146,7 +149,10 @@ fn only_the_command_line_may_print() {
             continue;
         }
         // Built from two parts, so that this file is none of those it looks for.
-        for lint in [concat!("clippy::print", "_stdout"), concat!("clippy::print", "_stderr")] {
+        for lint in [
+            concat!("clippy::print", "_stdout"),
+            concat!("clippy::print", "_stderr"),
+        ] {
             let text = text(&path);
             assert!(!text.contains(lint), "{} prints", path.display());
         }

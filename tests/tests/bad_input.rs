@@ -21,11 +21,18 @@ fn refused(context: &TestContext, files: &[(&str, &str)], code: i32, says: &[&st
     let output = build.run().exits(code);
     output.says(says.iter().copied());
     // A message that another one repeats has no use.
-    let lines: Vec<&str> = output.stderr.lines().filter(|line| line.len() > 20).collect();
+    let lines: Vec<&str> = output
+        .stderr
+        .lines()
+        .filter(|line| line.len() > 20)
+        .collect();
     for pair in lines.windows(2) {
         assert_ne!(pair[0], pair[1], "said twice\n{output}");
     }
-    assert!(!evidence.exists(), "evidence of a build that did not happen");
+    assert!(
+        !evidence.exists(),
+        "evidence of a build that did not happen"
+    );
 }
 
 #[test]
@@ -63,7 +70,10 @@ fn a_missing_source_of_copy_is_a_missing_input() {
     let context = TestContext::new();
     refused(
         &context,
-        &[("Dockerfile", "FROM busybox\nCOPY misteak.txt /\n"), ("mistake.txt", "x")],
+        &[
+            ("Dockerfile", "FROM busybox\nCOPY misteak.txt /\n"),
+            ("mistake.txt", "x"),
+        ],
         6,
         &["Dockerfile:2", "misteak.txt"],
     );
@@ -96,7 +106,13 @@ fn an_unknown_key_is_shown_where_it_is() {
     let context = TestContext::new();
     refused(
         &context,
-        &[("Dockerfile", "FROM busybox\n"), ("repro.toml", "[build]\ndockerfile = \"Dockerfile\"\nsauce = 1\n")],
+        &[
+            ("Dockerfile", "FROM busybox\n"),
+            (
+                "repro.toml",
+                "[build]\ndockerfile = \"Dockerfile\"\nsauce = 1\n",
+            ),
+        ],
         2,
         &["repro.toml:3", "sauce"],
     );
@@ -105,7 +121,10 @@ fn an_unknown_key_is_shown_where_it_is() {
 #[test]
 fn a_build_argument_that_looks_like_a_secret_is_refused_and_not_repeated() {
     let context = TestContext::new();
-    let project = context.project("project", &[("Dockerfile", "FROM busybox\nARG DB_PASSWORD\n")]);
+    let project = context.project(
+        "project",
+        &[("Dockerfile", "FROM busybox\nARG DB_PASSWORD\n")],
+    );
     let (build, evidence) = context.build(&project);
     let build = build.args(["--build-arg", "DB_PASSWORD=correct-horse"]);
     let output = build.run().exits(2);
@@ -120,7 +139,11 @@ fn break_digest(path: &Path, after: &str) {
     let text = fs::read_to_string(path).unwrap();
     let start = text.find(after).unwrap();
     let at = start + text[start..].find("sha256:").unwrap() + "sha256:".len();
-    let other = if text[at..].starts_with('0') { "1" } else { "0" };
+    let other = if text[at..].starts_with('0') {
+        "1"
+    } else {
+        "0"
+    };
     fs::write(path, format!("{}{other}{}", &text[..at], &text[at + 1..])).unwrap();
 }
 
@@ -138,11 +161,18 @@ fn a_lock_with_another_digest_of_a_source_is_refused_and_nothing_is_kept() {
     assert!(!evidence.exists());
     for name in blobs(context.store()) {
         let bytes = fs::read(context.store().join("blobs/sha256").join(&name)).unwrap();
-        assert_eq!(Digest::of(&bytes).hex(), name, "kept under a name that is not its own");
+        assert_eq!(
+            Digest::of(&bytes).hex(),
+            name,
+            "kept under a name that is not its own"
+        );
     }
     let wrong = fs::read_to_string(&lock).unwrap();
     for name in blobs(context.store()) {
-        assert!(before.contains(&name) || !wrong.contains(&name), "{name} was kept");
+        assert!(
+            before.contains(&name) || !wrong.contains(&name),
+            "{name} was kept"
+        );
     }
     context.assert_sound();
 }
@@ -162,7 +192,10 @@ fn a_lock_of_another_toolchain_is_refused() {
     let lock = project.join("repro.lock");
     break_digest(&lock, "use = \"busybox\"");
     let (build, _) = context.build(&project);
-    build.run().exits(6).says(["repro.lock", "busybox", "repro lock"]);
+    build
+        .run()
+        .exits(6)
+        .says(["repro.lock", "busybox", "repro lock"]);
 }
 
 #[test]
@@ -173,7 +206,10 @@ fn a_lock_of_other_names_is_stale() {
     let more = fs::read_to_string(&toml).unwrap() + "[toolchain.more]\nuse = \"busybox\"\n";
     fs::write(&toml, more).unwrap();
     let (build, _) = context.build(&project);
-    build.run().exits(6).says(["repro.lock", "stale", "repro lock"]);
+    build
+        .run()
+        .exits(6)
+        .says(["repro.lock", "stale", "repro lock"]);
 }
 
 #[test]
@@ -181,7 +217,12 @@ fn locked_refuses_what_no_lock_pins() {
     let context = TestContext::new();
     let project = context.project("unlocked", &[("Dockerfile", "FROM busybox\nRUN true\n")]);
     let (build, _) = context.build(&project);
-    build.clone().arg("--locked").run().exits(6).says(["busybox", "repro.lock"]);
+    build
+        .clone()
+        .arg("--locked")
+        .run()
+        .exits(6)
+        .says(["busybox", "repro.lock"]);
     let tar = context.path("one.tar");
     let done = Command::new(tool("tar"))
         .args(["-C", "/", "-cf"])
@@ -190,13 +231,23 @@ fn locked_refuses_what_no_lock_pins() {
         .status();
     assert!(done.unwrap().success());
     let source = format!("rootfs:{}", tar.display());
-    context.repro(["import", &source, "test/imported:1"]).run().exits(0);
+    context
+        .repro(["import", &source, "test/imported:1"])
+        .run()
+        .exits(0);
     let project = context.project("imported", &[("Dockerfile", "FROM test/imported:1\n")]);
     let (build, evidence) = context.build(&project);
     build.run().exits(0);
     let report = fs::read_to_string(evidence.join("reproducibility/report.json")).unwrap();
-    assert!(report.contains("\"locked\": false") || report.contains("\"locked\":false"), "{report}");
-    build.arg("--locked").run().exits(6).says(["test/imported:1"]);
+    assert!(
+        report.contains("\"locked\": false") || report.contains("\"locked\":false"),
+        "{report}"
+    );
+    build
+        .arg("--locked")
+        .run()
+        .exits(6)
+        .says(["test/imported:1"]);
 }
 
 #[test]
@@ -210,7 +261,9 @@ fn odd_files_of_the_context_are_carried_or_named() {
         )],
     );
     fs::write(project.join(OsStr::from_bytes(b"\xff\xfe name\n")), "x").unwrap();
-    let done = Command::new(tool("mkfifo")).arg(project.join("pipe")).status();
+    let done = Command::new(tool("mkfifo"))
+        .arg(project.join("pipe"))
+        .status();
     assert!(done.unwrap().success());
     let _listener = UnixListener::bind(project.join("socket")).unwrap();
     let (output, pack) = context.built(&project, 0);
@@ -244,15 +297,25 @@ fn a_context_that_changes_while_it_is_read_is_refused() {
 #[test]
 fn a_damaged_blob_is_found_named_and_refused() {
     let context = TestContext::with_packages(User::Caller);
-    let project = context.project("good", &[("Dockerfile", "FROM busybox\nRUN echo 1 > /one\n")]);
+    let project = context.project(
+        "good",
+        &[("Dockerfile", "FROM busybox\nRUN echo 1 > /one\n")],
+    );
     let (build, _) = context.build(&project);
     build.args(["-t", "test/good:1"]).run().exits(0);
-    let inspected = context.repro(["inspect", "--json", "test/good:1"]).run().exits(0).json();
+    let inspected = context
+        .repro(["inspect", "--json", "test/good:1"])
+        .run()
+        .exits(0)
+        .json();
     let base = inspected["image"]["layers"][0]["digest"]
         .as_str()
         .expect("the image has layers")
         .to_owned();
-    let blob = context.store().join("blobs/sha256").join(&base["sha256:".len()..]);
+    let blob = context
+        .store()
+        .join("blobs/sha256")
+        .join(&base["sha256:".len()..]);
     let mut bytes = fs::read(&blob).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -273,12 +336,19 @@ fn a_damaged_blob_is_found_named_and_refused() {
     let project = context.project("next", &[("Dockerfile", "FROM test/good:1\nRUN true\n")]);
     fs::remove_dir_all(context.store().join("snapshots")).ok();
     let (build, evidence) = context.build(&project);
-    build.run().exits(6).says([base.as_str(), "repro store verify"]);
+    build
+        .run()
+        .exits(6)
+        .says([base.as_str(), "repro store verify"]);
     assert!(!evidence.exists());
 }
 
 #[test]
 fn what_is_no_store_is_left_alone() {
     let context = TestContext::with_store("/usr/share".into());
-    context.repro(["store", "df"]).run().exits(2).says(["neither empty nor a store"]);
+    context
+        .repro(["store", "df"])
+        .run()
+        .exits(2)
+        .says(["neither empty nor a store"]);
 }

@@ -60,7 +60,14 @@ fn zlib_is_reproducible_from_nothing_and_the_second_build_fetches_and_makes_noth
 
     let second = Events::of(&build.run().exits(0));
     assert_eq!(Pack::read(&evidence).digest(), digest);
-    let makes = ["download", "fetch", "unpack", "install", "toolchain", "package"];
+    let makes = [
+        "download",
+        "fetch",
+        "unpack",
+        "install",
+        "toolchain",
+        "package",
+    ];
     for title in tasks(&second) {
         let lower = title.to_lowercase();
         assert!(
@@ -163,9 +170,24 @@ fn nothing_of_the_caller_reaches_the_image() {
         ("umask 000", build.clone().umask(0)),
         ("time zone", build.clone().env("TZ", "Asia/Kathmandu")),
         ("locale", build.clone().env("LC_ALL", "tr_TR.UTF-8")),
-        ("environment", build.clone().env("A", "x").env("PATH", "/bin:/usr/bin:/sbin:/usr/sbin")),
+        (
+            "environment",
+            build
+                .clone()
+                .env("A", "x")
+                .env("PATH", "/bin:/usr/bin:/sbin:/usr/sbin"),
+        ),
         ("directory", build.clone().dir(Path::new("/"))),
-        ("limits", build.clone().through(&["prlimit", "--nofile=1024:1048576", "--core=0", "--stack=16777216", "--"])),
+        (
+            "limits",
+            build.clone().through(&[
+                "prlimit",
+                "--nofile=1024:1048576",
+                "--core=0",
+                "--stack=16777216",
+                "--",
+            ]),
+        ),
         ("nice", build.clone().through(&["nice", "-n", "5"])),
     ] {
         assert_eq!(digest(&varied), plain, "{name}");
@@ -214,12 +236,17 @@ fn stamp_is_not_reproducible_and_the_report_says_where_and_why() {
         assert!(shown.contains(&instruction["RUN ".len()..]), "{shown}");
         // The line in the Dockerfile, counted here.
         let dockerfile = fs::read_to_string(project.join("Dockerfile")).unwrap();
-        let line = dockerfile.lines().position(|line| line.starts_with(instruction));
+        let line = dockerfile
+            .lines()
+            .position(|line| line.starts_with(instruction));
         assert_eq!(step["line"], line.unwrap() + 1);
         assert!(pack.causes().contains(&cause), "{:?}", pack.causes());
         // What a person reads has the same.
         assert!(text.contains(path), "{path} is not in\n{output}");
-        assert!(text.contains(&format!(":{}", line.unwrap() + 1)), "{output}");
+        assert!(
+            text.contains(&format!(":{}", line.unwrap() + 1)),
+            "{output}"
+        );
     }
     let evidence = context.path("stamp-evidence");
     for file in PACK {
@@ -244,15 +271,30 @@ fn a_name_is_given_to_what_is_reproducible_alone() {
     let stamp = context.example("stamp");
     let (build, _) = context.build(&stamp);
     build.args(["-t", "test/stamp:refused"]).run().exits(1);
-    context.repro(["inspect", "test/stamp:refused"]).run().exits(6);
-    let good = context.project("good", &[("Dockerfile", "FROM busybox\nRUN echo 1 > /one\n")]);
+    context
+        .repro(["inspect", "test/stamp:refused"])
+        .run()
+        .exits(6);
+    let good = context.project(
+        "good",
+        &[("Dockerfile", "FROM busybox\nRUN echo 1 > /one\n")],
+    );
     let (build, evidence) = context.build(&good);
     build.args(["-t", "test/good:named"]).run().exits(0);
-    let inspected = context.repro(["inspect", "--json", "--files", "test/good:named"]).run().exits(0);
+    let inspected = context
+        .repro(["inspect", "--json", "--files", "test/good:named"])
+        .run()
+        .exits(0);
     let document = inspected.json();
     let digest = Pack::read(&evidence).digest().to_owned();
-    assert!(inspected.stdout.contains(&digest), "{digest} is not in\n{inspected}");
-    assert!(document["files"].to_string().contains("\"one\""), "{document}");
+    assert!(
+        inspected.stdout.contains(&digest),
+        "{digest} is not in\n{inspected}"
+    );
+    assert!(
+        document["files"].to_string().contains("\"one\""),
+        "{document}"
+    );
 }
 
 #[test]
@@ -268,7 +310,12 @@ fn static_hello_runs_outside_of_everything() {
         .exits(0);
     let unpacked = context.path("hello");
     fs::create_dir(&unpacked).unwrap();
-    let done = Command::new(tool("tar")).arg("-xf").arg(&tar).arg("-C").arg(&unpacked).status();
+    let done = Command::new(tool("tar"))
+        .arg("-xf")
+        .arg(&tar)
+        .arg("-C")
+        .arg(&unpacked)
+        .status();
     assert!(done.unwrap().success());
     let said = Command::new(unpacked.join("hello")).output().unwrap();
     assert!(said.status.success());
@@ -296,14 +343,24 @@ RUN ./main
 ",
             ),
             ("Makefile", "main: main.c\n\tgcc -o main main.c\n"),
-            ("main.c", "#include <stdio.h>\nint main(void) { puts(\"one\"); return 0; }\n"),
+            (
+                "main.c",
+                "#include <stdio.h>\nint main(void) { puts(\"one\"); return 0; }\n",
+            ),
         ],
     );
     let (_, pack) = context.built(&project, 0);
     for run in ["a", "b"] {
         assert!(pack.log(run, 4).contains("gcc -o main"), "{run}");
-        assert!(pack.log(run, 6).contains("gcc -o main"), "{run}: sed made the source newer");
-        assert!(pack.log(run, 7).contains("up to date"), "{run}: {}", pack.log(run, 7));
+        assert!(
+            pack.log(run, 6).contains("gcc -o main"),
+            "{run}: sed made the source newer"
+        );
+        assert!(
+            pack.log(run, 7).contains("up to date"),
+            "{run}: {}",
+            pack.log(run, 7)
+        );
         assert_eq!(pack.log(run, 8), "two\n", "{run}");
     }
 }
@@ -329,7 +386,10 @@ RUN ./main
 ",
             ),
             ("Makefile", "main: src/main.c\n\tgcc -o main src/main.c\n"),
-            ("src/main.c", "#include <stdio.h>\nint main(void) { puts(\"real\"); return 0; }\n"),
+            (
+                "src/main.c",
+                "#include <stdio.h>\nint main(void) { puts(\"real\"); return 0; }\n",
+            ),
         ],
     );
     let (_, pack) = context.built(&project, 0);
@@ -342,11 +402,17 @@ RUN ./main
 #[test]
 fn one_run_says_that_nothing_was_compared() {
     let context = TestContext::new();
-    let project = context.project("once", &[("Dockerfile", "FROM busybox\nRUN echo 1 > /one\n")]);
+    let project = context.project(
+        "once",
+        &[("Dockerfile", "FROM busybox\nRUN echo 1 > /one\n")],
+    );
     let (build, evidence) = context.build(&project);
     let output = build.args(["--runs", "1"]).run().exits(0);
     let text = format!("{}{}", output.stdout, output.stderr);
-    assert!(text.contains("not compared") || text.contains("othing was compared"), "{output}");
+    assert!(
+        text.contains("not compared") || text.contains("othing was compared"),
+        "{output}"
+    );
     let pack = Pack::read(&evidence);
     assert_eq!(pack.verdict(), "inconclusive");
     assert_eq!(pack.report["runs"].as_array().unwrap().len(), 1);
@@ -358,13 +424,19 @@ fn a_step_that_fails_only_when_varied_is_a_finding() {
     let context = TestContext::new();
     let project = context.project(
         "picky",
-        &[("Dockerfile", "FROM busybox\nRUN true\nRUN test \"$(hostname)\" = repro-a && echo ok > /ok\n")],
+        &[(
+            "Dockerfile",
+            "FROM busybox\nRUN true\nRUN test \"$(hostname)\" = repro-a && echo ok > /ok\n",
+        )],
     );
     let (output, pack) = context.built(&project, 1);
     assert_eq!(pack.verdict(), "not-reproducible");
     assert_eq!(pack.causes(), ["fails-under-variation"], "{output}");
     let text = format!("{}{}", output.stdout, output.stderr);
-    assert!(text.contains(":3") && text.contains("fails-under-variation"), "{output}");
+    assert!(
+        text.contains(":3") && text.contains("fails-under-variation"),
+        "{output}"
+    );
 }
 
 #[test]
@@ -386,9 +458,16 @@ fn a_step_that_fails_shows_its_line_and_what_it_printed() {
 #[test]
 fn an_axis_can_be_left_out_and_the_report_says_so() {
     let context = TestContext::new();
-    let project = context.project("host", &[("Dockerfile", "FROM busybox\nRUN hostname > /host\n")]);
+    let project = context.project(
+        "host",
+        &[("Dockerfile", "FROM busybox\nRUN hostname > /host\n")],
+    );
     let (build, evidence) = context.build(&project);
-    build.clone().args(["--vary", "all,-hostname"]).run().exits(0);
+    build
+        .clone()
+        .args(["--vary", "all,-hostname"])
+        .run()
+        .exits(0);
     let report = Pack::read(&evidence).report;
     let names = |id: usize| report["runs"][id]["variation"]["hostname"].clone();
     assert_eq!(names(0), names(1));

@@ -25,7 +25,10 @@ const WAYS: [(&str, Option<&str>); 15] = [
     // Servers of names, over both families.
     ("udp 8.8.8.8", None),
     ("udp 2001:4860:4860::8888", None),
-    ("name4 exfiltrate.canary.example", Some("exfiltrate.canary.example")),
+    (
+        "name4 exfiltrate.canary.example",
+        Some("exfiltrate.canary.example"),
+    ),
     ("name6 six.canary.example", Some("six.canary.example")),
     // Where clouds keep the credentials of a machine.
     ("tcp 169.254.169.254", Some("169.254.169.254:80")),
@@ -55,7 +58,10 @@ fn every_way_out_is_refused_and_counted() {
     dockerfile += "RUN /egress loopback4 && /egress loopback6\n";
 
     let context = TestContext::new();
-    let project = context.project("egress", &[("Dockerfile", &dockerfile), ("egress.c", EGRESS)]);
+    let project = context.project(
+        "egress",
+        &[("Dockerfile", &dockerfile), ("egress.c", EGRESS)],
+    );
     let (output, pack) = context.built(&project, 0);
     let mut total = 0;
     for run in ["a", "b"] {
@@ -63,25 +69,39 @@ fn every_way_out_is_refused_and_counted() {
             let line = first + index as u64;
             let log = pack.log(run, line);
             assert!(log.starts_with("refused"), "{run}: {way}: {log}");
-            let step = pack.steps(run).iter().find(|step| step["line"] == line).unwrap();
+            let step = pack
+                .steps(run)
+                .iter()
+                .find(|step| step["line"] == line)
+                .unwrap();
             let network = &step["network"];
             assert_eq!(network["mode"], "none", "{run}: {way}");
             let attempts = network["attempts"].as_u64().unwrap();
             assert!(attempts >= 1, "{run}: {way} is not counted: {network}");
             total += attempts;
             if let Some(named) = named {
-                assert!(network.to_string().contains(named), "{run}: {way}: {network}");
+                assert!(
+                    network.to_string().contains(named),
+                    "{run}: {way}: {network}"
+                );
             }
         }
         let line = first + ways.len() as u64;
         assert_eq!(pack.log(run, line), "talked to itself\ntalked to itself\n");
-        let step = pack.steps(run).iter().find(|step| step["line"] == line).unwrap();
+        let step = pack
+            .steps(run)
+            .iter()
+            .find(|step| step["line"] == line)
+            .unwrap();
         assert_eq!(step["network"]["attempts"], 0, "loopback is no way out");
     }
     assert_eq!(pack.report["hermetic"]["measured"], true);
     assert_eq!(pack.report["hermetic"]["attemptsBlocked"], total);
     let text = format!("{}{}", output.stdout, output.stderr);
-    assert!(text.contains("exfiltrate.canary.example"), "people learn of it too\n{output}");
+    assert!(
+        text.contains("exfiltrate.canary.example"),
+        "people learn of it too\n{output}"
+    );
 }
 
 #[test]
@@ -98,7 +118,11 @@ fn nothing_of_the_host_can_be_read_or_written() {
     let context = TestContext::new();
     let secret = context.path("secret");
     fs::write(&secret, "the host's").unwrap();
-    context.repro(["keygen"]).arg(context.path("signing")).run().exits(0);
+    context
+        .repro(["keygen"])
+        .arg(context.path("signing"))
+        .run()
+        .exits(0);
     let canary = context.path("canary");
     fs::create_dir(&canary).unwrap();
     fs::set_permissions(&canary, fs::Permissions::from_mode(0o777)).unwrap();
@@ -139,7 +163,10 @@ RUN cat /proc/mounts; ! grep -E ' /[^ ]*store| /home| /work' /proc/mounts\n";
     // No path of the host is in what a step is told.
     for step in pack.steps("a") {
         let log = pack.log("a", step["line"].as_u64().unwrap());
-        assert!(!log.contains(&context.path("").display().to_string()), "{log}");
+        assert!(
+            !log.contains(&context.path("").display().to_string()),
+            "{log}"
+        );
     }
 }
 
@@ -168,7 +195,11 @@ RUN ulimit -n && ulimit -c && umask && pwd && env | sort
     let processes: u32 = pack.log("a", 4).trim().parse().unwrap();
     assert!(processes <= 6, "{processes} processes");
     let status = pack.log("a", 5);
-    for line in ["CapInh:\t0000000000000000", "CapAmb:\t0000000000000000", "Seccomp:\t2"] {
+    for line in [
+        "CapInh:\t0000000000000000",
+        "CapAmb:\t0000000000000000",
+        "Seccomp:\t2",
+    ] {
         assert!(status.contains(line), "{line} is not in {status}");
     }
     // CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE SYS_CHROOT
@@ -218,7 +249,9 @@ RUN ! ps | grep {marker} | grep -v grep
     });
     assert!(seen, "the strays were never seen while they lived");
     let strays = || processes_with(&marker);
-    wait_until("strays are gone", Duration::from_secs(5), || strays().is_empty());
+    wait_until("strays are gone", Duration::from_secs(5), || {
+        strays().is_empty()
+    });
 }
 
 #[test]
@@ -226,7 +259,9 @@ fn a_working_directory_cannot_lead_out() {
     let context = TestContext::new();
     let mut dockerfile = "FROM busybox\n".to_owned();
     for number in 0..12 {
-        dockerfile += &format!("WORKDIR /proc/self/fd/{number}\nRUN pwd; ls -la . .. ../.. | head -50; ! test -e ../../../../etc/apt && ! test -e meta.json\n");
+        dockerfile += &format!(
+            "WORKDIR /proc/self/fd/{number}\nRUN pwd; ls -la . .. ../.. | head -50; ! test -e ../../../../etc/apt && ! test -e meta.json\n"
+        );
     }
     let project = context.project("leaky", &[("Dockerfile", &dockerfile)]);
     let (build, _) = context.build(&project);
@@ -248,12 +283,32 @@ fn links_in_the_image_do_not_lead_the_sandbox_out() {
     fs::set_permissions(&canary, fs::Permissions::from_mode(0o777)).unwrap();
     let target = canary.display();
     for (name, links) in [
-        ("absolute", format!("rm -rf /dev /etc /tmp; ln -s {target} /dev; ln -s {target} /etc; ln -s {target} /tmp")),
-        ("upwards", format!("rm -rf /dev /etc /tmp; ln -s ../../../..{target} /dev; ln -s ../../../..{target} /etc; ln -s ../../..{target} /tmp")),
-        ("null", "rm -f /dev/null; ln -s /proc/sys/kernel/core_pattern /dev/null".to_owned()),
-        ("files", format!("rm -f /etc/hosts /etc/resolv.conf /etc/hostname; ln -s {target}/hosts /etc/hosts; ln -s {target}/resolv /etc/resolv.conf; ln -s {target}/hostname /etc/hostname")),
+        (
+            "absolute",
+            format!(
+                "rm -rf /dev /etc /tmp; ln -s {target} /dev; ln -s {target} /etc; ln -s {target} /tmp"
+            ),
+        ),
+        (
+            "upwards",
+            format!(
+                "rm -rf /dev /etc /tmp; ln -s ../../../..{target} /dev; ln -s ../../../..{target} /etc; ln -s ../../..{target} /tmp"
+            ),
+        ),
+        (
+            "null",
+            "rm -f /dev/null; ln -s /proc/sys/kernel/core_pattern /dev/null".to_owned(),
+        ),
+        (
+            "files",
+            format!(
+                "rm -f /etc/hosts /etc/resolv.conf /etc/hostname; ln -s {target}/hosts /etc/hosts; ln -s {target}/resolv /etc/resolv.conf; ln -s {target}/hostname /etc/hostname"
+            ),
+        ),
     ] {
-        let dockerfile = format!("FROM busybox\nRUN /bin/busybox sh -c '{links}' || true\nRUN [\"/bin/busybox\", \"ls\", \"-la\", \"/\", \"/dev/\", \"/etc/\"]\nRUN [\"/bin/busybox\", \"sh\", \"-c\", \"echo hello > /dev/null\"]\n");
+        let dockerfile = format!(
+            "FROM busybox\nRUN /bin/busybox sh -c '{links}' || true\nRUN [\"/bin/busybox\", \"ls\", \"-la\", \"/\", \"/dev/\", \"/etc/\"]\nRUN [\"/bin/busybox\", \"sh\", \"-c\", \"echo hello > /dev/null\"]\n"
+        );
         let project = context.project(name, &[("Dockerfile", &dockerfile)]);
         let (build, _) = context.build(&project);
         let ended = build.run().any();

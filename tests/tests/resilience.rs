@@ -30,7 +30,10 @@ RUN cat /src/* | sha256sum
 /// Names of what scratch a store holds.
 fn scratch(context: &TestContext) -> Vec<String> {
     let names = sorted_names(&context.store().join("runs")).unwrap();
-    names.iter().map(|name| name.to_string_lossy().into_owned()).collect()
+    names
+        .iter()
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect()
 }
 
 #[test]
@@ -53,8 +56,16 @@ fn killed_at_any_moment_leaves_a_sound_store_and_no_process_or_mount() {
         let family = descendants(child.id());
         child.kill().unwrap();
         child.wait().unwrap();
-        let alive = || family.iter().any(|pid| PathBuf::from(format!("/proc/{pid}/exe")).read_link().is_ok());
-        wait_until("its processes are gone", Duration::from_secs(10), || !alive());
+        let alive = || {
+            family.iter().any(|pid| {
+                PathBuf::from(format!("/proc/{pid}/exe"))
+                    .read_link()
+                    .is_ok()
+            })
+        };
+        wait_until("its processes are gone", Duration::from_secs(10), || {
+            !alive()
+        });
         let mounts = mounts_below(context.store());
         assert!(mounts.is_empty(), "{mounts:?}");
         context.assert_sound();
@@ -63,7 +74,11 @@ fn killed_at_any_moment_leaves_a_sound_store_and_no_process_or_mount() {
     assert_eq!(Pack::read(&evidence).digest(), digest);
     build.run().exits(0);
     assert_eq!(Pack::read(&evidence).digest(), digest);
-    assert_eq!(scratch(&context), [""; 0], "the next build clears what the killed ones left");
+    assert_eq!(
+        scratch(&context),
+        [""; 0],
+        "the next build clears what the killed ones left"
+    );
     context.assert_sound();
 }
 
@@ -76,7 +91,8 @@ fn a_signal_ends_it_in_an_orderly_way() {
         let mut child = build.spawn();
         wait_until("the step runs", Duration::from_secs(60), || {
             descendants(child.id()).iter().any(|pid| {
-                fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"sleep\x00300"))
+                fs::read(format!("/proc/{pid}/cmdline"))
+                    .is_ok_and(|line| line.starts_with(b"sleep\x00300"))
             })
         });
         let family = descendants(child.id());
@@ -85,9 +101,19 @@ fn a_signal_ends_it_in_an_orderly_way() {
             .status();
         assert!(sent.unwrap().success());
         assert_eq!(child.wait().unwrap().code(), Some(code), "{signal}");
-        let alive = |pid: &u32| PathBuf::from(format!("/proc/{pid}/exe")).read_link().is_ok();
-        wait_until("its processes are gone", Duration::from_secs(10), || !family.iter().any(alive));
-        assert_eq!(scratch(&context), [""; 0], "{signal}: what it made is removed");
+        let alive = |pid: &u32| {
+            PathBuf::from(format!("/proc/{pid}/exe"))
+                .read_link()
+                .is_ok()
+        };
+        wait_until("its processes are gone", Duration::from_secs(10), || {
+            !family.iter().any(alive)
+        });
+        assert_eq!(
+            scratch(&context),
+            [""; 0],
+            "{signal}: what it made is removed"
+        );
         assert!(!evidence.exists());
         context.assert_sound();
     }
@@ -99,10 +125,19 @@ struct SmallDisk(PathBuf);
 impl SmallDisk {
     fn new(context: &TestContext, mebibytes: u64) -> Self {
         let (image, dir) = (context.path("disk.img"), context.path("disk"));
-        fs::File::create(&image).unwrap().set_len(mebibytes << 20).unwrap();
+        fs::File::create(&image)
+            .unwrap()
+            .set_len(mebibytes << 20)
+            .unwrap();
         fs::create_dir(&dir).unwrap();
         let mut make = Command::new(tool("mkfs.ext4"));
-        assert!(make.args(["-q", "-m", "0"]).arg(&image).status().unwrap().success());
+        assert!(
+            make.args(["-q", "-m", "0"])
+                .arg(&image)
+                .status()
+                .unwrap()
+                .success()
+        );
         let mut mount = Command::new(tool("mount"));
         mount.args(["-o", "loop"]).arg(&image).arg(&dir);
         assert!(mount.status().unwrap().success());
@@ -112,7 +147,10 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let done = Command::new(tool("umount")).arg("--lazy").arg(&self.0).status();
+        let done = Command::new(tool("umount"))
+            .arg("--lazy")
+            .arg(&self.0)
+            .status();
         assert!(thread::panicking() || done.is_ok_and(|status| status.success()));
     }
 }
@@ -123,14 +161,25 @@ fn privileged_a_full_disk_is_inconclusive_and_keeps_nothing_bad() {
     let outside = TestContext::new();
     let disk = SmallDisk::new(&outside, 96);
     let context = TestContext::with_store(disk.0.join("store"));
-    let small = context.project("small", &[("Dockerfile", "FROM busybox\nRUN echo 1 > /one\n")]);
+    let small = context.project(
+        "small",
+        &[("Dockerfile", "FROM busybox\nRUN echo 1 > /one\n")],
+    );
     let (_, pack) = context.built(&small, 0);
     let digest = pack.digest().to_owned();
     // In a step, where the program itself learns of it; when the layer is written; and when the
     // context is taken.
     for (name, dockerfile, bytes) in [
-        ("step", "FROM busybox\nRUN head -c 300000000 /dev/urandom > /big\n", 0),
-        ("layer", "FROM busybox\nRUN head -c 30000000 /dev/urandom > /big\n", 0),
+        (
+            "step",
+            "FROM busybox\nRUN head -c 300000000 /dev/urandom > /big\n",
+            0,
+        ),
+        (
+            "layer",
+            "FROM busybox\nRUN head -c 30000000 /dev/urandom > /big\n",
+            0,
+        ),
         ("context", "FROM busybox\nCOPY . /\n", 200 << 20),
     ] {
         let project = context.project(name, &[("Dockerfile", dockerfile)]);
@@ -138,9 +187,16 @@ fn privileged_a_full_disk_is_inconclusive_and_keeps_nothing_bad() {
         let (build, evidence) = context.build(&project);
         let ended = build.run().any();
         assert_eq!(ended.code, Some(75), "{name}: {ended}");
-        assert!(ended.stderr.to_lowercase().contains("space"), "{name}: {ended}");
+        assert!(
+            ended.stderr.to_lowercase().contains("space"),
+            "{name}: {ended}"
+        );
         assert!(!evidence.join("index.json").exists(), "{name}");
-        assert_eq!(scratch(&context), [""; 0], "{name}: what it made is removed");
+        assert_eq!(
+            scratch(&context),
+            [""; 0],
+            "{name}: what it made is removed"
+        );
         context.assert_sound();
     }
     context.repro(["store", "gc"]).run().exits(0);
@@ -166,7 +222,10 @@ fn two_builds_at_once_share_a_store() {
             .iter()
             .map(|project| scope.spawn(|| context.built(project, 0).1.digest().to_owned()))
             .collect();
-        builds.into_iter().map(|build| build.join().unwrap()).collect()
+        builds
+            .into_iter()
+            .map(|build| build.join().unwrap())
+            .collect()
     });
     assert_eq!(digests[0], digests[1]);
     assert_eq!(digests[0], digests[2]);
