@@ -1,4 +1,8 @@
 //! Input that is wrong: what is said, with which exit code, and that nothing of it is kept.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test panics where the test fails"
+)]
 
 use std::{
     ffi::OsStr,

@@ -1,4 +1,8 @@
 //! The main job, as a user sees it: two runs, a verdict, and one digest whoever builds.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test panics where the test fails"
+)]
 
 use std::{
     collections::BTreeSet,

@@ -1,5 +1,9 @@
 //! Images and evidence in the hands of other programs: podman and runc, skopeo, umoci, tar, and
 //! two libraries that verify Sigstore bundles.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test panics where the test fails"
+)]
 
 use std::{
     fs,

@@ -1,6 +1,7 @@
 //! What a step can reach: nothing but its own tree.
 
 use std::{
+    fmt::Write as _,
     fs,
     os::{
         linux::net::SocketAddrExt as _,
@@ -52,7 +53,7 @@ fn every_way_out_is_refused_and_counted() {
     let mut ways = WAYS.to_vec();
     ways.push((&abstract_way, None));
     for (way, _) in &ways {
-        dockerfile += &format!("RUN /egress {way}\n");
+        writeln!(dockerfile, "RUN /egress {way}").unwrap();
     }
     let first = 4;
     dockerfile += "RUN /egress loopback4 && /egress loopback6\n";
@@ -138,9 +139,9 @@ fn nothing_of_the_host_can_be_read_or_written() {
     // The same through other processes: 1 is the sandbox's own, which is no program of the step.
     let mut dockerfile = "FROM busybox\nRUN true".to_owned();
     for path in &paths {
-        dockerfile += &format!(" && ! test -e {path}");
+        write!(dockerfile, " && ! test -e {path}").unwrap();
         for root in ["/proc/1/root", "/proc/self/root", "/proc/2/root"] {
-            dockerfile += &format!(" && ! test -e {root}{path}");
+            write!(dockerfile, " && ! test -e {root}{path}").unwrap();
         }
     }
     dockerfile += "\n\
@@ -259,9 +260,12 @@ fn a_working_directory_cannot_lead_out() {
     let context = TestContext::new();
     let mut dockerfile = "FROM busybox\n".to_owned();
     for number in 0..12 {
-        dockerfile += &format!(
-            "WORKDIR /proc/self/fd/{number}\nRUN pwd; ls -la . .. ../.. | head -50; ! test -e ../../../../etc/apt && ! test -e meta.json\n"
-        );
+        writeln!(
+            dockerfile,
+            "WORKDIR /proc/self/fd/{number}\nRUN pwd; ls -la . .. ../.. | head -50; \
+             ! test -e ../../../../etc/apt && ! test -e meta.json"
+        )
+        .unwrap();
     }
     let project = context.project("leaky", &[("Dockerfile", &dockerfile)]);
     let (build, _) = context.build(&project);
