@@ -139,6 +139,8 @@ fn let_go(plan: &Plan) -> Result<(), Errno> {
     const FIRST_FREE: u32 = 3;
     let null = open_null()?;
     onto_standard_streams(&null, &null)?;
+    // Before its number is closed below.
+    drop(null);
     let report = std::os::fd::AsRawFd::as_raw_fd(&plan.report).unsigned_abs();
     if report > FIRST_FREE {
         close_range(FIRST_FREE, report - 1, Closing::Now)?;

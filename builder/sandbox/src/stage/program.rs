@@ -8,7 +8,6 @@ use std::os::fd::OwnedFd;
 use nix::unistd::sethostname;
 use repro_core::build::{NetworkObservation, RunSpec, StepExit, Variation};
 use rustix::{
-    io::Errno,
     net::{AddressFamily, SocketFlags, SocketType, socketpair},
     pipe::{PipeFlags, pipe_with},
     system::setdomainname,
@@ -141,12 +140,19 @@ fn exit_of(status: i32) -> StepExit {
     }
 }
 
-/// What the init's end without a report means.
-fn init_lost() -> Failure {
+/// What the first process's end without a report means.
+fn init_lost(status: i32) -> Failure {
+    if exit_of(status) == StepExit::Signal(libc::SIGKILL) {
+        return Failure::new(
+            FailureKind::Exhausted,
+            "the step's first process was killed (SIGKILL), as machines short of memory do",
+            None,
+        );
+    }
     Failure::new(
-        FailureKind::Exhausted,
-        "the step's first process was killed, as machines short of memory do",
-        Some(Errno::CHILD),
+        FailureKind::Internal,
+        format!("the step's first process ended without a report, {:?}", exit_of(status)),
+        None,
     )
 }
 

@@ -60,6 +60,15 @@ enum Calls {
     Over,
 }
 
+/// What a descriptor has for us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ready {
+    No,
+    Yes,
+    /// Nothing, and nothing will come.
+    HungUp,
+}
+
 /// Order of the descriptors that are waited for; those of the responder follow.
 const CONTROL: usize = 0;
 const REPORT: usize = 1;
@@ -74,23 +83,29 @@ impl Supervisor<'_> {
         let mut calls = Calls::Awaited(listener_socket);
         let end = loop {
             let ready = self.wait(&calls)?;
-            if ready[CONTROL] {
+            if ready[CONTROL] != Ready::No {
                 self.stop();
                 return Err(Failure::new(FailureKind::Cancelled, "interrupted", None));
             }
-            if ready[CALLS] {
-                calls = self.answer(calls);
-            }
+            calls = match ready[CALLS] {
+                Ready::No => calls,
+                Ready::Yes => self.answer(calls),
+                // The last process under the filter has ended.
+                Ready::HungUp => Calls::Over,
+            };
             self.dns.serve(&mut self.observed);
-            if ready[REPORT] {
+            if ready[REPORT] != Ready::No {
                 break self.end();
             }
         };
-        self.reap()?;
-        end.map(|end| (end, self.observed))
+        let status = self.reap()?;
+        match end? {
+            Some(end) => Ok((end, self.observed)),
+            None => Err(init_lost(status)),
+        }
     }
 
-    fn wait(&self, calls: &Calls) -> Result<[bool; 3], Failure> {
+    fn wait(&self, calls: &Calls) -> Result<[Ready; 3], Failure> {
         let calls = match calls {
             Calls::Awaited(socket) => Some(socket.as_fd()),
             Calls::Watched(listener) => Some(listener.as_fd()),
@@ -109,8 +124,19 @@ impl Supervisor<'_> {
         let responder: Vec<_> = self.dns.descriptors().collect();
         watched.extend(responder.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
         retry_on_intr(|| poll(&mut watched, None)).during("poll()")?;
-        let mut ready = [CONTROL, REPORT, CALLS].map(|index| !watched[index].revents().is_empty());
-        ready[CALLS] &= calls.is_some();
+        let mut ready = [CONTROL, REPORT, CALLS].map(|index| {
+            let events = watched[index].revents();
+            if events.contains(PollFlags::IN) {
+                Ready::Yes
+            } else if events.is_empty() {
+                Ready::No
+            } else {
+                Ready::HungUp
+            }
+        });
+        if calls.is_none() {
+            ready[CALLS] = Ready::No;
+        }
         Ok(ready)
     }
 
@@ -130,23 +156,24 @@ impl Supervisor<'_> {
         }
     }
 
-    fn end(&self) -> Result<End, Failure> {
+    /// The last record; `None` where the first process ended without one.
+    fn end(&self) -> Result<Option<End>, Failure> {
         let mut record = [0; REPORT_SIZE];
         let count = retry_on_intr(|| read(&self.report, &mut record)).during("read(report)")?;
         if count != record.len() {
-            return Err(init_lost());
+            return Ok(None);
         }
         match Report::decode(&record) {
             Some(Report::Ended {
                 status,
                 cpu_ms,
                 peak_rss_bytes,
-            }) => Ok(End::Program(ProgramEnd {
+            }) => Ok(Some(End::Program(ProgramEnd {
                 status,
                 cpu_ms,
                 peak_rss_bytes,
-            })),
-            Some(Report::Failed { place, errno }) => Ok(End::NotStarted { place, errno }),
+            }))),
+            Some(Report::Failed { place, errno }) => Ok(Some(End::NotStarted { place, errno })),
             None => Err(Failure::new(
                 FailureKind::Internal,
                 "a broken report of the step's first process",
@@ -163,10 +190,10 @@ impl Supervisor<'_> {
     }
 
     /// When the first process of a process namespace can be reaped, no other is left in it.
-    fn reap(&self) -> Result<(), Failure> {
-        retry_on_intr(|| waitpid(Some(self.init), WaitOptions::empty()))
-            .map(drop)
-            .during("wait4(init)")
+    fn reap(&self) -> Result<i32, Failure> {
+        let ended = retry_on_intr(|| waitpid(Some(self.init), WaitOptions::empty()))
+            .during("wait4(init)")?;
+        Ok(ended.map_or(0, |(_, status)| status.as_raw()))
     }
 }
 
