@@ -1,92 +1,167 @@
-//! A place to run `repro` in that shares nothing with the developer's own.
+//! Surroundings of one test.
 
 use std::{
-    ffi::OsStr,
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
-    sync::LazyLock,
+    process::Command,
 };
 
 use tempfile::TempDir;
 
-use crate::redact::redact;
+use crate::{
+    Ended, Pack, Repro, User, example, program, target, tool, user::is_root, write_project,
+};
 
-/// Directories of one test: `HOME`, data, temporary files and store are its own, and the
-/// environment is empty but for what is set here.
+/// A directory with a home, a store and projects of its own.
 #[derive(Debug)]
 pub struct TestContext {
-    root: TempDir,
+    dir: TempDir,
+    store: PathBuf,
+    user: User,
+    program: PathBuf,
 }
 
 impl TestContext {
-    /// New, empty directories.
-    ///
-    /// # Panics
-    /// If they cannot be made: without them there is no test.
+    /// With the store that all tests share, in which the shipped toolchains are made already.
     #[must_use]
     pub fn new() -> Self {
-        let root = TempDir::with_prefix("repro-test-").expect("a temporary directory");
-        for name in ["home", "data", "tmp", "work"] {
-            fs::create_dir(root.path().join(name)).expect("a directory of the test");
+        let store = shared_store();
+        let dir = tempfile::Builder::new()
+            .prefix("test-")
+            .tempdir_in(target())
+            .expect("a directory can be made");
+        Self::in_dir(dir, store, User::Caller)
+    }
+
+    /// With a store that is empty.
+    #[must_use]
+    pub fn with_empty_store(user: User) -> Self {
+        // Below the project nobody else might get through; /tmp may be of memory, which trees of
+        // toolchains would fill.
+        let dir = tempfile::Builder::new()
+            .prefix("repro-test-")
+            .tempdir_in("/var/tmp")
+            .expect("a directory can be made");
+        let store = dir.path().join("store");
+        Self::in_dir(dir, store, user)
+    }
+
+    /// With a store that has the packages that others downloaded, and nothing made of them.
+    #[must_use]
+    pub fn with_packages(user: User) -> Self {
+        let shared = shared_store();
+        let context = Self::with_empty_store(user);
+        let blobs = context.store.join("blobs");
+        fs::create_dir_all(&context.store).expect("the store can be made");
+        let copied = Command::new(tool("cp"))
+            .args(["--recursive", "--reflink=auto"])
+            .arg(shared.join("blobs"))
+            .arg(&blobs)
+            .status();
+        assert!(copied.expect("cp starts").success(), "blobs can be copied");
+        user.own(&context.store);
+        context
+    }
+
+    /// With a store in a place of the test's choice.
+    #[must_use]
+    pub fn with_store(store: PathBuf) -> Self {
+        let mut context = Self::with_empty_store(User::Caller);
+        context.store = store;
+        context
+    }
+
+    fn in_dir(dir: TempDir, store: PathBuf, user: User) -> Self {
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(dir.path(), mode).expect("the mode can be set");
+        for name in ["home", "tmp"] {
+            fs::create_dir(dir.path().join(name)).expect("a directory can be made");
         }
-        Self { root }
+        let mut found = program();
+        if user != User::Caller {
+            // The project may lie where this user cannot read.
+            let copy = dir.path().join("repro");
+            fs::copy(&found, &copy).expect("the program can be copied");
+            found = copy;
+        }
+        user.own(dir.path());
+        Self {
+            dir,
+            store,
+            user,
+            program: found,
+        }
     }
 
-    /// The directory that everything of this test is in.
+    /// A path in the test's directory.
     #[must_use]
-    pub fn root(&self) -> &Path {
-        self.root.path()
-    }
-
-    /// The working directory.
-    #[must_use]
-    pub fn work(&self) -> PathBuf {
-        self.root().join("work")
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
     }
 
     /// The store.
     #[must_use]
-    pub fn store(&self) -> PathBuf {
-        self.root().join("store")
+    pub fn store(&self) -> &Path {
+        &self.store
     }
 
-    /// Writes a file below the working directory, with its parents; gives its path.
-    ///
-    /// # Panics
-    /// If it cannot be written.
-    pub fn write(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.work().join(path);
-        let parent = path.parent().expect("a path below the working directory");
-        fs::create_dir_all(parent).expect("the parents of a file of the test");
-        fs::write(&path, content).expect("a file of the test");
-        path
-    }
-
-    /// `repro` with these arguments, not started yet.
+    /// Writes a project, which declares the shipped toolchains as `busybox` and `c`.
     #[must_use]
-    pub fn repro<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Repro<'_> {
-        let mut command = Command::new(binary());
-        command
-            .args(arguments)
-            .current_dir(self.work())
-            .env_clear()
-            // The sandbox looks for `newuidmap` there; nothing else of the program looks at it.
-            .env(
-                "PATH",
-                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            )
-            .env("HOME", self.root().join("home"))
-            .env("XDG_DATA_HOME", self.root().join("data"))
-            .env("TMPDIR", self.root().join("tmp"))
-            .env("REPRO_STORE", self.store())
-            .env("COLUMNS", "100")
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null());
-        Repro {
-            context: self,
-            command,
-        }
+    pub fn project(&self, name: &str, files: &[(&str, &str)]) -> PathBuf {
+        let dir = self.path(name);
+        write_project(&dir, files);
+        self.user.own(&dir);
+        dir
+    }
+
+    /// Copies an example.
+    #[must_use]
+    pub fn example(&self, name: &str) -> PathBuf {
+        let dir = self.path(name);
+        example(name, &dir);
+        self.user.own(&dir);
+        dir
+    }
+
+    /// The program, run by the context's user with the context's home and store.
+    pub fn repro<const N: usize>(&self, args: [&str; N]) -> Repro {
+        let dir = self.dir.path();
+        Repro::new(dir, self.user)
+            .program(self.program.clone())
+            .env("HOME", dir.join("home"))
+            .env("TMPDIR", dir.join("tmp"))
+            .env("REPRO_STORE", &self.store)
+            .args(args)
+    }
+
+    /// `repro build --evidence DIR PROJECT`, with the place of the evidence.
+    pub fn build(&self, project: &Path) -> (Repro, PathBuf) {
+        let name = project.file_name().expect("a project has a name");
+        let evidence = self.path(&format!("{}-evidence", name.to_string_lossy()));
+        let build = self
+            .repro(["build", "--evidence"])
+            .arg(&evidence)
+            .arg(project);
+        (build, evidence)
+    }
+
+    /// Builds a project, which must end with this exit code, and reads the pack.
+    #[track_caller]
+    pub fn built(&self, project: &Path, code: i32) -> (Ended, Pack) {
+        let (build, evidence) = self.build(project);
+        let output = build.run().exits(code);
+        let pack = Pack::read(&evidence);
+        (output, pack)
+    }
+
+    /// The store must be sound.
+    #[track_caller]
+    pub fn assert_sound(&self) {
+        self.repro(["store", "verify"])
+            .run()
+            .exits(0)
+            .prints(["sound"]);
     }
 }
 
@@ -96,139 +171,45 @@ impl Default for TestContext {
     }
 }
 
-/// A command of `repro` that is about to be run.
-#[derive(Debug)]
-#[must_use = "nothing happens before it is run"]
-pub struct Repro<'a> {
-    context: &'a TestContext,
-    command: Command,
-}
-
-impl Repro<'_> {
-    /// Sets a variable.
-    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.command.env(name, value);
-        self
-    }
-
-    /// Takes a variable away.
-    pub fn env_remove(mut self, name: &str) -> Self {
-        self.command.env_remove(name);
-        self
-    }
-
-    /// The command itself, for tests that start and kill it.
-    pub fn into_command(self) -> Command {
-        self.command
-    }
-
-    /// Runs it to its end.
-    ///
-    /// # Panics
-    /// If it cannot be started, ends by a signal, or prints something that is not UTF-8.
-    pub fn run(mut self) -> Finished {
-        let output = self.command.output().expect("repro starts");
-        let text = |bytes| String::from_utf8(bytes).expect("repro prints UTF-8");
-        let paths = [(self.context.root(), "[ROOT]")];
-        let (stdout, stderr) = (text(output.stdout), text(output.stderr));
-        Finished {
-            code: output.status.code().expect("repro ends by itself"),
-            shown: (redact(&stdout, &paths), redact(&stderr, &paths)),
-            stdout,
-            stderr,
-        }
-    }
-}
-
-/// What a command came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use = "compare the output, or assert how it ended"]
-pub struct Finished {
-    /// The exit code.
-    pub code: i32,
-    /// Standard output as it was.
-    pub stdout: String,
-    /// Standard error as it was.
-    pub stderr: String,
-    shown: (String, String),
-}
-
-impl Finished {
-    /// Standard output with placeholders for what varies.
-    #[must_use]
-    pub fn redacted_stdout(&self) -> &str {
-        &self.shown.0
-    }
-
-    /// Standard error with placeholders for what varies.
-    #[must_use]
-    pub fn redacted_stderr(&self) -> &str {
-        &self.shown.1
-    }
-
-    /// Asserts the exit code, and gives the result back for more.
-    ///
-    /// # Panics
-    /// If it is another code.
-    #[track_caller]
-    pub fn assert_code(self, code: i32) -> Self {
-        assert_eq!(
-            self.code, code,
-            "exit code\n--- stdout\n{}--- stderr\n{}",
-            self.stdout, self.stderr
-        );
-        self
-    }
-
-    /// Standard output as the one JSON document that it has to be.
-    ///
-    /// # Panics
-    /// If it is not one.
-    #[must_use]
-    #[track_caller]
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("not JSON ({error}):\n{}", self.stdout))
-    }
-}
-
-/// The program under test: `REPRO_BIN` if set, as `tests/run` does, else a debug build that
-/// cargo brings up to date first. Cargo tells only the tests of the program's own crate where it
-/// is.
-#[must_use]
-pub fn binary() -> &'static Path {
-    static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a switch of the tests, not of the program"
-        )]
-        let (given, cargo) = (std::env::var_os("REPRO_BIN"), std::env::var_os("CARGO"));
-        if let Some(path) = given {
-            let path = PathBuf::from(path);
+impl Drop for TestContext {
+    fn drop(&mut self) {
+        // Trees of a store belong to mapped ids, whose owner alone can remove them. Root can
+        // remove everything, as `TempDir` then does.
+        if self.store.starts_with(self.dir.path()) && !is_root() {
+            let removed = Command::new(tool("unshare"))
+                .args([
+                    "--map-root-user",
+                    "--map-auto",
+                    "rm",
+                    "--recursive",
+                    "--force",
+                ])
+                .arg(&self.store)
+                .status();
             assert!(
-                path.is_file(),
-                "REPRO_BIN names no file: {}",
-                path.display()
+                std::thread::panicking() || removed.is_ok_and(|status| status.success()),
+                "{} cannot be removed",
+                self.store.display()
             );
-            return path;
         }
-        let output = Command::new(cargo.unwrap_or_else(|| "cargo".into()))
-            .args(["build", "--package", "repro", "--bin", "repro"])
-            .arg("--message-format=json-render-diagnostics")
-            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-            .stderr(Stdio::inherit())
-            .output()
-            .expect("cargo starts");
-        assert!(output.status.success(), "repro does not build");
-        executable(&output.stdout).expect("cargo names the program it built")
-    });
-    &BINARY
+    }
 }
 
-fn executable(messages: &[u8]) -> Option<PathBuf> {
-    messages.split(|byte| *byte == b'\n').find_map(|line| {
-        let message: serde_json::Value = serde_json::from_slice(line).ok()?;
-        let path = message.get("executable")?.as_str()?;
-        path.ends_with("/repro").then(|| path.into())
-    })
+/// The store that tests share. Whoever comes first makes the toolchains in it, which takes a
+/// minute; it is kept between runs of the tests.
+fn shared_store() -> PathBuf {
+    let store = target().join("test-store");
+    fs::create_dir_all(&store).expect("the store can be made");
+    let lock = fs::File::create(target().join("test-store.lock")).expect("the lock can be made");
+    lock.lock().expect("the lock can be taken");
+    let dir = tempfile::tempdir_in(target()).expect("a directory can be made");
+    for name in ["busybox", "debian-c"] {
+        Repro::new(dir.path(), User::Caller)
+            .env("HOME", dir.path())
+            .env("REPRO_STORE", &store)
+            .args(["toolchain", "build", name])
+            .run()
+            .exits(0);
+    }
+    store
 }

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use repro_tests::TestContext;
+use repro_tests::surface::TestContext;
 
 /// A tar with one directory and one file, made by the library that everyone uses.
 fn rootfs() -> Vec<u8> {

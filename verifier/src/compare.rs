@@ -10,8 +10,12 @@ mod images;
 mod index;
 mod layers;
 mod names;
+#[cfg(test)]
+pub(crate) mod planted;
 mod runs;
 mod spool;
+#[cfg(test)]
+mod tests;
 
 use std::{io, num::NonZeroU32, path::PathBuf};
 
@@ -83,7 +87,7 @@ pub enum CompareError {
         manifest: Digest,
         /// Why.
         #[source]
-        source: ImageError,
+        source: Box<ImageError>,
     },
     /// A blob cannot be read.
     #[error(transparent)]

@@ -9,6 +9,8 @@ mod html;
 mod markdown;
 mod sarif;
 mod style;
+#[cfg(test)]
+mod tests;
 mod text;
 mod words;
 

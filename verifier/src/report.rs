@@ -2,6 +2,8 @@
 
 mod build;
 mod model;
+#[cfg(test)]
+mod tests;
 
 pub use build::ReportError;
 pub use model::{

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, io, ops::Range};
 
+use memchr::memmem;
 use repro_core::tree::show_bytes;
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
     lexer::{Change, Changes, changes},
     moment, numbers,
     random::{random_bytes, random_text, random_words},
-    secrecy::{MARKER_OVERLAP, secret_marker},
+    secrecy::secret_marker,
 };
 
 /// Largest content that is compared as a whole; of larger ones only the parts that differ.
@@ -21,6 +22,9 @@ const PARTS: u64 = 1 << 20;
 const AROUND: u64 = 256;
 /// Bytes read at a time.
 const CHUNK: usize = 64 << 10;
+/// Bytes by which chunks overlap, so that nothing of interest is cut in two: the marker of a
+/// key, or a host or domain name (at most 64 bytes on Linux).
+const OVERLAP: u64 = 128;
 /// Longest excerpt, in bytes before escaping.
 const EXCERPT: usize = 96;
 /// Bytes of binary data in an excerpt.
@@ -97,7 +101,7 @@ pub fn find_causes(
     excerpts: Excerpts,
     facts: &Facts,
 ) -> io::Result<Vec<ContentFinding>> {
-    let Some(scan) = scan(a, b)? else {
+    let Some(scan) = scan(a, b, facts)? else {
         return Ok(Vec::new());
     };
     if scan.secret_a && scan.secret_b {
@@ -108,13 +112,17 @@ pub fn find_causes(
             excerpt: None,
         }]);
     }
-    let excerpts = match scan.secret_a || scan.secret_b {
-        true => Excerpts::Refused,
-        false => excerpts,
+    let excerpts = if scan.secret_a || scan.secret_b {
+        Excerpts::Refused
+    } else {
+        excerpts
     };
     let mut collected = Collected::new(excerpts);
     for window in windows(a, b, &scan)? {
         window.judge(facts, &mut collected);
+    }
+    if let Some(offset) = scan.canary {
+        collected.add_beyond(Cause::EmbeddedHostname, Confidence::Certain, offset);
     }
     Ok(collected.finish(scan.first))
 }
@@ -142,14 +150,19 @@ struct Scan {
     parts: Vec<Range<u64>>,
     secret_a: bool,
     secret_b: bool,
+    /// Where run B's content holds its host or domain name, if run A's holds it nowhere.
+    canary: Option<u64>,
 }
 
-fn scan(a: &dyn ContentView, b: &dyn ContentView) -> io::Result<Option<Scan>> {
+fn scan(a: &dyn ContentView, b: &dyn ContentView, facts: &Facts) -> io::Result<Option<Scan>> {
+    let canaries = canaries(facts);
+    let mut canary_in_a = false;
     let mut scan = Scan {
         first: a.len().min(b.len()),
         parts: Vec::new(),
         secret_a: false,
         secret_b: false,
+        canary: None,
     };
     let mut differs = a.len() != b.len();
     let mut covered = 0;
@@ -157,11 +170,20 @@ fn scan(a: &dyn ContentView, b: &dyn ContentView) -> io::Result<Option<Scan>> {
     let mut offset = 0;
     while offset < a.len().max(b.len()) {
         // Each chunk begins where a marker cut by the end of the last one would.
-        let from = offset.saturating_sub(MARKER_OVERLAP as u64);
+        let from = offset.saturating_sub(OVERLAP);
         fill(a, from, &mut chunk_a)?;
         fill(b, from, &mut chunk_b)?;
         scan.secret_a |= secret_marker(from, &chunk_a).is_some();
         scan.secret_b |= secret_marker(from, &chunk_b).is_some();
+        canary_in_a |= canaries
+            .iter()
+            .any(|name| memmem::find(&chunk_a, name).is_some());
+        if scan.canary.is_none() {
+            let found = canaries
+                .iter()
+                .find_map(|name| memmem::find(&chunk_b, name));
+            scan.canary = found.map(|at| from + at as u64);
+        }
         for at in differing(&chunk_a, &chunk_b) {
             let at = from + at as u64;
             if !differs || at < scan.first {
@@ -179,7 +201,24 @@ fn scan(a: &dyn ContentView, b: &dyn ContentView) -> io::Result<Option<Scan>> {
         }
         offset = from + CHUNK as u64;
     }
+    if canary_in_a {
+        scan.canary = None;
+    }
     Ok(differs.then_some(scan))
+}
+
+/// Run B's host and domain name, where run A has others.
+fn canaries(facts: &Facts) -> Vec<&[u8]> {
+    let names = [
+        (&facts.a.hostname, &facts.b.hostname),
+        (&facts.a.domainname, &facts.b.domainname),
+    ];
+    names
+        .into_iter()
+        .filter(|(a, b)| a != b)
+        .filter_map(|(_, b)| b.as_deref().map(str::as_bytes))
+        .filter(|name| !name.is_empty())
+        .collect()
 }
 
 /// Reads up to [`CHUNK`] bytes at `offset`.
@@ -292,13 +331,15 @@ impl Window {
         }
         for change in unnamed {
             let (a, b) = (&self.a[change.a.clone()], &self.b[change.b.clone()]);
-            let random = match change.binary {
-                true => !self.packed && random_bytes(a, b),
-                false => random_text(a, b),
+            let random = if change.binary {
+                !self.packed && random_bytes(a, b)
+            } else {
+                random_text(a, b)
             };
-            match random {
-                true => collected.add(Cause::RandomContent, Confidence::Likely, self, &change),
-                false => collected.add(Cause::Unknown, Confidence::Unknown, self, &change),
+            if random {
+                collected.add(Cause::RandomContent, Confidence::Likely, self, &change);
+            } else {
+                collected.add(Cause::Unknown, Confidence::Unknown, self, &change);
             }
         }
     }
@@ -324,13 +365,16 @@ impl Window {
                 .map(|_| (Cause::EmbeddedTimestamp, Confidence::Likely));
         }
         let named = |cause| move |confidence| (cause, confidence);
+        let (number_a, number_b) = numbers::cores(a, b);
         moment::judge(a, b, facts)
             .map(named(Cause::EmbeddedTimestamp))
             .or_else(|| {
-                numbers::judge_cpus(a, b, line(&self.a, &change.a), facts)
+                numbers::judge_cpus(number_a, number_b, line(&self.a, &change.a), facts)
                     .map(named(Cause::EmbeddedCpuCount))
             })
-            .or_else(|| numbers::judge_pids(a, b, facts).map(named(Cause::EmbeddedProcessId)))
+            .or_else(|| {
+                numbers::judge_pids(number_a, number_b, facts).map(named(Cause::EmbeddedProcessId))
+            })
             .or_else(|| numbers::judge_addresses(a, b).map(named(Cause::EmbeddedAddress)))
             .or_else(|| random_words(a, b).then_some((Cause::RandomContent, Confidence::Likely)))
     }
@@ -338,17 +382,9 @@ impl Window {
     /// Whether run B's host or domain name stands where the change is, and run A's file does
     /// not hold it there.
     fn holds_canary(&self, change: &Change, facts: &Facts) -> bool {
-        let names = [
-            (&facts.a.hostname, &facts.b.hostname),
-            (&facts.a.domainname, &facts.b.domainname),
-        ];
-        names.into_iter().any(|(name_a, name_b)| match name_b {
-            Some(name) if name_a.as_ref() != Some(name) => {
-                touches(&self.b, &change.b, name.as_bytes())
-                    && !touches(&self.a, &change.a, name.as_bytes())
-            }
-            _ => false,
-        })
+        canaries(facts)
+            .into_iter()
+            .any(|name| touches(&self.b, &change.b, name) && !touches(&self.a, &change.a, name))
     }
 }
 
@@ -359,9 +395,7 @@ fn touches(bytes: &[u8], range: &Range<usize>, name: &[u8]) -> bool {
     }
     let start = range.start.saturating_sub(name.len() - 1);
     let end = (range.end + name.len() - 1).min(bytes.len());
-    bytes[start..end]
-        .windows(name.len())
-        .any(|part| part == name)
+    memmem::find(&bytes[start..end], name).is_some()
 }
 
 /// The line around `range`, at most [`EXCERPT`] bytes.
@@ -414,6 +448,16 @@ impl Collected {
             excerpt,
         };
         self.findings.insert(cause, finding);
+    }
+
+    /// A cause seen where no window was taken.
+    fn add_beyond(&mut self, cause: Cause, confidence: Confidence, offset: u64) {
+        self.findings.entry(cause).or_insert(ContentFinding {
+            cause,
+            confidence,
+            offset,
+            excerpt: None,
+        });
     }
 
     /// `first` is the first differing byte, for contents in which no window shows a change:

@@ -3,16 +3,15 @@
 
 use std::{ops::Range, sync::LazyLock};
 
-use imara_diff::{Algorithm, Diff, InternedInput};
 use regex::bytes::Regex;
 
 use super::{
+    align::hunks,
     moment::PATTERNS,
     segments::{Segment, segments},
 };
 
 /// Most words on one side of a hunk that are compared one by one; a longer hunk is one change.
-/// A diff of unrelated words takes time by the square of their number at worst.
 const MAX_WORDS: usize = 20_000;
 /// Most changes found in one window; what lies behind them is not looked at.
 const MAX_CHANGES: usize = 4_000;
@@ -69,10 +68,9 @@ pub(super) enum Changes {
 pub(super) fn changes(a: &[u8], b: &[u8]) -> Changes {
     let (cut_a, cut_b) = (segments(a), segments(b));
     let mut found = Vec::new();
-    for hunk in diff(
-        cut_a.iter().map(|segment| &a[segment.range().clone()]),
-        cut_b.iter().map(|segment| &b[segment.range().clone()]),
-    ) {
+    let lines_a = slices(a, &cut_a, Segment::range);
+    let lines_b = slices(b, &cut_b, Segment::range);
+    for hunk in hunks(&lines_a, &lines_b) {
         if found.len() >= MAX_CHANGES {
             break;
         }
@@ -112,21 +110,10 @@ fn same_lines((a, cut_a): (&[u8], &[Segment]), (b, cut_b): (&[u8], &[Segment])) 
     cut_a.len() == cut_b.len() && sorted(a, cut_a) == sorted(b, cut_b)
 }
 
-/// Ranges of items that differ.
-fn diff<'a>(
-    a: impl Iterator<Item = &'a [u8]>,
-    b: impl Iterator<Item = &'a [u8]>,
-) -> Vec<(Range<usize>, Range<usize>)> {
-    let mut input = InternedInput::default();
-    input.update_before(a);
-    input.update_after(b);
-    let wide = |range: Range<u32>| range.start as usize..range.end as usize;
-    // Myers has heuristics that bound its time; the histogram variant has none for items
-    // that are all alike, such as thousands of empty lines.
-    Diff::compute(Algorithm::Myers, &input)
-        .hunks()
-        .map(|hunk| (wide(hunk.before), wide(hunk.after)))
-        .collect()
+/// The bytes of each of `parts`.
+fn slices<'a, P>(bytes: &'a [u8], parts: &[P], range: fn(&P) -> &Range<usize>) -> Vec<&'a [u8]> {
+    let parts = parts.iter().map(range);
+    parts.map(|range| &bytes[range.clone()]).collect()
 }
 
 fn hunk_changes(
@@ -145,10 +132,9 @@ fn hunk_changes(
         });
         return;
     }
-    for (range_a, range_b) in diff(
-        words_a.iter().map(|word| &a[word.range.clone()]),
-        words_b.iter().map(|word| &b[word.range.clone()]),
-    ) {
+    let slices_a = slices(a, &words_a, |word| &word.range);
+    let slices_b = slices(b, &words_b, |word| &word.range);
+    for (range_a, range_b) in hunks(&slices_a, &slices_b) {
         if found.len() >= MAX_CHANGES {
             return;
         }

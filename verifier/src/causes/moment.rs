@@ -70,12 +70,13 @@ pub(super) fn judge(a: &[u8], b: &[u8], facts: &Facts) -> Option<Confidence> {
             Moment::Date(b) | Moment::Number(b),
             Some((wa, wb)),
         ) if wa.holds(a) && wb.holds(b) => Some(Confidence::Certain),
-        // Two dates with a time of day that differ can hardly be anything else.
-        (Moment::Date(_), Moment::Date(_), _) => Some(Confidence::Likely),
         (Moment::TimeOfDay(a), Moment::TimeOfDay(b), Some(windows)) => {
             in_some_zone(a, b, windows).then_some(Confidence::Likely)
         }
-        (Moment::TimeOfDay(_), Moment::TimeOfDay(_), None) => Some(Confidence::Likely),
+        // Two dates, or without the times of the runs two times of day, that differ can hardly
+        // be anything else.
+        (Moment::Date(_), Moment::Date(_), _)
+        | (Moment::TimeOfDay(_), Moment::TimeOfDay(_), None) => Some(Confidence::Likely),
         // Without the times of the runs a bare number of ten digits can be anything.
         _ => None,
     }

@@ -74,9 +74,21 @@ pub(super) fn judge_addresses(a: &[u8], b: &[u8]) -> Option<Confidence> {
     Some(Confidence::Likely)
 }
 
+/// The numbers in two words that are equal before and behind them, such as `j8` and `j1`.
+pub(super) fn cores<'a>(a: &'a [u8], b: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+    let same = |(a, b): &(&u8, &u8)| a == b && !a.is_ascii_digit();
+    let before = a.iter().zip(b).take_while(same).count();
+    let (a, b) = (&a[before..], &b[before..]);
+    let behind = a.iter().rev().zip(b.iter().rev()).take_while(same).count();
+    (&a[..a.len() - behind], &b[..b.len() - behind])
+}
+
 fn decimal(word: &[u8]) -> Option<u32> {
     // A leading zero or plus sign is not how a count is printed.
-    if !word.iter().all(u8::is_ascii_digit) || (word.len() > 1 && word.starts_with(b"0")) {
+    if word.is_empty()
+        || !word.iter().all(u8::is_ascii_digit)
+        || (word.len() > 1 && word.starts_with(b"0"))
+    {
         return None;
     }
     std::str::from_utf8(word).ok()?.parse().ok()
@@ -135,6 +147,13 @@ mod tests {
         assert_eq!(judge(b"9", b"19"), None);
         assert_eq!(judge(b"20018", b"20018"), None);
         assert_eq!(judge(b"1", b"20010"), None);
+    }
+
+    #[test]
+    fn numbers_are_found_in_words() {
+        assert_eq!(cores(b"j8", b"j1"), (&b"8"[..], &b"1"[..]));
+        assert_eq!(cores(b"x12y", b"x345y"), (&b"12"[..], &b"345"[..]));
+        assert_eq!(cores(b"ab", b"ab"), (&b""[..], &b""[..]));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Which files no excerpt is taken from: a report travels further than an image.
 
+use memchr::memmem;
 use repro_core::tree::TreePath;
 
 use super::content::Excerpts;
@@ -64,9 +65,6 @@ pub fn excerpts_by_name(path: &TreePath, modes: [u16; 2]) -> Excerpts {
     }
 }
 
-/// Bytes by which the chunks of a file must overlap, so that [`secret_marker`] misses none.
-pub const MARKER_OVERLAP: usize = ARMOUR.len() - 1;
-
 const ARMOUR: &[u8] = b"-----BEGIN";
 
 /// Looks for key material in a chunk of a file that starts at `offset`.
@@ -85,9 +83,8 @@ pub fn secret_marker(offset: u64, chunk: &[u8]) -> Option<SecretMarker> {
             return Some(SecretMarker::Pkcs);
         }
     }
-    chunk
-        .windows(ARMOUR.len())
-        .any(|window| window == ARMOUR)
+    memmem::find(chunk, ARMOUR)
+        .is_some()
         .then_some(SecretMarker::Armour)
 }
 

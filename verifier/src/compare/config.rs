@@ -60,7 +60,7 @@ fn documents(
             let rest = field.pointer.strip_prefix(*top);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        !follows.iter().any(|top| below(top))
+        !follows.iter().any(below)
     });
     Ok(fields
         .into_iter()
@@ -135,8 +135,9 @@ impl Field {
             (Some(a), Some(b)) => {
                 // The contents are in memory: reading them does not fail.
                 find_causes(&a.as_bytes(), &b.as_bytes(), Excerpts::Refused, facts)
-                    .map(|found| found.iter().map(|f| (f.cause, f.confidence)).collect())
-                    .unwrap_or(unknown)
+                    .map_or(unknown, |found| {
+                        found.iter().map(|f| (f.cause, f.confidence)).collect()
+                    })
             }
             _ => unknown,
         };

@@ -19,7 +19,10 @@ pub fn compare_images(
     options: &Options,
 ) -> Result<Comparison, CompareError> {
     let load = |manifest| -> Result<StoredImage, CompareError> {
-        load_image(store, manifest).map_err(|source| CompareError::Image { manifest, source })
+        load_image(store, manifest).map_err(|source| CompareError::Image {
+            manifest,
+            source: Box::new(source),
+        })
     };
     let (image_a, image_b) = (load(a)?, load(b)?);
     let mut comparer = Comparer::new(store, options, facts);

@@ -238,9 +238,10 @@ impl Rows {
                 let row = self.push(&key.path, DifferenceKind::Missing, named);
                 self.found[row].derived_from = origin;
                 let there = type_name(&item.kind);
-                match in_a {
-                    true => self.values(row, there, "absent"),
-                    false => self.values(row, "absent", there),
+                if in_a {
+                    self.values(row, there, "absent");
+                } else {
+                    self.values(row, "absent", there);
                 }
             }
         }
@@ -251,17 +252,16 @@ impl Rows {
         match (&a.kind, &b.kind) {
             (EntryKind::File { .. }, EntryKind::File { .. }) => {}
             (kind_a, kind_b) if kind_a == kind_b => {}
-            (kind_a, kind_b) => match link_targets(kind_a, kind_b) {
-                Some((target_a, target_b)) => {
+            (kind_a, kind_b) => {
+                if let Some((target_a, target_b)) = link_targets(kind_a, kind_b) {
                     let named = name_cause(target_a, target_b, facts).unwrap_or(unknown);
                     let row = self.push(&key.path, DifferenceKind::Link, named);
                     self.values(row, show_bytes(target_a), show_bytes(target_b));
-                }
-                None => {
+                } else {
                     let row = self.push(&key.path, DifferenceKind::Type, unknown);
                     self.values(row, type_name(kind_a), type_name(kind_b));
                 }
-            },
+            }
         }
         let removal =
             |item: &Item| matches!(item.kind, EntryKind::Whiteout | EntryKind::OpaqueWhiteout);
@@ -362,8 +362,9 @@ fn differing_xattrs(one: &Meta, other: &Meta) -> String {
         .filter(|(name, value)| other.xattrs.get(*name) != Some(value))
         .map(|(name, _)| show_bytes(name).into_owned())
         .collect();
-    match names.is_empty() {
-        true => "none".into(),
-        false => names.join(", "),
+    if names.is_empty() {
+        "none".into()
+    } else {
+        names.join(", ")
     }
 }

@@ -239,7 +239,7 @@ impl<'a> Comparer<'a> {
     fn load(&self, image: &ImageRecord) -> Result<StoredImage, CompareError> {
         load_image(self.tools.layers.store, image.manifest).map_err(|source| CompareError::Image {
             manifest: image.manifest,
-            source,
+            source: source.into(),
         })
     }
 

@@ -51,9 +51,10 @@ pub(super) fn code_span(text: &str) -> String {
     let fence = "`".repeat(longest + 1);
     // A space on both sides is dropped by the reader; it keeps backticks off the fence, and an
     // empty span from being none.
-    let pad = match text.starts_with('`') || text.ends_with('`') || text.trim().is_empty() {
-        true => " ",
-        false => "",
+    let pad = if text.starts_with('`') || text.ends_with('`') || text.trim().is_empty() {
+        " "
+    } else {
+        ""
     };
     format!("{fence}{pad}{text}{pad}{fence}")
 }

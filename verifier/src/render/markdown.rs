@@ -1,6 +1,6 @@
 //! The report as Markdown (GitHub's dialect), for the summary of a CI job.
 
-use std::fmt::Write as _;
+use std::fmt;
 
 use super::{
     escape::{code_span, markdown_text, shortened},
@@ -20,13 +20,18 @@ const LONGEST: usize = 120;
 /// The report as Markdown.
 #[must_use]
 pub fn markdown(report: &Report) -> String {
-    let mut out = String::new();
-    // A String takes every write, so no result is looked at below.
-    let _ = write(report, &mut out);
-    out
+    Summary(report).to_string()
 }
 
-fn write(report: &Report, out: &mut String) -> std::fmt::Result {
+struct Summary<'a>(&'a Report);
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write(self.0, f)
+    }
+}
+
+fn write(report: &Report, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     let sign = match report.verdict {
         Verdict::Reproducible => "✅",
         Verdict::NotReproducible | Verdict::BuildFailed => "❌",
@@ -84,7 +89,7 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     facts(report, out)
 }
 
-fn cause_row(report: &Report, cause: &CauseSummary, out: &mut String) -> std::fmt::Result {
+fn cause_row(report: &Report, cause: &CauseSummary, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     let lines: Vec<String> = words::lines(report, &cause.steps)
         .iter()
         .map(|line| code(line))
@@ -113,7 +118,7 @@ fn cause_remedy(cause: &CauseSummary) -> String {
     remedy.replace('|', "\\|").replace('<', "&lt;")
 }
 
-fn difference_row(report: &Report, row: &Difference, out: &mut String) -> std::fmt::Result {
+fn difference_row(report: &Report, row: &Difference, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     let (a, b) = row
         .evidence
         .as_ref()
@@ -131,7 +136,7 @@ fn difference_row(report: &Report, row: &Difference, out: &mut String) -> std::f
     )
 }
 
-fn facts(report: &Report, out: &mut String) -> std::fmt::Result {
+fn facts(report: &Report, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(out, "### What was seen\n\n| | |\n|---|---|")?;
     if let Some(digest) = report.image.manifest_digest {
         writeln!(out, "| image | `{digest}` |")?;

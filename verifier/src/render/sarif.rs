@@ -1,7 +1,7 @@
 //! The report as SARIF 2.1.0 (OASIS), for code scanning: one result for each cause and step,
 //! with the line of the Dockerfile as its place.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use repro_core::json::{CanonicalError, canonical};
 use serde_json::{Value, json};
@@ -103,9 +103,10 @@ fn result(report: &Report, cause: &CauseSummary, line: Option<u32>, paths: &[&st
         ""
     };
     let title = format!("{} ({})", info.title, cause.confidence);
-    let text = match named.is_empty() {
-        true => format!("{title}. {}", info.remedy),
-        false => format!("{title}: {}{more}. {}", named.join(", "), info.remedy),
+    let text = if named.is_empty() {
+        format!("{title}. {}", info.remedy)
+    } else {
+        format!("{title}: {}{more}. {}", named.join(", "), info.remedy)
     };
     // In a message, brackets make links and a backslash escapes them (section 3.11.6).
     let text = text
@@ -132,7 +133,7 @@ fn uri(path: &str) -> String {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
                 uri.push(char::from(byte));
             }
-            other => uri.push_str(&format!("%{other:02X}")),
+            other => write!(uri, "%{other:02X}").expect("a String takes every write"),
         }
     }
     uri

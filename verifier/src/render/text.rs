@@ -199,7 +199,7 @@ impl Text<'_> {
                 whence = format!("{whence}, and {more} more");
             }
         }
-        let room = self.options.width.saturating_sub(8).max(20);
+        let room = self.options.width.saturating_sub(9).max(20);
         for part in wrapped(&printable(&whence), room) {
             self.push(Line::new(Style::Code, format!("    {part}")));
         }
@@ -247,9 +247,10 @@ impl Text<'_> {
     }
 
     fn row(&mut self, row: &Difference, same_path: bool) {
-        let mut line = match same_path {
-            true => Line::new(Style::Plain, "    "),
-            false => Line::new(Style::Code, format!("    {}", printable(words::path(row)))),
+        let mut line = if same_path {
+            Line::new(Style::Plain, "    ")
+        } else {
+            Line::new(Style::Code, format!("    {}", printable(words::path(row))))
         };
         line = line
             .with(Style::Dim, format!("  {}  ", row.kind))

@@ -162,6 +162,19 @@ impl Report {
             .find(|step| step.index == index)
     }
 
+    /// The instruction of the first divergence, if a run ended that step or failed in it.
+    #[must_use]
+    pub fn divergent_instruction(&self, at: FirstDivergence) -> Option<&str> {
+        let failed = self
+            .runs
+            .iter()
+            .filter_map(|run| run.failure.as_ref())
+            .find(|failure| failure.index == at.index);
+        self.step(at.index)
+            .map(|step| step.instruction.as_str())
+            .or_else(|| failed.map(|failure| failure.instruction.as_str()))
+    }
+
     /// The run `id`.
     #[must_use]
     pub fn run(&self, id: RunId) -> Option<&RunReport> {
@@ -193,9 +206,10 @@ fn verdict(record: &BuildRecord, comparison: Option<&Comparison>) -> Result<Verd
         Reason::Differs => Ok(Verdict::NotReproducible),
         Reason::FailsUnderVariation => {
             let failed = find_run(record, RunId::B).is_some_and(|run| run.failure.is_some());
-            match failed && manifest(RunId::BRepeat).is_some() {
-                true => Ok(Verdict::NotReproducible),
-                false => Err(ReportError::NotFailing),
+            if failed && manifest(RunId::BRepeat).is_some() {
+                Ok(Verdict::NotReproducible)
+            } else {
+                Err(ReportError::NotFailing)
             }
         }
         Reason::StepFailed => Ok(Verdict::BuildFailed),
@@ -378,20 +392,4 @@ fn fails_under_variation(record: &BuildRecord) -> CauseSummary {
         Confidence::Certain,
         (1, Vec::new(), steps),
     )
-}
-
-/// The step of a divergence, for people.
-impl Report {
-    /// The instruction of the first divergence, if a run ended that step or failed in it.
-    #[must_use]
-    pub fn divergent_instruction(&self, at: FirstDivergence) -> Option<&str> {
-        let failed = self
-            .runs
-            .iter()
-            .filter_map(|run| run.failure.as_ref())
-            .find(|failure| failure.index == at.index);
-        self.step(at.index)
-            .map(|step| step.instruction.as_str())
-            .or_else(|| failed.map(|failure| failure.instruction.as_str()))
-    }
 }

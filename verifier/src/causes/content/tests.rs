@@ -1,5 +1,7 @@
 use std::num::NonZeroU32;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::causes::{RunFacts, Window as RunWindow};
 
@@ -41,10 +43,13 @@ fn find(a: &[u8], b: &[u8]) -> Vec<(Cause, Confidence)> {
         .collect()
 }
 
+/// Content of run A, of run B, and what is to be found.
+type Case = (&'static [u8], &'static [u8], Vec<(Cause, Confidence)>);
+
 #[test]
 fn planted_pairs_get_their_cause() {
     let unknown = (Unknown, Confidence::Unknown);
-    let table: Vec<(&[u8], &[u8], Vec<(Cause, Confidence)>)> = vec![
+    let table: Vec<Case> = vec![
         (
             b"built on Mon Nov 23 21:33:25 UTC 2026\n",
             b"built on Mon Nov 23 21:33:27 UTC 2026\n",
@@ -66,7 +71,11 @@ fn planted_pairs_get_their_cause() {
             vec![(EmbeddedHostname, Certain)],
         ),
         (b"8\n", b"1\n", vec![(EmbeddedCpuCount, Likely)]),
-        (b"make -j8 # jobs\n", b"make -j1 # jobs\n", vec![unknown]),
+        (
+            b"make -j8 # jobs\n",
+            b"make -j1 # jobs\n",
+            vec![(EmbeddedCpuCount, Certain)],
+        ),
         (
             b"jobs = 8\n",
             b"jobs = 1\n",
@@ -222,4 +231,57 @@ fn names_of_one_entry() {
         Some((EmbeddedTimestamp, Certain))
     );
     assert_eq!(cause("left", "right"), None);
+}
+
+/// Behind the part that is looked at: only the scan for the canary gets there.
+#[test]
+fn a_canary_far_behind_the_first_difference_is_found() {
+    let big = |first: &str, host: &str| {
+        let mut bytes = first.as_bytes().to_vec();
+        bytes.extend(b"padding padding\n".repeat(200_000));
+        bytes.extend_from_slice(host.as_bytes());
+        bytes
+    };
+    let found = find(&big("x", "repro-a"), &big("longer", "repro-b-canary"));
+    assert!(found.contains(&(EmbeddedHostname, Certain)), "{found:?}");
+    let both = find(
+        &big("x", "repro-b-canary"),
+        &big("longer", "repro-b-canary"),
+    );
+    assert!(!both.contains(&(EmbeddedHostname, Certain)), "{both:?}");
+}
+
+/// Unrelated contents of the size that is compared as a whole: the work is bounded.
+#[test]
+fn unrelated_contents_end() {
+    let lines = |factor: u32| -> Vec<u8> {
+        let lines = (0..200_000_u32).map(|n| format!("{}\n", n.wrapping_mul(factor) % 977));
+        lines.collect::<String>().into_bytes()
+    };
+    assert!(!find(&lines(7), &lines(11)).is_empty());
+}
+
+fn pieces() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        Just(b"repro-b-canary".to_vec()),
+        Just(b"2026-11-23T21:33:25Z".to_vec()),
+        Just(b"99999999999999999999 0x7fffffffffff 0x -----BEGIN ".to_vec()),
+        Just(b"\n".to_vec()),
+        proptest::collection::vec(any::<u8>(), 0..24),
+    ];
+    proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn any_pair_ends_with_a_cause_or_is_equal(a in pieces(), b in pieces()) {
+        let found = find_causes(&&a[..], &&b[..], Excerpts::Allowed, &facts()).unwrap();
+        prop_assert_eq!(found.is_empty(), a == b);
+        for finding in found {
+            prop_assert!(finding.offset <= a.len() as u64);
+            for text in finding.excerpt.iter().flat_map(|excerpt| [&excerpt.a, &excerpt.b]) {
+                prop_assert!(!text.chars().any(char::is_control));
+            }
+        }
+    }
 }
