@@ -119,6 +119,11 @@ pub(crate) fn run(
             Ended::Nothing => {}
             Ended::Layer(step) => record.steps.push(*step),
             Ended::Failed(failure) => {
+                context.events.event(Event::StepFailed {
+                    run: id,
+                    index,
+                    message: failure.message.clone(),
+                });
                 record.failure = Some(failure);
                 break;
             }
