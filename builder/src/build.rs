@@ -156,12 +156,15 @@ impl Builder<'_> {
             let meaning = resolver.resolve(&name.name).map_err(|source| {
                 let mut diagnostic = Box::new(name.diagnostic.clone());
                 diagnostic.message = format!("cannot use {}", name.name);
-                BuildError::Resolve { diagnostic, source }
+                BuildError::Resolve {
+                    diagnostic,
+                    source: Box::new(source),
+                }
             })?;
             let (layers, records) = match meaning {
                 Resolved::Image { image, records } => {
                     let layers = image.layers.clone();
-                    bases.images.insert(name.name.clone(), image);
+                    bases.images.insert(name.name.clone(), *image);
                     (layers, records)
                 }
                 Resolved::Tree { layer, records } => {
