@@ -59,7 +59,8 @@ struct Prepared {
 }
 
 impl Builder<'_> {
-    /// Builds. A step that fails is a record with that outcome; an error is everything that kept
+    /// Builds. What the steps leave is the caller's to discard, since it is the caller who knows
+    /// when an invocation is over. A step that fails is a record with that outcome; an error is everything that kept
     /// the build from coming so far.
     pub fn build(&self, request: &BuildRequest) -> Result<BuildRecord, BuildError> {
         let prepared = self.prepare(request)?;
@@ -76,11 +77,7 @@ impl Builder<'_> {
                 Runs::Two => 2,
             },
         });
-        let runs = self.runs(request, &prepared);
-        // Whatever happened: what steps left is of no use to anyone after this.
-        let discarded = self.executor.discard(&request.invocation);
-        let runs = runs?;
-        discarded.map_err(BuildError::Discard)?;
+        let runs = self.runs(request, &prepared)?;
         let record = record(request, prepared, runs);
         self.events.event(Event::Finished {
             outcome: record.outcome,

@@ -1,6 +1,5 @@
 //! Why a build comes to no record.
 
-use repro_core::build::ExecutorError;
 use repro_toolchains::lock::LockError;
 
 use crate::{
@@ -71,7 +70,4 @@ pub enum BuildError {
     /// A run cannot go on.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// What steps left cannot be removed.
-    #[error("cannot remove what the steps left")]
-    Discard(#[source] ExecutorError),
 }

@@ -57,9 +57,6 @@ pub enum ResolveError {
         /// The platform of the build.
         wanted: Platform,
     },
-    /// `FROM` of something that is a tree of files and no image.
-    #[error("{0} is an input, a tree of files; FROM needs an image")]
-    InputAsBase(String),
     /// A declared name cannot be made.
     #[error("cannot make {name}")]
     Declared {

@@ -48,6 +48,15 @@ impl Ambient {
     }
 }
 
+/// The caller's value of a build argument that is given by name alone.
+pub(crate) fn build_argument(name: &str) -> Option<OsString> {
+    // `var_os` panics on names that no variable can have.
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return None;
+    }
+    variable(name)
+}
+
 fn variable(name: &str) -> Option<OsString> {
     #[expect(
         clippy::disallowed_methods,

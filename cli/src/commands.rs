@@ -9,6 +9,7 @@ mod inspect;
 mod keygen;
 mod man;
 mod store;
+mod toolchain;
 mod verify;
 
 use std::io;
@@ -61,6 +62,8 @@ pub(crate) enum Command {
     Export(export::Args),
     /// Show the configuration, layers and files of an image
     Inspect(inspect::Args),
+    /// Show the toolchains that are shipped with repro
+    Toolchain(toolchain::Args),
     /// Look after the store
     Store(store::Args),
     /// Make a key pair for signing evidence
@@ -77,6 +80,7 @@ impl Command {
         match self {
             Self::Build(args) => Forms::new(args.progress.progress, args.json),
             Self::Store(args) => args.forms(),
+            Self::Toolchain(args) => args.forms(),
             Self::Verify(args) => Forms::of(args.json),
             Self::Explain(args) => Forms::of(args.json),
             Self::Import(args) => Forms::of(args.json),
@@ -98,6 +102,7 @@ impl Command {
             Self::Export(args) => export::run(args, context),
             Self::Inspect(args) => inspect::run(args, context),
             Self::Store(args) => store::run(args, context),
+            Self::Toolchain(args) => toolchain::run(args, context),
             Self::Keygen(args) => keygen::run(args, context),
             Self::Completions(args) => completions::run(*args, context),
             Self::Man(_) => man::run(context),

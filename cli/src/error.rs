@@ -1,7 +1,6 @@
 //! What went wrong, for people and scripts: a kind that alone decides the exit code, a chain of
 //! reasons that says nothing twice, places in files, and what to do next.
 
-mod build;
 mod excerpt;
 mod from;
 

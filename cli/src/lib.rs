@@ -13,9 +13,12 @@ mod ambient;
 mod app;
 mod args;
 mod commands;
+#[cfg(test)]
+mod docs;
 mod error;
 pub mod exit;
 mod files;
+mod git;
 mod images;
 mod interrupt;
 mod output;

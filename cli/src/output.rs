@@ -7,6 +7,7 @@ pub(crate) use style::{ColorChoice, Meaning};
 use std::io::{self, Write as _};
 
 use anstream::AutoStream;
+use repro_verifier::render::Line;
 use serde::Serialize;
 
 use crate::{
@@ -110,6 +111,21 @@ impl Output {
             text.push('\n');
         }
         self.data(text.as_bytes())
+    }
+
+    /// Lines of a report, with the styles that the terminal shows.
+    pub(crate) fn report(&self, lines: &[Line]) -> Result<(), CommandError> {
+        let mut text = String::new();
+        for line in lines {
+            for span in &line.spans {
+                match Meaning::of(span.style) {
+                    Some(meaning) => text.push_str(&meaning.paint(&span.text).to_string()),
+                    None => text.push_str(&span.text),
+                }
+            }
+            text.push('\n');
+        }
+        self.text(&text)
     }
 
     /// The one JSON document of a command: `value` with the field `schema`, such as

@@ -119,9 +119,9 @@ mod tests {
         let mut bytes = b"!<arch>\n".to_vec();
         for (name, content) in members {
             let size = content.len();
-            write!(
+            writeln!(
                 bytes,
-                "{name:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`\n",
+                "{name:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`",
                 0, 0, 0, 100_644
             )
             .unwrap();

@@ -4,7 +4,11 @@ use std::{fmt, ops::Range};
 
 /// Something wrong at one place of a text file, with the line so that it can be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Diagnostic {
+pub struct Diagnostic(Box<Place>);
+
+/// Boxed: most results have no message, and all of them would be this large.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
     file: String,
     line: u32,
     column: u32,
@@ -32,7 +36,7 @@ impl Diagnostic {
         let before = &content[..at];
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        Self {
+        Self(Box::new(Place {
             file: file.to_owned(),
             line: number(before.matches('\n').count() + 1),
             column: number(content[start..at].chars().count() + 1),
@@ -45,7 +49,7 @@ impl Diagnostic {
                 .take(MAX_EXCERPT)
                 .collect(),
             message: message.into(),
-        }
+        }))
     }
 
     /// The message of a TOML parser, made one line.
@@ -54,46 +58,54 @@ impl Diagnostic {
         Self::new(file, content, error.span(), message)
     }
 
+    /// The same place with another message.
+    #[must_use]
+    pub(crate) fn with_message(&self, message: String) -> Self {
+        let mut other = self.clone();
+        other.0.message = message;
+        other
+    }
+
     /// The file, as the user named it.
     #[must_use]
     pub fn file(&self) -> &str {
-        &self.file
+        &self.0.file
     }
 
     /// Line, from 1.
     #[must_use]
-    pub const fn line(&self) -> u32 {
-        self.line
+    pub fn line(&self) -> u32 {
+        self.0.line
     }
 
     /// Column in characters, from 1.
     #[must_use]
-    pub const fn column(&self) -> u32 {
-        self.column
+    pub fn column(&self) -> u32 {
+        self.0.column
     }
 
     /// The line itself, without control characters, cut after 160 characters.
     #[must_use]
     pub fn text(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 
     /// What is wrong.
     #[must_use]
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 }
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
+        let Place {
             file,
             line,
             column,
             message,
             ..
-        } = self;
+        } = &*self.0;
         write!(f, "{file}:{line}:{column}: {message}")
     }
 }

@@ -13,6 +13,7 @@ mod transfer;
 
 use std::{
     fmt, io,
+    panic::resume_unwind,
     path::PathBuf,
     sync::{
         Arc,
@@ -44,14 +45,14 @@ const PARALLEL: usize = 4;
 
 /// How often a mirror that fails for a moment is asked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retry {
+pub struct RetryPolicy {
     /// Requests for one file to one mirror, at least one.
     pub attempts: u32,
     /// Time before the second request; doubled for each further one.
     pub first_wait: Duration,
 }
 
-impl Default for Retry {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             attempts: 4,
@@ -68,7 +69,7 @@ pub struct FetchSettings {
     /// Directory for unfinished files, on the store's file system.
     pub partial: PathBuf,
     /// When to ask again.
-    pub retry: Retry,
+    pub retry: RetryPolicy,
     /// Set by the caller to stop.
     pub cancelled: Arc<AtomicBool>,
 }
@@ -247,7 +248,7 @@ impl Fetcher {
                 .collect();
             workers
                 .into_iter()
-                .map(|worker| worker.join().expect("a download does not panic"))
+                .map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
                 .collect()
         });
         // The others were stopped because of the first real error: that is the one to report.

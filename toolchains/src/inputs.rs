@@ -58,7 +58,7 @@ pub enum InputError {
         purl: String,
         /// Why.
         #[source]
-        source: FetchError,
+        source: Box<FetchError>,
     },
     /// The lock's files are not a source package.
     #[error("the files of {purl} are no source package that can be unpacked")]
@@ -112,7 +112,7 @@ impl Workshop<'_> {
             .fetch(&title, &files, published, self.store.blobs(), self.events)
             .map_err(|source| InputError::Fetch {
                 purl: purl.clone(),
-                source,
+                source: Box::new(source),
             })?;
         let dsc = self.dsc(input)?;
         let in_tree = |source| InputError::Unpack {

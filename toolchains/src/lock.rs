@@ -13,8 +13,6 @@ mod toolchain;
 
 use std::io;
 
-use repro_core::digest::Digest;
-
 pub use basis::LockBasis;
 pub use parts::{
     Archive, ArchiveDate, EntryPlatform, Fingerprint, FingerprintError, PoolFile, PoolPath,
@@ -46,51 +44,11 @@ pub enum LockError {
     #[error(transparent)]
     Invalid(#[from] Diagnostic),
     /// It was made from other names than the project has now.
-    #[error(
-        "{file}:{line}: the lock was made from other names than the project has now: \
-         checksum {found}, expected {expected}"
-    )]
-    Stale {
-        /// The file.
-        file: String,
-        /// Line of the checksum.
-        line: u32,
-        /// What the lock says.
-        found: Digest,
-        /// What the project has.
-        expected: Digest,
-    },
-    /// It names a shipped toolchain in a state that this program does not have.
-    #[error(
-        "{file}:{line}: toolchain {name} is locked to {found}, this version of repro ships \
-         {toolchain} as {shipped}"
-    )]
-    OtherToolchain {
-        /// The file.
-        file: String,
-        /// Line of the digest.
-        line: u32,
-        /// Name in the project.
-        name: String,
-        /// Name of the shipped toolchain.
-        toolchain: String,
-        /// What the lock says.
-        found: Digest,
-        /// What is there.
-        shipped: Digest,
-    },
-    /// It names a toolchain that this program does not ship.
-    #[error("{file}:{line}: toolchain {name} is locked to {toolchain}, which is not shipped")]
-    NoToolchain {
-        /// The file.
-        file: String,
-        /// Line of the digest.
-        line: u32,
-        /// Name in the project.
-        name: String,
-        /// Name in the lock.
-        toolchain: String,
-    },
+    #[error(transparent)]
+    Stale(Diagnostic),
+    /// It names a shipped toolchain that this program has in another state, or not at all.
+    #[error(transparent)]
+    OtherToolchain(Diagnostic),
 }
 
 impl LockError {
@@ -99,10 +57,7 @@ impl LockError {
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::Io { .. } => "a lock is a regular text file that the build can read",
-            Self::Invalid(_)
-            | Self::Stale { .. }
-            | Self::OtherToolchain { .. }
-            | Self::NoToolchain { .. } => RELOCK_HINT,
+            Self::Invalid(_) | Self::Stale(_) | Self::OtherToolchain(_) => RELOCK_HINT,
         }
     }
 }

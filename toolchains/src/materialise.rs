@@ -55,7 +55,7 @@ pub enum MaterialiseError {
         name: String,
         /// Why.
         #[source]
-        source: FetchError,
+        source: Box<FetchError>,
     },
     /// A package cannot be unpacked.
     #[error("cannot unpack {path}")]
@@ -180,7 +180,7 @@ impl Workshop<'_> {
             .fetch(&title, &files, published, self.store.blobs(), self.events)
             .map_err(|source| MaterialiseError::Fetch {
                 name: name.clone(),
-                source,
+                source: Box::new(source),
             })?;
         let task = Task::start(self.events, name);
         let result = self.make(toolchain, &task);

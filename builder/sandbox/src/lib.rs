@@ -1,1 +1,20 @@
-//! placeholder
+//! Runs one step of a build in namespaces, and reads and writes the trees of steps.
+
+mod blockers;
+mod channel;
+mod executor;
+mod image;
+mod init;
+pub mod mapping;
+mod net;
+pub mod policy;
+mod protocol;
+mod seccomp;
+mod stage;
+mod sys;
+pub mod tree;
+pub mod users;
+
+pub use executor::NativeExecutor;
+pub use image::StageImage;
+pub use stage::enter_if_stage;

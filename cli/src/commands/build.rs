@@ -1,12 +1,17 @@
 //! `repro build`
 
+mod request;
+mod run;
 mod values;
 
+pub(crate) use run::run;
 pub(crate) use values::{OnDifference, RunCount};
 
 use std::path::PathBuf;
 
 use repro_core::{image::transport::Archive, platform::Platform, reference::ImageRef};
+
+use repro_toolchains::fetch::Mirror;
 
 use crate::args::{JsonArgs, ProgressArgs, archive};
 use values::{EpochArg, Pair, Vary};
@@ -98,7 +103,7 @@ pub(crate) struct Args {
         env = "REPRO_MIRROR",
         value_delimiter = ' '
     )]
-    pub(crate) mirrors: Vec<String>,
+    pub(crate) mirrors: Vec<Mirror>,
 
     /// Sign with this private key; with a key made for this build alone unless given
     #[arg(
@@ -122,15 +127,4 @@ pub(crate) struct Args {
     pub(crate) progress: ProgressArgs,
     #[command(flatten)]
     pub(crate) json: JsonArgs,
-}
-
-pub(crate) fn run(
-    args: &Args,
-    context: &super::Context,
-) -> Result<crate::exit::ExitStatus, crate::error::CommandError> {
-    let _ = (args, context);
-    Err(crate::error::CommandError::message(
-        crate::error::ErrorKind::Internal,
-        "not wired",
-    ))
 }

@@ -6,7 +6,7 @@ use repro_core::build::Clock as _;
 use repro_verifier::{
     keys::PublicKey,
     predicate::reproducibility::Verdict,
-    verify::{Conclusion, Status, Trust, VerifyReport, verify_pack},
+    verify::{Check, Conclusion, Status, Trust, VerifyReport, verify_pack},
 };
 
 use super::Context;
@@ -75,27 +75,25 @@ const fn verdict_name(verdict: Verdict) -> &'static str {
 
 fn readable(report: &VerifyReport) -> String {
     let mut lines = Vec::new();
-    for check in &report.checks {
+    // What there is nothing to check on, and what only follows from an earlier refusal, is in
+    // the JSON; here it would hide what matters.
+    let applicable = |check: &&Check| check.status != Status::NotApplicable;
+    for check in report.checks.iter().filter(applicable) {
         let (mark, meaning) = match check.status {
             Status::Passed => ("ok", Meaning::Good),
             Status::Failed => ("REFUSED", Meaning::Bad),
             Status::Skipped => ("skipped", Meaning::Warning),
             Status::NotApplicable => ("-", Meaning::Faint),
         };
-        lines.push(format!(
-            "{}  {}",
-            meaning.paint(format!("{mark:<7}")),
-            check.title
-        ));
+        let mark = meaning.paint(format!("{mark:<7}"));
+        lines.push(format!("{mark}  {}", check.title));
         for finding in check
             .findings
             .iter()
-            .filter(|finding| finding.status != Status::Passed)
+            .filter(|one| one.status == Status::Failed)
         {
-            if finding.status != Status::NotApplicable {
-                let detail = format!("{}: {}", finding.on, finding.detail);
-                lines.push(format!("         {}", text::one_line(&detail)));
-            }
+            let detail = format!("{}: {}", finding.on, finding.detail);
+            lines.push(format!("         {}", text::one_line(&detail)));
         }
     }
     if let Some(image) = report.image {

@@ -1,6 +1,9 @@
 //! Which kind of trouble each error of the libraries is, and its next step. In one file, so
 //! that equal troubles get equal exit codes.
 
+mod build;
+mod toolchains;
+
 use std::io;
 
 use repro_core::{
@@ -9,7 +12,9 @@ use repro_core::{
     layer::OpenLayerError,
     store::{BlobError, GcError, StoreError},
 };
-use repro_verifier::{keys::KeyError, pack::PackError, verify::FilesError};
+use repro_verifier::{
+    compare::CompareError, keys::KeyError, pack::PackError, report::ReportError, verify::FilesError,
+};
 
 use super::{CommandError, ErrorKind};
 use crate::{ambient::InvocationError, exit::Signal};
@@ -178,6 +183,8 @@ impl From<PackError> for CommandError {
                 };
                 Self::new(kind, &error)
             }
+            PackError::Busy(_) => Self::new(ErrorKind::Inconclusive, &error)
+                .hint("wait for the other build, or name another directory: --evidence DIR"),
             PackError::NotOurs { .. } => {
                 Self::new(ErrorKind::Usage, &error).hint("name another one: --evidence DIR")
             }
@@ -186,5 +193,27 @@ impl From<PackError> for CommandError {
                 Self::new(ErrorKind::Internal, &error)
             }
         }
+    }
+}
+
+impl From<CompareError> for CommandError {
+    fn from(error: CompareError) -> Self {
+        match error {
+            CompareError::Blob(error) => error.into(),
+            CompareError::OpenLayer(error) => error.into(),
+            CompareError::Layer { ref source, .. } | CompareError::Scratch { ref source, .. } => {
+                Self::new(io_kind(source), &error)
+            }
+            CompareError::Image { .. } | CompareError::Config { .. } => {
+                Self::new(ErrorKind::Input, &error).hint(DAMAGED)
+            }
+            _ => Self::new(ErrorKind::Internal, &error),
+        }
+    }
+}
+
+impl From<ReportError> for CommandError {
+    fn from(error: ReportError) -> Self {
+        Self::new(ErrorKind::Internal, &error)
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
+use repro_verifier::render;
 
 use crate::ambient::Ambient;
 
@@ -63,6 +64,19 @@ impl Meaning {
             Self::Good => AnsiColor::Green.on_default(),
             Self::Heading => Style::new().bold(),
             Self::Faint => Style::new().dimmed(),
+        }
+    }
+
+    /// The meaning of a style of a report; `None` for running text.
+    pub(crate) const fn of(style: render::Style) -> Option<Self> {
+        match style {
+            render::Style::Plain => None,
+            render::Style::Good => Some(Self::Good),
+            render::Style::Bad => Some(Self::Bad),
+            render::Style::Warning => Some(Self::Warning),
+            render::Style::Strong => Some(Self::Heading),
+            render::Style::Dim => Some(Self::Faint),
+            render::Style::Code => Some(Self::Hint),
         }
     }
 

@@ -358,7 +358,7 @@ mod tests {
     fn a_bar_shows_how_much_is_there() {
         let screens = screens(recorded());
         assert!(
-            screens[1].contains("[===========>            ] 512.00 KiB of 1.00 MiB"),
+            screens[1].contains("[============>           ] 512.00 KiB of 1.00 MiB"),
             "{}",
             screens[1]
         );

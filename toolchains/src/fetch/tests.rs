@@ -109,8 +109,11 @@ fn answer(
         _ => {}
     }
     stream.write_all(&body)?;
-    while matches!(manner, Manner::Endless) {
-        stream.write_all(&[0; 4096])?;
+    if matches!(manner, Manner::Endless) {
+        // Until the client closes the connection, which makes the write fail.
+        loop {
+            stream.write_all(&[0; 4096])?;
+        }
     }
     Ok(())
 }
@@ -148,7 +151,7 @@ impl Client {
             agent: &agent(),
             file,
             partial: self.dir.path(),
-            retry: Retry {
+            retry: RetryPolicy {
                 attempts: 3,
                 first_wait: Duration::from_millis(1),
             },
@@ -318,14 +321,14 @@ fn files_come_in_parallel_and_none_twice() {
     let fetcher = Fetcher::new(FetchSettings {
         mirrors: vec![server.mirror.clone()],
         partial: dir.path().to_owned(),
-        retry: Retry::default(),
+        retry: RetryPolicy::default(),
         cancelled: Arc::default(),
     });
     let epoch = Epoch::MIN;
-    let fetched = fetcher
+    let first = fetcher
         .fetch("test", &[&file, &file], epoch, &store, &NoEvents)
         .unwrap();
-    assert_eq!((fetched.files, fetched.bytes), (1, file.size));
+    assert_eq!((first.files, first.bytes), (1, file.size));
     let again = fetcher
         .fetch("test", &[&file], epoch, &store, &NoEvents)
         .unwrap();
@@ -342,7 +345,7 @@ fn a_caller_can_stop() {
     let fetcher = Fetcher::new(FetchSettings {
         mirrors: vec![server.mirror.clone()],
         partial: dir.path().to_owned(),
-        retry: Retry::default(),
+        retry: RetryPolicy::default(),
         cancelled: Arc::new(AtomicBool::new(true)),
     });
     let store = MemoryBlobs::new();

@@ -12,7 +12,7 @@ use std::{
 use repro_core::store::{BlobError, BlobStore};
 use ureq::http::{Response, StatusCode, header};
 
-use super::{Answer, FetchError, Mirror, Retry, Tried, progress::Progress};
+use super::{Answer, FetchError, Mirror, RetryPolicy, Tried, progress::Progress};
 use crate::lock::PoolFile;
 
 /// Time for a name to be found and a connection to be made.
@@ -48,7 +48,7 @@ pub(super) struct Transfer<'a> {
     pub(super) agent: &'a ureq::Agent,
     pub(super) file: &'a PoolFile,
     pub(super) partial: &'a Path,
-    pub(super) retry: Retry,
+    pub(super) retry: RetryPolicy,
     pub(super) store: &'a dyn BlobStore,
     pub(super) progress: &'a Progress<'a>,
     pub(super) stop: &'a (dyn Fn() -> bool + Sync),

@@ -60,14 +60,20 @@ pub(super) struct Dsc<'a> {
 
 /// The one `.dsc` among `files`.
 pub(super) fn find(files: &[LockedSourceFile]) -> Result<&LockedSourceFile, DscError> {
-    let found: Vec<_> = files
-        .iter()
-        .filter(|file| file.name.ends_with(".dsc"))
-        .collect();
+    let found: Vec<_> = files.iter().filter(|file| is_dsc(file)).collect();
     match found[..] {
         [one] => Ok(one),
         _ => Err(DscError::Count(found.len())),
     }
+}
+
+fn is_dsc(file: &LockedSourceFile) -> bool {
+    extension(&file.name) == "dsc"
+}
+
+/// What follows the last dot.
+fn extension(name: &str) -> &str {
+    name.rsplit_once('.').map_or("", |(_, last)| last)
 }
 
 impl<'a> Dsc<'a> {
@@ -90,16 +96,12 @@ impl<'a> Dsc<'a> {
         }
         let said = checksums(field("Checksums-Sha256")?)?;
         let mut tars = Vec::new();
-        for file in input
-            .files
-            .iter()
-            .filter(|file| !file.name.ends_with(".dsc"))
-        {
+        for file in input.files.iter().filter(|file| !is_dsc(file)) {
             if said.get(file.name.as_str()) != Some(&(file.file.sha256, file.file.size)) {
                 return Err(DscError::Files(file.name.clone()));
             }
             // Signatures of upstream come along, and are no part of the tree.
-            if !file.name.ends_with(".asc") {
+            if extension(&file.name) != "asc" {
                 tars.push((role(&file.name)?, file));
             }
         }
@@ -126,11 +128,10 @@ fn role(name: &str) -> Result<Role, DscError> {
     let at = name.rfind(".tar").ok_or_else(unknown)?;
     let codec = Codec::of_suffix(&name[at + 4..]).ok_or_else(unknown)?;
     let stem = &name[..at];
-    if stem.ends_with(".debian") {
-        return Ok(Role::Debian(codec));
-    }
-    if stem.ends_with(".orig") {
-        return Ok(Role::Upstream(codec));
+    match extension(stem) {
+        "debian" => return Ok(Role::Debian(codec)),
+        "orig" => return Ok(Role::Upstream(codec)),
+        _ => {}
     }
     match stem.rsplit_once(".orig-") {
         // dpkg-source(1): alphanumeric characters and hyphens.
@@ -189,6 +190,8 @@ fn checksums(value: &str) -> Result<BTreeMap<&str, (Digest, u64)>, DscError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
     use crate::lock::PoolFile;
 
@@ -217,10 +220,11 @@ mod tests {
     }
 
     fn text(names: &[&str]) -> String {
-        let lines: String = names
-            .iter()
-            .map(|name| format!(" {} 7 {name}\n", Digest::of(name.as_bytes()).hex()))
-            .collect();
+        let mut lines = String::new();
+        for name in names {
+            let digest = Digest::of(name.as_bytes()).hex();
+            writeln!(lines, " {digest} 7 {name}").unwrap();
+        }
         format!(
             "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\nFormat: 3.0 (quilt)\n\
              Source: xy\nBinary: a,\n b\nVersion: 1:2-3\nChecksums-Sha256:\n{lines}\

@@ -75,6 +75,10 @@ impl LockBasis {
     }
 
     /// The checksum that a lock made from this carries.
+    ///
+    /// # Panics
+    ///
+    /// Never: names, paths and one integer always have a canonical form.
     #[must_use]
     pub fn checksum(&self) -> Digest {
         let bytes = json::canonical(self).expect("texts and integers have a canonical form");

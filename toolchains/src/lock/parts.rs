@@ -76,6 +76,13 @@ impl PoolPath {
     pub fn file_name(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or_default()
     }
+
+    /// What follows the last dot of the last name.
+    #[must_use]
+    pub fn extension(&self) -> &str {
+        let name = self.file_name().rsplit_once('.');
+        name.map_or("", |(_, last)| last)
+    }
 }
 
 impl FromStr for PoolPath {

@@ -44,8 +44,8 @@ pub struct LockedToolchain {
     pub platform: Platform,
     /// Digest of the shipped toolchain's lock.
     pub lock: Digest,
-    /// Line of that digest in the project's lock.
-    pub line: u32,
+    /// Where the project's lock has that digest.
+    place: Diagnostic,
 }
 
 /// A file of a source package.
@@ -75,7 +75,7 @@ pub struct LockedInput {
 pub struct ProjectLock {
     file: String,
     checksum: Digest,
-    checksum_line: u32,
+    checksum_place: Diagnostic,
     /// Rules that decide the bytes.
     pub ruleset: Ruleset,
     /// `[[base]]`, by reference and platform.
@@ -197,7 +197,7 @@ impl ProjectLock {
             let (span, toolchain) = (toolchain.span(), toolchain.into_inner());
             claim(&toolchain.name, &span)?;
             let locked = LockedToolchain {
-                line: place(toolchain.lock.span(), String::new()).line(),
+                place: place(toolchain.lock.span(), String::new()),
                 uses: toolchain.r#use.into_inner(),
                 platform: toolchain.platform,
                 lock: toolchain.lock.into_inner(),
@@ -227,7 +227,7 @@ impl ProjectLock {
         }
         Ok(Self {
             file: file.to_owned(),
-            checksum_line: place(raw.checksum.span(), String::new()).line(),
+            checksum_place: place(raw.checksum.span(), String::new()),
             checksum: raw.checksum.into_inner(),
             ruleset: raw.ruleset,
             bases,
@@ -248,12 +248,12 @@ impl ProjectLock {
         if self.checksum == expected {
             return Ok(());
         }
-        Err(LockError::Stale {
-            file: self.file.clone(),
-            line: self.checksum_line,
-            found: self.checksum,
-            expected,
-        })
+        let message = format!(
+            "the lock was made from other names than the project has now: its checksum is {}, \
+             that of the project {expected}",
+            self.checksum
+        );
+        Err(LockError::Stale(self.checksum_place.with_message(message)))
     }
 
     /// The digest that a base image is locked to.
@@ -268,25 +268,18 @@ impl ProjectLock {
         let Some(locked) = self.toolchains.get(name) else {
             return Ok(None);
         };
-        let (file, line) = (self.file.clone(), locked.line);
-        let (name, toolchain) = (name.to_owned(), locked.uses.clone());
-        match definition::shipped(&locked.uses)? {
-            Some(shipped) if shipped.lock_digest == locked.lock => Ok(Some(shipped)),
-            Some(shipped) => Err(LockError::OtherToolchain {
-                file,
-                line,
-                name,
-                toolchain,
-                found: locked.lock,
-                shipped: shipped.lock_digest,
-            }),
-            None => Err(LockError::NoToolchain {
-                file,
-                line,
-                name,
-                toolchain,
-            }),
-        }
+        let uses = &locked.uses;
+        let message = match definition::shipped(uses)? {
+            Some(shipped) if shipped.lock_digest == locked.lock => return Ok(Some(shipped)),
+            Some(shipped) => format!(
+                "toolchain {name} is locked to {uses} {}, this version of repro ships {uses} {}",
+                locked.lock, shipped.lock_digest
+            ),
+            None => format!("toolchain {name} is locked to {uses}, which is not shipped"),
+        };
+        Err(LockError::OtherToolchain(
+            locked.place.with_message(message),
+        ))
     }
 }
 
@@ -337,10 +330,10 @@ mod tests {
         let platform = "linux/amd64".parse().unwrap();
         let digest = lock.base(&"docker.io/library/debian:12".parse().unwrap(), &platform);
         assert_eq!(digest, Some(ZEROS.parse().unwrap()));
-        let Err(LockError::OtherToolchain { line, .. }) = lock.toolchain("c") else {
+        let Err(LockError::OtherToolchain(place)) = lock.toolchain("c") else {
             panic!("a digest of zeros is no shipped lock");
         };
-        assert_eq!(line, 12);
+        assert_eq!(place.line(), 12);
         assert_eq!(lock.toolchain("d").unwrap(), None);
     }
 
@@ -356,10 +349,10 @@ mod tests {
         let text = head().replace(ZEROS, &checksum.to_string());
         let fresh = ProjectLock::parse("repro.lock", &text).unwrap();
         fresh.check_fresh(&basis(&project)).unwrap();
-        assert!(matches!(
-            lock.check_fresh(&basis(&project)),
-            Err(LockError::Stale { line: 3, .. })
-        ));
+        let Err(LockError::Stale(place)) = lock.check_fresh(&basis(&project)) else {
+            panic!("a checksum of zeros is none of names");
+        };
+        assert_eq!(place.line(), 3);
         let other = Project::parse("repro.toml", "[toolchain.c]\nuse = 'debian-c'\n").unwrap();
         assert!(fresh.check_fresh(&basis(&other)).is_err());
         let target = LockBasis::new(&project, &none, &platforms, Some("x"), Ruleset::V1);

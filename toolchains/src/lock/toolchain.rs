@@ -145,7 +145,7 @@ impl ToolchainLock {
                     format!("{} bytes cannot be a package", package.size),
                 ));
             }
-            if !package.path.file_name().ends_with(".deb") {
+            if package.path.extension() != "deb" {
                 return Err(refuse(span, format!("{} is not a package", package.path)));
             }
             if !seen.insert(package.name.clone()) {

@@ -32,13 +32,7 @@ const INVOCATION_KEPT: usize = 51;
 pub(super) fn programs(toolchain: &ShippedToolchain) -> Vec<Vec<String>> {
     let mut programs = Vec::new();
     if toolchain.definition.method == Method::Install {
-        // The first packages depend on each other in circles, and dpkg itself is among them:
-        // --force-depends lets it begin. It still configures in the order of dependencies, and
-        // fails if a script fails.
-        for (phase, force) in [
-            (Phase::Bootstrap, Some("--force-depends")),
-            (Phase::Install, None),
-        ] {
+        for phase in [Phase::Bootstrap, Phase::Install] {
             let all = toolchain.lock.packages.iter().enumerate();
             let paths: Vec<String> = all
                 .filter(|(_, package)| package.phase == phase)
@@ -47,14 +41,26 @@ pub(super) fn programs(toolchain: &ShippedToolchain) -> Vec<Vec<String>> {
             if paths.is_empty() {
                 continue;
             }
-            // Without fsync: a machine that fails here leaves no snapshot anyway.
-            let fixed = ["dpkg", "--force-unsafe-io"].into_iter().chain(force);
-            let fixed = fixed.chain(["--install"]).map(ToOwned::to_owned);
-            programs.push(fixed.chain(paths).collect());
+            programs.push(words(&UNPACK).chain(paths).collect());
+            programs.push(words(&CONFIGURE).collect());
         }
     }
     programs.extend(toolchain.definition.tree.run.iter().cloned());
     programs
+}
+
+/// Unpacks packages. Some want others to be configured before (`Pre-Depends`), which apt sees to
+/// by calling dpkg a dozen times; with --force-depends dpkg only warns. What they wanted is
+/// there all the same: unpacked in the same call, or configured in the phase before. Without
+/// fsync, since a machine that fails here leaves no snapshot anyway.
+const UNPACK: [&str; 4] = ["dpkg", "--force-unsafe-io", "--force-depends", "--unpack"];
+
+/// Configures what was unpacked, in the order of dependencies. Not forced: a package without
+/// what it depends on is a mistake in the lock.
+const CONFIGURE: [&str; 4] = ["dpkg", "--force-unsafe-io", "--configure", "--pending"];
+
+fn words(words: &[&str]) -> impl Iterator<Item = String> {
+    words.iter().map(|word| (*word).to_owned())
 }
 
 /// The environment of every program: nothing of the caller's, nobody to answer questions.
@@ -248,22 +254,21 @@ mod tests {
     fn packages_are_installed_in_the_order_of_the_lock() {
         let toolchain = shipped("debian-c").unwrap().unwrap();
         let programs = programs(&toolchain);
-        let [bootstrap, install] = &programs[..] else {
+        let [first, configure_first, second, configure_second] = &programs[..] else {
             panic!("{}", programs.len());
         };
-        assert_eq!(
-            bootstrap[..4],
-            ["dpkg", "--force-unsafe-io", "--force-depends", "--install"]
-        );
-        assert_eq!(install[..3], ["dpkg", "--force-unsafe-io", "--install"]);
-        let count = bootstrap.len() - 4 + install.len() - 3;
+        for unpack in [first, second] {
+            assert_eq!(unpack[..4], UNPACK);
+            assert!(unpack[4..].is_sorted());
+        }
+        assert_eq!([&configure_first[..], configure_second], [CONFIGURE; 2]);
+        let count = first.len() + second.len() - 8;
         assert_eq!(count, toolchain.lock.packages.len());
         assert!(
-            bootstrap[4].starts_with("/var/cache/repro/0000_"),
+            first[4].starts_with("/var/cache/repro/0000_"),
             "{}",
-            bootstrap[4]
+            first[4]
         );
-        assert!(install[3..].is_sorted());
     }
 
     #[test]

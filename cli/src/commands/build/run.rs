@@ -12,7 +12,7 @@ use std::{
 
 use repro_builder::Builder;
 use repro_core::{
-    build::{BuildRecord, Executor as _, Reason, RunId, Runs},
+    build::{BuildRecord, Executor as _, Reason, RunId},
     digest::HashingWriter,
     image::{load_image, transport},
     store::Store,
@@ -20,8 +20,7 @@ use repro_core::{
 use repro_sandbox::{NativeExecutor, StageImage};
 use repro_toolchains::{
     Sources,
-    fetch::{FetchSettings, Fetcher, Mirror, Retry, machine_mirrors},
-    lock::ProjectLock,
+    fetch::{FetchSettings, Fetcher, Mirror, RetryPolicy, machine_mirrors},
     materialise::Workshop,
 };
 use repro_verifier::{
@@ -33,7 +32,10 @@ use repro_verifier::{
     report::Report,
 };
 
-use super::{Args, OnDifference, request::{Asked, asked}};
+use super::{
+    Args, OnDifference,
+    request::{Asked, asked},
+};
 use crate::{
     ambient::{self, SystemClock},
     commands::Context,
@@ -77,16 +79,18 @@ fn build(
     store: &Store,
     stage: StageImage,
 ) -> Result<BuildRecord, CommandError> {
-    let executor = Arc::new(NativeExecutor::open(stage, store)?);
+    let executor = Arc::new(NativeExecutor::new(stage, store.root())?);
+    sweep(store, executor.as_ref())?;
+    // Locked while it lives: if this process is killed, the next one knows what to sweep.
+    let scratch = store.create_run(&asked.request.invocation)?;
     let cancelled = Arc::new(AtomicBool::new(false));
     let events = context.settings.view.start(&context.settings.output);
     let fetcher = Fetcher::new(FetchSettings {
-        mirrors: mirrors(&args.mirrors)?,
-        partial: store.cache_dir().join("partial"),
-        retry: Retry::default(),
+        mirrors: mirrors(&args.mirrors),
+        partial: store.blobs().tmp().to_owned(),
+        retry: RetryPolicy::default(),
         cancelled: Arc::clone(&cancelled),
     });
-    let lock = ProjectLock::load(&asked.dockerfile)?;
     let stopped = Arc::clone(&executor);
     context.interrupts.on_signal(move || {
         cancelled.store(true, Ordering::SeqCst);
@@ -95,7 +99,7 @@ fn build(
     let request = &asked.request;
     let sources = Sources {
         project: &asked.project,
-        lock: lock.as_ref(),
+        lock: asked.lock.as_ref(),
         lock_mode: request.lock_mode,
         platform: &request.platform,
         workshop: Workshop {
@@ -114,29 +118,44 @@ fn build(
         events: events.as_ref(),
         clock: &SystemClock,
     };
-    Ok(builder.build(request)?)
+    let record = builder.build(request);
+    // What the steps left goes even where the build failed, and its error is the one to tell.
+    let swept = executor
+        .discard(&request.invocation)
+        .map_err(CommandError::from)
+        .and_then(|()| Ok(scratch.remove()?));
+    let record = record?;
+    swept?;
+    Ok(record)
+}
+
+/// Removes what builds left whose process was killed.
+fn sweep(store: &Store, executor: &NativeExecutor) -> Result<(), CommandError> {
+    for stale in store.stale_runs()? {
+        executor.discard(stale.invocation())?;
+        stale.remove()?;
+    }
+    Ok(())
 }
 
 /// The mirrors of the caller, then those that the machine installs its own packages from.
-fn mirrors(given: &[String]) -> Result<Vec<Mirror>, CommandError> {
-    let mut mirrors = Vec::new();
-    for text in given.iter().filter(|text| !text.is_empty()) {
-        let mirror = text.parse::<Mirror>().map_err(|error| {
-            CommandError::new(ErrorKind::Usage, &error)
-                .context("--mirror or REPRO_MIRROR cannot be used")
-        })?;
-        mirrors.push(mirror);
-    }
+fn mirrors(given: &[Mirror]) -> Vec<Mirror> {
+    let mut mirrors = given.to_vec();
     // A machine without readable apt sources has other mirrors, or has all files already.
     match machine_mirrors(Path::new(APT)) {
         Ok(own) => mirrors.extend(own),
         Err(error) => tracing::info!(%error, "the machine's package sources cannot be read"),
     }
-    Ok(mirrors)
+    mirrors
 }
 
 fn report(record: &BuildRecord, store: &Store) -> Result<Report, CommandError> {
-    let built = |id| record.runs.iter().any(|run| run.id == id && run.image.is_some());
+    let built = |id| {
+        record
+            .runs
+            .iter()
+            .any(|run| run.id == id && run.image.is_some())
+    };
     let comparison = if built(RunId::A) && built(RunId::B) {
         let mut options = compare::Options::new(store.blobs().tmp().to_owned());
         options.host_cpus = std::thread::available_parallelism()
@@ -159,18 +178,30 @@ fn deliver(
     record: &BuildRecord,
     report: &Report,
 ) -> Result<(), CommandError> {
-    let image = record.runs.iter().find(|run| run.id == RunId::A).and_then(|run| run.image.as_ref());
+    let image = record
+        .runs
+        .iter()
+        .find(|run| run.id == RunId::A)
+        .and_then(|run| run.image.as_ref());
     let Some(image) = image else { return Ok(()) };
     let stored = load_image(store.blobs(), image.manifest)?;
     for destination in &args.output {
-        transport::export(store.blobs(), &stored, asked.request.tags.first(), destination)?;
+        transport::export(
+            store.blobs(),
+            &stored,
+            asked.request.tags.first(),
+            destination,
+        )?;
     }
     if status(args.on_difference, record, report) == ExitStatus::Done {
         for tag in &args.tags {
             store.tag(tag, &stored.descriptor)?;
         }
     } else if !args.tags.is_empty() {
-        context.settings.output.warning("the image is not tagged, since the runs differ");
+        context
+            .settings
+            .output
+            .warning("the image is not tagged, since the runs differ");
     }
     Ok(())
 }
@@ -185,15 +216,25 @@ fn write_pack(
     let internal = |error| CommandError::new(ErrorKind::Internal, &error);
     let reports = BTreeMap::from([
         (ReportFormat::Json, report.to_json().map_err(internal)?),
-        (ReportFormat::Markdown, render::markdown(report).into_bytes()),
+        (
+            ReportFormat::Markdown,
+            render::markdown(report).into_bytes(),
+        ),
         (ReportFormat::Html, render::html(report).into_bytes()),
-        (ReportFormat::Sarif, render::sarif(report).map_err(internal)?),
+        (
+            ReportFormat::Sarif,
+            render::sarif(report).map_err(internal)?,
+        ),
     ]);
     let key = match &args.key {
         Some(path) => signing_key(path)?,
         None => SigningKey::generate(KeyKind::P256, &mut ambient::fill_random)?,
     };
-    let signer = if args.key.is_some() { Signer::Key(&key) } else { Signer::Ephemeral(&key) };
+    let signer = if args.key.is_some() {
+        Signer::Key(&key)
+    } else {
+        Signer::Ephemeral(&key)
+    };
     let findings = report.findings();
     let contents = PackContents {
         record,
@@ -238,8 +279,11 @@ fn say(
             output.json("cli/build/v1", &document)?;
         }
         Format::Text if output.talks() => {
-            let options = render::TextOptions { evidence: Some(evidence), ..Default::default() };
-            output.text(&output.styled(&render::text(report, &options)))?;
+            let options = render::TextOptions {
+                evidence: Some(evidence),
+                ..Default::default()
+            };
+            output.report(&render::text(report, &options))?;
         }
         // As `docker build -q`: the image, and nothing else.
         Format::Text => {
@@ -255,7 +299,9 @@ fn say(
         );
     }
     if record.tags.is_empty() && args.output.is_empty() && report.image.manifest_digest.is_some() {
-        output.status("the image is in the evidence; -t names it in the store, -o writes it elsewhere");
+        output.status(
+            "the image is in the evidence; -t names it in the store, -o writes it elsewhere",
+        );
     }
     Ok(())
 }
@@ -292,5 +338,8 @@ fn program_digest() -> Result<repro_core::digest::Digest, CommandError> {
 }
 
 fn kernel_release() -> String {
-    rustix::system::uname().release().to_string_lossy().into_owned()
+    rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned()
 }

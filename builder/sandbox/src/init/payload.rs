@@ -1,0 +1,195 @@
+//! From a forked process to the step's program.
+
+use std::{
+    ffi::CString,
+    io::IoSlice,
+    mem::MaybeUninit,
+    os::fd::{AsFd, OwnedFd},
+};
+
+use nix::sys::{
+    personality::{Persona, set as set_personality},
+    signal::SigSet,
+};
+use repro_core::build::AddressSpace;
+use rustix::{
+    fs::{CWD, Gid, Mode, OFlags, ResolveFlags, Uid, openat2},
+    io::Errno,
+    net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg},
+    process::{Resource, Rlimit, fchdir, getrlimit, setrlimit, setsid, umask},
+    thread::{
+        CapabilitySet, CapabilitySets, CpuSet, clear_ambient_capability_set,
+        remove_capability_from_bounding_set, sched_setaffinity, set_capabilities,
+        set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+    },
+};
+
+use super::{Place, onto_standard_streams, open_null};
+use crate::{
+    policy,
+    protocol::from_nix,
+    seccomp::{Instruction, notify},
+    sys::{Closing, Strings, close_range, exec, join_new_session_keyring, reset_signals},
+};
+
+/// Highest number of a capability that a kernel may have (they are kept in 64 bits).
+const LAST_CAPABILITY: u32 = 63;
+
+/// A program with everything around it.
+#[derive(Debug)]
+pub(crate) struct Payload {
+    /// Where the program may be, in the order of `PATH`.
+    pub(crate) candidates: Vec<CString>,
+    /// Arguments, the program's name first.
+    pub(crate) arguments: Strings,
+    /// `NAME=value`.
+    pub(crate) environment: Strings,
+    /// Working directory, absolute inside the tree.
+    pub(crate) directory: CString,
+    /// Numeric user.
+    pub(crate) user: Uid,
+    /// Numeric group.
+    pub(crate) group: Gid,
+    /// Supplementary groups.
+    pub(crate) groups: Vec<Gid>,
+    /// CPUs, if not all.
+    pub(crate) cpus: Option<CpuSet>,
+    /// Address space layout.
+    pub(crate) address_space: AddressSpace,
+    /// The system call filter.
+    pub(crate) filter: Vec<Instruction>,
+    /// Takes standard output and standard error.
+    pub(crate) log: OwnedFd,
+    /// Takes the filter's listener.
+    pub(crate) supervisor: OwnedFd,
+}
+
+impl Payload {
+    /// Becomes the program; returns only what failed.
+    pub(super) fn become_program(&self) -> (Place, Errno) {
+        match self.prepare() {
+            Err(failure) => failure,
+            Ok(()) => (Place::Exec, self.exec()),
+        }
+    }
+
+    fn prepare(&self) -> Result<(), (Place, Errno)> {
+        let at = |place: Place| move |errno: Errno| (place, errno);
+        setsid().map_err(at(Place::Session))?;
+        reset_signals();
+        SigSet::empty()
+            .thread_set_mask()
+            .map_err(|errno| (Place::Signals, from_nix(errno)))?;
+        umask(Mode::from_raw_mode(policy::UMASK));
+        let persona = match self.address_space {
+            AddressSpace::Fixed => Persona::ADDR_NO_RANDOMIZE,
+            // Said as well, since the caller's own could be inherited.
+            AddressSpace::Random => Persona::empty(),
+        };
+        set_personality(persona).map_err(|errno| (Place::Personality, from_nix(errno)))?;
+        if let Some(cpus) = &self.cpus {
+            sched_setaffinity(None, cpus).map_err(at(Place::Affinity))?;
+        }
+        set_limits()?;
+        join_new_session_keyring().map_err(at(Place::Keyring))?;
+        let null = open_null().map_err(at(Place::Streams))?;
+        onto_standard_streams(&null, &self.log).map_err(at(Place::Streams))?;
+        self.enter_directory()
+            .map_err(at(Place::WorkingDirectory))?;
+        // While the process still may: afterwards it has not the capability to.
+        let listener = notify::install(&self.filter).map_err(at(Place::Filter))?;
+        self.hand_over(&listener).map_err(at(Place::Listener))?;
+        self.become_user()?;
+        // Not closed at once: the report of a failed exec still needs its pipe.
+        close_range(3, u32::MAX, Closing::OnExec).map_err(at(Place::CloseDescriptors))
+    }
+
+    /// A link such as `/proc/self/fd/7` leads to wherever a descriptor is open (CVE-2024-21626).
+    fn enter_directory(&self) -> Result<(), Errno> {
+        let directory = openat2(
+            CWD,
+            self.directory.as_c_str(),
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+            ResolveFlags::NO_MAGICLINKS,
+        )?;
+        fchdir(&directory)
+    }
+
+    fn hand_over(&self, listener: &OwnedFd) -> Result<(), Errno> {
+        let fds = [listener.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !ancillary.push(SendAncillaryMessage::ScmRights(&fds)) {
+            return Err(Errno::NOBUFS);
+        }
+        sendmsg(
+            &self.supervisor,
+            &[IoSlice::new(&[0])],
+            &mut ancillary,
+            SendFlags::NOSIGNAL,
+        )
+        .map(drop)
+    }
+
+    /// Gives up what the program shall not have. The order is that of the rights that each call needs.
+    fn become_user(&self) -> Result<(), (Place, Errno)> {
+        let at = |place: Place| move |errno: Errno| (place, errno);
+        let kept = policy::capabilities();
+        for number in 0..=LAST_CAPABILITY {
+            let capability = CapabilitySet::from_bits_retain(1 << number);
+            if kept.contains(capability) {
+                continue;
+            }
+            match remove_capability_from_bounding_set(capability) {
+                // Beyond the last one that this kernel has.
+                Err(Errno::INVAL) => break,
+                result => result.map_err(at(Place::BoundingSet))?,
+            }
+        }
+        clear_ambient_capability_set().map_err(at(Place::Capabilities))?;
+        set_thread_groups(&self.groups).map_err(at(Place::Groups))?;
+        set_thread_res_gid(self.group, self.group, self.group).map_err(at(Place::Group))?;
+        set_thread_res_uid(self.user, self.user, self.user).map_err(at(Place::User))?;
+        let own = if self.user.is_root() {
+            kept
+        } else {
+            CapabilitySet::empty()
+        };
+        let sets = CapabilitySets {
+            effective: own,
+            permitted: own,
+            inheritable: CapabilitySet::empty(),
+        };
+        set_capabilities(None, sets).map_err(at(Place::Capabilities))
+    }
+
+    /// Tries the candidates as `execvp` does. "Not permitted" is remembered: it says more than that
+    /// the last one was not there.
+    fn exec(&self) -> Errno {
+        let mut seen = Errno::NOENT;
+        for candidate in &self.candidates {
+            match exec(candidate, &self.arguments, &self.environment) {
+                Errno::NOENT | Errno::NOTDIR => {}
+                Errno::ACCESS => seen = Errno::ACCESS,
+                errno => return errno,
+            }
+        }
+        seen
+    }
+}
+
+fn set_limits() -> Result<(), (Place, Errno)> {
+    let fixed = |limit| Rlimit {
+        current: Some(limit),
+        maximum: Some(limit),
+    };
+    setrlimit(Resource::Nofile, fixed(policy::OPEN_FILES))
+        .map_err(|errno| (Place::OpenFiles, errno))?;
+    setrlimit(Resource::Core, fixed(0)).map_err(|errno| (Place::Core, errno))?;
+    let stack = Rlimit {
+        current: Some(policy::STACK),
+        ..getrlimit(Resource::Stack)
+    };
+    setrlimit(Resource::Stack, stack).map_err(|errno| (Place::Stack, errno))
+}

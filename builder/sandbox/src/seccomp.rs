@@ -1,0 +1,46 @@
+//! Which system calls a step may make.
+//!
+//! The rules are Docker's: what a build uses under Docker works, what Docker denies fails with the
+//! same number. Sockets are stricter: a family that could reach past the step's network is
+//! answered by the supervisor, so that the attempt is counted.
+
+mod bpf;
+pub(crate) mod notify;
+mod table;
+
+use serde::Serialize;
+
+pub(crate) use bpf::{Instruction, program};
+use table::Rule;
+
+/// The rules, as the policy document shows them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Document {
+    /// What a call that is not listed fails with.
+    pub default: &'static str,
+    /// Calls that are allowed whatever their arguments.
+    pub allowed: Vec<&'static str>,
+    /// Calls with a rule of their own, and the rule in words.
+    pub special: Vec<(&'static str, &'static str)>,
+    /// What calls by numbers of another ABI than the listed fail with.
+    pub other_abis: &'static str,
+    /// ABIs, each with the same rules.
+    pub abis: Vec<&'static str>,
+}
+
+/// The rules as plain data.
+pub(crate) fn document() -> Document {
+    let mut allowed: Vec<_> = table::allowed().collect();
+    allowed.sort_unstable();
+    Document {
+        default: "EPERM",
+        allowed,
+        special: table::SPECIAL
+            .iter()
+            .map(|(name, rule)| (*name, rule.words()))
+            .collect(),
+        other_abis: "ENOSYS",
+        abis: bpf::ABIS.iter().map(|abi| abi.name).collect(),
+    }
+}

@@ -1,0 +1,186 @@
+//! The work itself, by kind.
+
+use std::{
+    fs::File,
+    io::{BufReader, BufWriter, Write as _},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use repro_core::{
+    build::SnapshotInfo,
+    tree::{EntryReader, EntryWriter},
+};
+use rustix::{
+    fs::{
+        AtFlags, Mode, OFlags, RenameFlags, fsync, mkdirat, openat, renameat_with, statat, syncfs,
+        unlinkat,
+    },
+    io::Errno,
+};
+
+use super::{
+    Session,
+    enter::{Isolation, become_root, namespaces, open_tree},
+    faults::{remove_failure, tree_failure},
+    overlay::Scratch,
+    probe, step,
+};
+use crate::{
+    protocol::{Answer, Done, During, Failure, FailureKind, Job},
+    tree,
+};
+
+/// Buffer of a stream of entries.
+const STREAM_BUFFER: usize = 256 * 1024;
+/// Facts on a snapshot, beside its tree. There only if the snapshot is whole.
+pub(crate) const INFO_FILE: &str = "info.json";
+/// The tree of a snapshot or step.
+pub(crate) const TREE_DIR: &str = "fs";
+
+/// Does `job`.
+pub(super) fn perform(job: Job, session: Session) -> Answer {
+    match job {
+        Job::Step(job) => step::perform(*job, session).map(Done::Step),
+        Job::Unpack {
+            parents,
+            directory,
+            name,
+        } => unpack(&parents, &directory, &name, session).map(Done::Unpacked),
+        Job::Remove { directory, names } => remove(&directory, &names, &session),
+        Job::Probe { scratch } => probe::perform(&scratch, &session).map(|()| Done::Nothing),
+    }
+}
+
+fn unpack(
+    parents: &[String],
+    directory: &str,
+    name: &str,
+    session: Session,
+) -> Result<SnapshotInfo, Failure> {
+    let store = namespaces(&session.control, &session.root, Isolation::Trees)?;
+    let parents = open_trees(&store, parents)?;
+    let directory = open_tree(&store, directory)?;
+    become_root()?;
+    let lower = lower_view(&mut Scratch::mount(directory.as_fd())?, &parents)?;
+    let partial = partial_name(name);
+    let whole = make_dir(&directory, &partial)?;
+    let kept = fill(&whole, lower.as_ref(), session.stream).and_then(|info| {
+        keep(&directory, &whole, &partial, name, info)?;
+        Ok(info)
+    });
+    if kept.is_err() {
+        // The first error is the one to tell; what stays here is of no name and is swept later.
+        drop(tree::remove_tree(directory.as_fd(), partial.as_bytes()));
+    }
+    kept
+}
+
+/// Names of unfinished snapshots begin with a dot, so that they are never taken for one.
+fn partial_name(name: &str) -> String {
+    format!(".{name}.{}", rustix::process::getpid().as_raw_nonzero())
+}
+
+fn fill(
+    whole: &OwnedFd,
+    lower: Option<&OwnedFd>,
+    stream: OwnedFd,
+) -> Result<SnapshotInfo, Failure> {
+    let tree = make_dir(whole, TREE_DIR)?;
+    let lower = lower.map(AsFd::as_fd);
+    tree::prepare_upper(tree.as_fd(), lower).map_err(|error| tree_failure(&error))?;
+    let mut source = EntryReader::new(BufReader::with_capacity(STREAM_BUFFER, File::from(stream)));
+    tree::unpack(tree.as_fd(), lower, &mut source).map_err(|error| tree_failure(&error))
+}
+
+/// Gives a whole snapshot its name. Everything is on disk before the name is.
+fn keep(
+    directory: &OwnedFd,
+    whole: &OwnedFd,
+    partial: &str,
+    name: &str,
+    info: SnapshotInfo,
+) -> Result<(), Failure> {
+    let json = serde_json::to_vec(&info)
+        .map_err(|error| Failure::new(FailureKind::Internal, error.to_string(), None))?;
+    let file = openat(
+        whole,
+        INFO_FILE,
+        OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC,
+        Mode::from_raw_mode(0o644),
+    )
+    .during("open(\"info.json\", O_CREAT|O_EXCL)")?;
+    File::from(file)
+        .write_all(&json)
+        .map_err(|error| Failure::io("write(\"info.json\")", &error))?;
+    // A descriptor opened with O_PATH syncs nothing.
+    let opened = openat(
+        directory,
+        c".",
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .during("open(snapshots)")?;
+    syncfs(&opened).during("syncfs(snapshots)")?;
+    match renameat_with(directory, partial, directory, name, RenameFlags::NOREPLACE) {
+        // Another process was faster with the same snapshot.
+        Err(Errno::EXIST) => tree::remove_tree(directory.as_fd(), partial.as_bytes())
+            .map_err(|error| remove_failure(&error))?,
+        result => result.during(&format!("rename({partial:?}, {name:?})"))?,
+    }
+    fsync(&opened).during("fsync(snapshots)")
+}
+
+fn remove(directory: &str, names: &[String], session: &Session) -> Answer {
+    let store = namespaces(&session.control, &session.root, Isolation::Trees)?;
+    let directory = open_tree(&store, directory)?;
+    become_root()?;
+    for name in names {
+        match statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(Failure::operation(format!("stat({name:?})"), errno)),
+            Ok(_) => tree::remove_tree(directory.as_fd(), name.as_bytes())
+                .map_err(|error| remove_failure(&error))?,
+        }
+    }
+    Ok(Done::Nothing)
+}
+
+/// Opens trees below `store`, lowest first.
+pub(super) fn open_trees(store: &OwnedFd, paths: &[String]) -> Result<Vec<OwnedFd>, Failure> {
+    paths.iter().map(|path| open_tree(store, path)).collect()
+}
+
+/// Borrowed forms of `trees`.
+pub(super) fn borrowed(trees: &[OwnedFd]) -> Vec<BorrowedFd<'_>> {
+    trees.iter().map(AsFd::as_fd).collect()
+}
+
+/// The merged, read-only view of `parents`; `None` for none.
+///
+/// One tree too goes through overlayfs: removed names and escaped attributes are then seen as
+/// they are everywhere else.
+pub(super) fn lower_view(
+    scratch: &mut Scratch,
+    parents: &[OwnedFd],
+) -> Result<Option<OwnedFd>, Failure> {
+    if parents.is_empty() {
+        return Ok(None);
+    }
+    scratch.stack("lower", &borrowed(parents), None).map(Some)
+}
+
+/// Makes a directory of the mapped root and opens it.
+pub(super) fn make_dir(parent: &OwnedFd, name: &str) -> Result<OwnedFd, Failure> {
+    mkdirat(parent, name, Mode::from_raw_mode(0o755)).during(&format!("mkdir({name:?}, 0755)"))?;
+    open_tree(parent, name)
+}
+
+/// Removes an empty directory.
+pub(super) fn remove_dir(parent: &OwnedFd, name: &str) -> Result<(), Failure> {
+    unlinkat(parent, name, AtFlags::REMOVEDIR).during(&format!("rmdir({name:?})"))
+}
+
+/// A writer of entries to the orchestrator.
+pub(super) fn entry_writer(stream: OwnedFd) -> EntryWriter<BufWriter<File>> {
+    EntryWriter::new(BufWriter::with_capacity(STREAM_BUFFER, File::from(stream)))
+}

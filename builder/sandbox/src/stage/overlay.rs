@@ -1,0 +1,185 @@
+//! Stacks of trees as one tree, by overlayfs.
+
+use std::{
+    fmt::Write as _,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+};
+
+use rustix::{
+    fs::{CWD, Mode, OFlags, mkdirat, openat, symlinkat},
+    io::Errno,
+    mount::{
+        FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags,
+        fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount, move_mount, unmount,
+    },
+    process::fchdir,
+};
+
+use crate::protocol::{During, Failure};
+
+/// Most directories below a writable one. Overlayfs takes 500; one is left for the directory that
+/// a stack of one tree without a writable one needs.
+const MAX_LOWER: usize = 499;
+
+/// Options of every stack. Whole files and directories, no links between layers: what lies in the
+/// upper directory then is what the step wrote (a layer is computed from nothing else).
+const OPTIONS: &str = "userxattr,redirect_dir=nofollow,index=off,metacopy=off,xino=off";
+
+/// Writable directories of a stack, on one file system.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Writable<'a> {
+    /// Takes the changes.
+    pub upper: BorrowedFd<'a>,
+    /// Overlayfs's own.
+    pub work: BorrowedFd<'a>,
+}
+
+/// A file system in memory that holds mount points and short names for directories.
+///
+/// `mount` takes at most a page of options, and 500 paths of a store are longer. Links such as
+/// `7 -> /proc/self/fd/31` keep them short with any kernel, where the options for single layers
+/// (`lowerdir+`) want a recent one.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    links: usize,
+}
+
+impl Scratch {
+    /// Mounts it over `at`, and makes its root the working directory. Directories that were opened
+    /// before stay as they were.
+    ///
+    /// `at` belongs to the mapped root: a mount point is found by path, and that user may not even
+    /// look into the store's directory.
+    pub(super) fn mount(at: BorrowedFd<'_>) -> Result<Self, Failure> {
+        fchdir(at).during("fchdir(mount point)")?;
+        let context = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).during("fsopen(\"tmpfs\")")?;
+        // Room for the links of two stacks and a few directories.
+        fsconfig_set_string(&context, c"size", c"1m").during("fsconfig(\"size\", \"1m\")")?;
+        fsconfig_set_string(&context, c"mode", c"0700").during("fsconfig(\"mode\", \"0700\")")?;
+        fsconfig_create(&context).during("fsconfig(FSCONFIG_CMD_CREATE)")?;
+        let tree = fsmount(
+            &context,
+            FsMountFlags::FSMOUNT_CLOEXEC,
+            MountAttrFlags::MOUNT_ATTR_NOSUID
+                | MountAttrFlags::MOUNT_ATTR_NODEV
+                | MountAttrFlags::MOUNT_ATTR_NOEXEC,
+        )
+        .during("fsmount(tmpfs)")?;
+        move_mount(
+            &tree,
+            c"",
+            CWD,
+            c".",
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+        )
+        .during("move_mount(tmpfs, \".\")")?;
+        fchdir(&tree).during("fchdir(tmpfs)")?;
+        Ok(Self { links: 0 })
+    }
+
+    /// Stacks `trees` (lowest first) under `writable`, or read-only, and gives the root.
+    /// `name` becomes a directory of the scratch space.
+    pub(super) fn stack(
+        &mut self,
+        name: &str,
+        trees: &[BorrowedFd<'_>],
+        writable: Option<Writable<'_>>,
+    ) -> Result<OwnedFd, Failure> {
+        let bottom;
+        let mut trees = trees;
+        let mut lower;
+        if trees.len() > MAX_LOWER {
+            // The lowest ones become one tree; a stack may lie on another, once.
+            let (low, high) = trees.split_at(MAX_LOWER);
+            bottom = self.stack_once(&format!("{name}-low"), low, None)?;
+            lower = vec![bottom.as_fd()];
+            lower.extend_from_slice(high);
+            trees = &lower;
+        }
+        self.stack_once(name, trees, writable)
+    }
+
+    fn stack_once(
+        &mut self,
+        name: &str,
+        trees: &[BorrowedFd<'_>],
+        writable: Option<Writable<'_>>,
+    ) -> Result<OwnedFd, Failure> {
+        let mut options = OPTIONS.to_owned();
+        let mut separator = ",lowerdir=";
+        for tree in trees.iter().rev() {
+            let link = self.link(*tree)?;
+            write!(options, "{separator}{link}").expect("a String takes every write");
+            separator = ":";
+        }
+        // Overlayfs wants one lower directory under a writable one and two without.
+        if trees.is_empty() || (trees.len() == 1 && writable.is_none()) {
+            let empty = format!("{name}-empty");
+            make_dir(&empty)?;
+            write!(options, "{separator}{empty}").expect("a String takes every write");
+        }
+        if let Some(Writable { upper, work }) = writable {
+            let (upper, work) = (self.link(upper)?, self.link(work)?);
+            // `volatile`: a step's tree is of use as a whole or not at all, so nothing is synced.
+            write!(options, ",volatile,upperdir={upper},workdir={work}")
+                .expect("a String takes every write");
+        }
+        make_dir(name)?;
+        let flags = match writable {
+            Some(_) => MountFlags::NODEV,
+            None => MountFlags::NODEV | MountFlags::RDONLY,
+        };
+        mount(
+            c"overlay",
+            name,
+            c"overlay",
+            flags,
+            Some(cstring(&options)?.as_c_str()),
+        )
+        .map_err(|errno| refused(&options, errno))?;
+        open_dir(name)
+    }
+
+    fn link(&mut self, directory: BorrowedFd<'_>) -> Result<String, Failure> {
+        let name = self.links.to_string();
+        self.links += 1;
+        let target = format!("/proc/self/fd/{}", directory.as_raw_fd());
+        symlinkat(&target, CWD, &name).during(&format!("symlink({target:?}, {name:?})"))?;
+        Ok(name)
+    }
+}
+
+/// Takes a stack away. Nothing may be open in it any more: what a writer still held could change the
+/// layer after it was read.
+pub(super) fn unstack(name: &str) -> Result<(), Failure> {
+    unmount(name, UnmountFlags::empty()).during(&format!("umount({name:?})"))
+}
+
+fn make_dir(name: &str) -> Result<(), Failure> {
+    mkdirat(CWD, name, Mode::from_raw_mode(0o755)).during(&format!("mkdir({name:?})"))
+}
+
+fn open_dir(name: &str) -> Result<OwnedFd, Failure> {
+    openat(
+        CWD,
+        name,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .during(&format!("open({name:?}, O_PATH|O_DIRECTORY)"))
+}
+
+fn cstring(text: &str) -> Result<std::ffi::CString, Failure> {
+    std::ffi::CString::new(text).map_err(|_| Failure::operation("mount(options)", Errno::INVAL))
+}
+
+fn refused(options: &str, errno: Errno) -> Failure {
+    let shown: String = options.chars().take(200).collect();
+    Failure::machine(
+        format!("mount(\"overlay\", {shown:?})"),
+        "the store needs a local file system that overlayfs can write to (ext4, xfs, btrfs or tmpfs; \
+         not NFS and not another overlay: in a container, put REPRO_STORE on a volume), and a kernel \
+         of 5.11 or later with overlayfs",
+        errno,
+    )
+}

@@ -1,0 +1,173 @@
+//! Running a step's program to its end.
+
+mod launch;
+mod supervise;
+
+use std::os::fd::OwnedFd;
+
+use nix::unistd::sethostname;
+use repro_core::build::{NetworkObservation, RunSpec, StepExit, Variation};
+use rustix::{
+    net::{AddressFamily, SocketFlags, SocketType, socketpair},
+    pipe::{PipeFlags, pipe_with},
+    system::setdomainname,
+};
+
+use super::stubs::Stubs;
+use crate::{
+    channel::Channel,
+    init::{self, Plan, mounts},
+    net::{counters::Counters, dns::Responder, loopback, observed::Observed},
+    protocol::{During, Failure, FailureKind},
+};
+
+/// How a program and everything that it started ended.
+pub(super) struct Ended {
+    pub(super) exit: StepExit,
+    pub(super) network: NetworkObservation,
+    pub(super) cpu_ms: u64,
+    pub(super) peak_rss_bytes: u64,
+}
+
+/// Runs the program of `spec` in the mounted tree `root`. When this returns, none of its processes is
+/// left.
+pub(super) fn run(
+    spec: &RunSpec,
+    variation: &Variation,
+    stubs: &Stubs,
+    root: OwnedFd,
+    log: OwnedFd,
+    control: &Channel,
+) -> Result<Ended, Failure> {
+    name_machine(variation)?;
+    loopback::up().during("ioctl(SIOCSIFFLAGS, \"lo\", IFF_UP)")?;
+    let dns = Responder::listen().map_err(|error| Failure::io("bind(127.0.0.1:53)", &error))?;
+    let (report, report_writer) = pipe_with(PipeFlags::CLOEXEC).during("pipe2(O_CLOEXEC)")?;
+    let (ours, theirs) = socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .during("socketpair(AF_UNIX, SOCK_SEQPACKET)")?;
+    let payload = launch::payload(spec, variation, &root, log, theirs)?;
+    let plan = Plan {
+        root,
+        setup: mounts::plan(&stubs.files, variation.first_pid),
+        payload,
+        report: report_writer,
+    };
+    let before = counters()?;
+    let kills = out_of_memory_kills();
+    let init = init::start(&plan).during("fork()")?;
+    // The log's end and the report's end are seen only if nobody else holds them.
+    let Plan {
+        root,
+        setup,
+        payload,
+        report: report_writer,
+    } = plan;
+    drop((root, payload, report_writer));
+    let supervisor = supervise::Supervisor {
+        control,
+        init,
+        report,
+        listener_socket: ours,
+        dns,
+        observed: Observed::default(),
+    };
+    let (end, observed) = supervisor.watch()?;
+    let ended = match end {
+        supervise::End::Program(ended) => ended,
+        supervise::End::NotStarted { place, errno } => {
+            return Err(launch::not_started(place, errno, &setup, spec));
+        }
+    };
+    let exit = exit_of(ended.status);
+    if exit != StepExit::Success && out_of_memory_kills() > kills {
+        return Err(Failure::new(
+            FailureKind::Exhausted,
+            "the machine ran out of memory while the step ran, and processes were killed",
+            None,
+        ));
+    }
+    if exit == StepExit::Signal(libc::SIGKILL) {
+        return Err(Failure::new(
+            FailureKind::Exhausted,
+            "the step's program was killed (SIGKILL), as machines short of memory do",
+            None,
+        ));
+    }
+    Ok(Ended {
+        exit,
+        network: observed.finish(counters()?.since(before)),
+        cpu_ms: ended.cpu_ms,
+        peak_rss_bytes: ended.peak_rss_bytes,
+    })
+}
+
+fn name_machine(variation: &Variation) -> Result<(), Failure> {
+    let Variation {
+        hostname,
+        domainname,
+        ..
+    } = variation;
+    sethostname(hostname).during(&format!("sethostname({hostname:?})"))?;
+    setdomainname(domainname.as_bytes()).during(&format!("setdomainname({domainname:?})"))
+}
+
+fn counters() -> Result<Counters, Failure> {
+    Counters::read().map_err(|error| Failure::io("read(\"/proc/self/net/snmp\")", &error))
+}
+
+/// Processes that the kernel has killed for want of memory since the machine started, in any cgroup.
+/// Another's kill at the same time makes a failed step look exhausted: then it is tried once more.
+fn out_of_memory_kills() -> u64 {
+    let text = std::fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    text.lines()
+        .find_map(|line| line.strip_prefix("oom_kill "))
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(0)
+}
+
+fn exit_of(status: i32) -> StepExit {
+    if libc::WIFSIGNALED(status) {
+        return StepExit::Signal(libc::WTERMSIG(status));
+    }
+    match libc::WEXITSTATUS(status) {
+        0 => StepExit::Success,
+        code => StepExit::Code(code),
+    }
+}
+
+/// What the first process's end without a report means.
+fn init_lost(status: i32) -> Failure {
+    if exit_of(status) == StepExit::Signal(libc::SIGKILL) {
+        return Failure::new(
+            FailureKind::Exhausted,
+            "the step's first process was killed (SIGKILL), as machines short of memory do",
+            None,
+        );
+    }
+    Failure::new(
+        FailureKind::Internal,
+        format!("the step's first process ended without a report, {:?}", exit_of(status)),
+        None,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_as_wait_gives_them() {
+        assert_eq!(exit_of(0), StepExit::Success);
+        assert_eq!(exit_of(3 << 8), StepExit::Code(3));
+        assert_eq!(exit_of(libc::SIGTERM), StepExit::Signal(libc::SIGTERM));
+        assert_eq!(
+            exit_of(libc::SIGSEGV | 0x80),
+            StepExit::Signal(libc::SIGSEGV)
+        );
+    }
+}

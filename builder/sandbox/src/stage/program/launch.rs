@@ -1,0 +1,226 @@
+//! A program with its user, environment and place, as the tree of the image has them.
+
+use std::{
+    ffi::CString,
+    os::fd::{AsFd, OwnedFd},
+};
+
+use repro_core::build::{Cpus, RunSpec, Variation};
+use rustix::{
+    fs::{Gid, Uid},
+    io::Errno,
+    thread::{CpuSet, sched_getaffinity},
+};
+
+use super::super::faults::user_failure;
+use crate::{
+    init::{Payload, Place, mounts::Setup},
+    policy,
+    protocol::{During, Failure},
+    seccomp,
+    sys::Strings,
+    users,
+};
+
+/// Puts together what the program starts with. `root` is the tree before anything is mounted in it.
+pub(super) fn payload(
+    spec: &RunSpec,
+    variation: &Variation,
+    root: &OwnedFd,
+    log: OwnedFd,
+    supervisor: OwnedFd,
+) -> Result<Payload, Failure> {
+    let user = users::resolve(root.as_fd(), &spec.user).map_err(|error| user_failure(&error))?;
+    let environment = environment(spec, &user.home)?;
+    let path = spec
+        .env
+        .iter()
+        .rev()
+        .find(|(name, _)| name == "PATH")
+        .map_or(policy::DEFAULT_PATH, |(_, value)| value);
+    let program = spec
+        .argv
+        .first()
+        .filter(|program| !program.is_empty())
+        .ok_or_else(|| Failure::refused("the step names no program"))?;
+    let arguments = spec
+        .argv
+        .iter()
+        .map(|argument| CString::new(argument.as_str()).during("an argument"))
+        .collect::<Result<_, _>>()?;
+    Ok(Payload {
+        candidates: candidates(program, path)?,
+        arguments: Strings::new(arguments),
+        environment: Strings::new(environment),
+        directory: CString::new(spec.cwd.as_str()).during("the working directory")?,
+        user: Uid::from_raw(user.uid),
+        group: Gid::from_raw(user.gid),
+        groups: user.groups.iter().copied().map(Gid::from_raw).collect(),
+        cpus: cpus(variation)?,
+        address_space: variation.address_space,
+        filter: seccomp::program(),
+        log,
+        supervisor,
+    })
+}
+
+/// The step's own variables in their order, then `HOME` and `PATH` if it has none.
+fn environment(spec: &RunSpec, home: &[u8]) -> Result<Vec<CString>, Failure> {
+    let mut variables = Vec::with_capacity(spec.env.len() + 2);
+    for (name, value) in &spec.env {
+        if name.is_empty() || name.contains('=') {
+            return Err(Failure::refused(format!(
+                "{name:?} cannot name an environment variable"
+            )));
+        }
+        variables
+            .push(CString::new(format!("{name}={value}")).during(&format!("variable {name:?}"))?);
+    }
+    let has = |wanted: &str| spec.env.iter().any(|(name, _)| name == wanted);
+    if !has("HOME") {
+        variables.push(CString::new([b"HOME=", home].concat()).during("the home directory")?);
+    }
+    if !has("PATH") {
+        variables.push(CString::new(format!("PATH={}", policy::DEFAULT_PATH)).during("PATH")?);
+    }
+    Ok(variables)
+}
+
+/// Where `execvp` would look.
+fn candidates(program: &str, path: &str) -> Result<Vec<CString>, Failure> {
+    if program.contains('/') {
+        return Ok(vec![CString::new(program).during("the program's path")?]);
+    }
+    path.split(':')
+        .map(|directory| {
+            let directory = if directory.is_empty() { "." } else { directory };
+            CString::new(format!("{directory}/{program}")).during("the program's path")
+        })
+        .collect()
+}
+
+/// One CPU of those that this process may use, or all of them.
+fn cpus(variation: &Variation) -> Result<Option<CpuSet>, Failure> {
+    match variation.cpus {
+        Cpus::All => Ok(None),
+        Cpus::One => {
+            let allowed = sched_getaffinity(None).during("sched_getaffinity()")?;
+            let mut one = CpuSet::new();
+            if let Some(first) = (0..CpuSet::MAX_CPU).find(|cpu| allowed.is_set(*cpu)) {
+                one.set(first);
+            }
+            Ok(Some(one))
+        }
+    }
+}
+
+/// Why the program was not started, for whoever wrote the step or owns the machine.
+pub(super) fn not_started(place: Place, errno: Errno, setup: &[Setup], spec: &RunSpec) -> Failure {
+    let program = spec.argv.first().map_or("", String::as_str);
+    match (place, errno) {
+        (Place::Exec, Errno::NOENT) => Failure::refused(format!(
+            "program {program:?} is not in the image (or its interpreter is not)"
+        )),
+        (Place::Exec, Errno::ACCESS) => Failure::refused(format!(
+            "program {program:?} is not executable for the user"
+        )),
+        (Place::Exec, Errno::NOEXEC) => Failure::refused(format!(
+            "program {program:?} is not a program of this kind of machine"
+        )),
+        (Place::Exec, Errno::TOOBIG) => Failure::refused(format!(
+            "arguments and environment of {program:?} are longer than a process can have"
+        )),
+        (Place::WorkingDirectory, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => {
+            Failure::refused(format!(
+                "working directory {:?} is not a directory of the image that can be entered",
+                spec.cwd
+            ))
+        }
+        (Place::OpenFiles, Errno::PERM) => Failure::machine(
+            format!("setrlimit(RLIMIT_NOFILE, {})", policy::OPEN_FILES),
+            format!(
+                "raise the hard limit of open files (ulimit -Hn) of this user to {}: \
+                 /etc/security/limits.conf, or LimitNOFILE= of the service",
+                policy::OPEN_FILES
+            ),
+            errno,
+        ),
+        (Place::Filter, Errno::INVAL | Errno::NOSYS | Errno::BUSY) => Failure::machine(
+            "seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER)",
+            "the sandbox needs Linux 5.19 or later with CONFIG_SECCOMP_FILTER, and no other \
+             supervisor of system calls above it",
+            errno,
+        ),
+        (Place::Setup(index), _) => {
+            let what = setup
+                .get(index as usize)
+                .map_or_else(|| format!("set-up {index}"), Setup::to_string);
+            match errno {
+                Errno::PERM | Errno::ACCESS | Errno::NODEV | Errno::NOSYS => Failure::machine(
+                    what,
+                    "in a container, /proc and /sys must not be masked (Docker: --security-opt \
+                     systempaths=unconfined), or run repro on the machine itself",
+                    errno,
+                ),
+                _ => Failure::operation(what, errno),
+            }
+        }
+        _ => Failure::operation(place.text().unwrap_or_default(), errno),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::FailureKind;
+
+    fn spec(env: &[(&str, &str)]) -> RunSpec {
+        RunSpec {
+            argv: vec!["sh".into()],
+            env: env
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            cwd: "/".into(),
+            user: String::new(),
+        }
+    }
+
+    fn texts(strings: &[CString]) -> Vec<&str> {
+        strings.iter().map(|text| text.to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_environment_is_the_steps_and_two_more() {
+        let variables = environment(&spec(&[("A", "1"), ("PATH", "/x")]), b"/root").unwrap();
+        assert_eq!(texts(&variables), ["A=1", "PATH=/x", "HOME=/root"]);
+        let own_home = environment(&spec(&[("HOME", "/h")]), b"/root").unwrap();
+        assert_eq!(texts(&own_home)[0], "HOME=/h");
+        assert_eq!(own_home.len(), 2);
+        assert!(environment(&spec(&[("A=B", "1")]), b"/").is_err());
+        assert!(environment(&spec(&[("A", "1\0")]), b"/").is_err());
+    }
+
+    #[test]
+    fn programs_are_looked_for_as_execvp_does() {
+        assert_eq!(
+            texts(&candidates("sh", "/a::b").unwrap()),
+            ["/a/sh", "./sh", "b/sh"]
+        );
+        assert_eq!(texts(&candidates("./sh", "/a").unwrap()), ["./sh"]);
+    }
+
+    #[test]
+    fn a_missing_program_is_the_steps_fault_and_a_refused_mount_the_machines() {
+        let failure = not_started(Place::Exec, Errno::NOENT, &[], &spec(&[]));
+        assert_eq!(failure.kind, FailureKind::Refused);
+        let setup = crate::init::mounts::plan(&[], 2);
+        let failure = not_started(Place::Setup(0), Errno::PERM, &setup, &spec(&[]));
+        assert!(matches!(failure.kind, FailureKind::Machine { .. }));
+        assert!(
+            failure.what.starts_with("mount(\"proc\""),
+            "{}",
+            failure.what
+        );
+    }
+}

@@ -1,0 +1,270 @@
+//! One step: its tree is put together, something happens in it, and what changed goes out.
+
+use std::{
+    io::Write as _,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Instant,
+};
+
+use repro_core::build::{
+    LayerPolicy, NetworkObservation, Normalisation, StepExit, StepResult, Usage,
+};
+use repro_core::tree::TreePath;
+use rustix::{fs::Mode, fs::mkdirat, io::Errno};
+
+use super::{
+    Session,
+    enter::{Isolation, become_root, namespaces, open_tree},
+    faults::{remove_failure, tree_failure},
+    job::{TREE_DIR, borrowed, entry_writer, lower_view, make_dir, open_trees},
+    overlay::{Scratch, Writable, unstack},
+    program, stubs,
+};
+use crate::{
+    protocol::{Action, During, Failure, FailureKind, StepJob},
+    tree::{self, DiffRequest, TimeRule},
+};
+
+/// Overlayfs's own directory, beside the tree of a step.
+const WORK_DIR: &str = "work";
+/// Places that the sandbox fills, beside the tree of a step.
+const STUB_DIR: &str = "stub";
+/// Name of the mounted tree in the scratch space.
+const ROOT: &str = "root";
+
+/// The trees of a step.
+struct Trees {
+    scratch: Scratch,
+    /// Below, lowest first.
+    parents: Vec<OwnedFd>,
+    /// The same, merged and read-only.
+    lower: Option<OwnedFd>,
+    /// The step's directory in the store.
+    own: OwnedFd,
+    /// What the step changes.
+    upper: OwnedFd,
+    work: OwnedFd,
+}
+
+/// What happened in the tree.
+struct Happened {
+    exit: StepExit,
+    network: NetworkObservation,
+    cpu_ms: u64,
+    peak_rss_bytes: u64,
+    /// Sockets that a copy passed over.
+    sockets: u64,
+    /// What the sandbox put there.
+    provided: Vec<TreePath>,
+    times: TimeRule,
+}
+
+pub(super) fn perform(job: StepJob, session: Session) -> Result<StepResult, Failure> {
+    let started = Instant::now();
+    let isolation = match job.action {
+        Action::Run(_) => Isolation::Program,
+        Action::Copy { .. } | Action::MakeDir(_) => Isolation::Trees,
+    };
+    let store = namespaces(&session.control, &session.root, isolation)?;
+    let parents = open_trees(&store, &job.parents)?;
+    let sources = match &job.action {
+        Action::Copy { trees, .. } => open_trees(&store, trees)?,
+        Action::Run(_) | Action::MakeDir(_) => Vec::new(),
+    };
+    let invocation = open_tree(&store, &job.directory)?;
+    become_root()?;
+    let own = own_directory(invocation, &job.names)?;
+    let mut scratch = Scratch::mount(own.as_fd())?;
+    let lower = lower_view(&mut scratch, &parents)?;
+    let upper = make_dir(&own, TREE_DIR)?;
+    tree::prepare_upper(upper.as_fd(), lower.as_ref().map(AsFd::as_fd))
+        .map_err(|error| tree_failure(&error))?;
+    let work = make_dir(&own, WORK_DIR)?;
+    let mut trees = Trees {
+        scratch,
+        parents,
+        lower,
+        own,
+        upper,
+        work,
+    };
+    let Session {
+        control,
+        stream,
+        log,
+        ..
+    } = session;
+    let happened = match &job.action {
+        Action::Run(spec) => {
+            let log = log.ok_or_else(|| {
+                Failure::new(FailureKind::Internal, "a program was given no log", None)
+            })?;
+            trees.run(spec, &job, log, &control)?
+        }
+        Action::Copy { spec, .. } => trees.copy(spec, &sources, job.layer, log)?,
+        Action::MakeDir(spec) => {
+            // It prints nothing, and its end is waited for before the layer is read.
+            drop(log);
+            trees.with_root(|root| {
+                tree::make_dir(root, &spec.path, &spec.owner, job.layer)
+                    .map_err(|error| tree_failure(&error))
+            })?;
+            // WORKDIR gives what it makes the time of the tick; a directory that was there is left
+            // alone, so a time that differs is one that was made.
+            Happened::without_program(0, TimeRule::Counts)
+        }
+    };
+    let mut normalised = match happened.exit {
+        StepExit::Success => trees.send_layer(&happened, job.layer, stream)?,
+        StepExit::Code(_) | StepExit::Signal(_) => std::collections::BTreeMap::new(),
+    };
+    if happened.sockets > 0 {
+        *normalised.entry(Normalisation::DropSocket).or_default() += happened.sockets;
+    }
+    Ok(StepResult {
+        exit: happened.exit,
+        network: happened.network,
+        normalised,
+        usage: Usage {
+            wall_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            cpu_ms: happened.cpu_ms,
+            peak_rss_bytes: happened.peak_rss_bytes,
+        },
+    })
+}
+
+/// Makes and opens the directory of the step, `names` below the one of the invocation. The last one is
+/// new: a tree is never written twice.
+fn own_directory(invocation: OwnedFd, names: &[String]) -> Result<OwnedFd, Failure> {
+    let mut directory = invocation;
+    for (index, name) in names.iter().enumerate() {
+        let is_last = index + 1 == names.len();
+        match mkdirat(&directory, name, Mode::from_raw_mode(0o700)) {
+            Err(Errno::EXIST) if !is_last => {}
+            result => result.during(&format!("mkdir({name:?}, 0700)"))?,
+        }
+        directory = open_tree(&directory, name)?;
+    }
+    Ok(directory)
+}
+
+impl Trees {
+    fn run(
+        &mut self,
+        spec: &repro_core::build::RunSpec,
+        job: &StepJob,
+        log: OwnedFd,
+        control: &crate::channel::Channel,
+    ) -> Result<Happened, Failure> {
+        let stub = make_dir(&self.own, STUB_DIR)?;
+        let stubs = stubs::write(
+            &stub,
+            self.lower.as_ref().map(AsFd::as_fd),
+            &job.variation.hostname,
+            job.layer.epoch,
+        )?;
+        let mut below = borrowed(&self.parents);
+        below.push(stub.as_fd());
+        let writable = Writable {
+            upper: self.upper.as_fd(),
+            work: self.work.as_fd(),
+        };
+        let root = self.scratch.stack(ROOT, &below, Some(writable))?;
+        let ended = program::run(spec, &job.variation, &stubs, root, log, control)?;
+        self.take_away(&[WORK_DIR, STUB_DIR])?;
+        Ok(Happened {
+            exit: ended.exit,
+            network: ended.network,
+            cpu_ms: ended.cpu_ms,
+            peak_rss_bytes: ended.peak_rss_bytes,
+            sockets: 0,
+            provided: stubs.provided,
+            times: TimeRule::Counts,
+        })
+    }
+
+    fn copy(
+        &mut self,
+        spec: &repro_core::build::CopySpec,
+        sources: &[OwnedFd],
+        layer: LayerPolicy,
+        log: Option<OwnedFd>,
+    ) -> Result<Happened, Failure> {
+        let source = self.scratch.stack("source", &borrowed(sources), None)?;
+        let report = self.with_root(|root| {
+            tree::copy(spec, source.as_fd(), root, layer).map_err(|error| tree_failure(&error))
+        })?;
+        if let Some(log) = log {
+            let mut log = std::fs::File::from(log);
+            for pattern in &report.unmatched {
+                // Docker too says nothing more than this, and goes on.
+                writeln!(log, "no source matches {pattern:?}")
+                    .map_err(|error| Failure::io("write(log)", &error))?;
+            }
+        }
+        Ok(Happened::without_program(report.sockets, TimeRule::Ignored))
+    }
+
+    /// Does something in the mounted tree, without a program.
+    fn with_root<T>(
+        &mut self,
+        work: impl FnOnce(BorrowedFd<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let writable = Writable {
+            upper: self.upper.as_fd(),
+            work: self.work.as_fd(),
+        };
+        let root = self
+            .scratch
+            .stack(ROOT, &borrowed(&self.parents), Some(writable))?;
+        let done = work(root.as_fd())?;
+        drop(root);
+        self.take_away(&[WORK_DIR])?;
+        Ok(done)
+    }
+
+    /// Unmounts the tree; what is left are the changes.
+    fn take_away(&self, leftovers: &[&str]) -> Result<(), Failure> {
+        unstack(ROOT)?;
+        for name in leftovers {
+            tree::remove_tree(self.own.as_fd(), name.as_bytes())
+                .map_err(|error| remove_failure(&error))?;
+        }
+        Ok(())
+    }
+
+    fn send_layer(
+        &self,
+        happened: &Happened,
+        policy: LayerPolicy,
+        stream: OwnedFd,
+    ) -> Result<std::collections::BTreeMap<Normalisation, u64>, Failure> {
+        let mut writer = entry_writer(stream);
+        let request = DiffRequest {
+            lower: self.lower.as_ref().map(AsFd::as_fd),
+            upper: self.upper.as_fd(),
+            policy,
+            times: happened.times,
+            provided: &happened.provided,
+        };
+        let normalised = tree::diff(request, &mut writer).map_err(|error| tree_failure(&error))?;
+        writer
+            .finish(&[])
+            .map_err(|error| Failure::io("write(layer)", &error))?;
+        Ok(normalised)
+    }
+}
+
+impl Happened {
+    fn without_program(sockets: u64, times: TimeRule) -> Self {
+        Self {
+            exit: StepExit::Success,
+            network: NetworkObservation::default(),
+            cpu_ms: 0,
+            peak_rss_bytes: 0,
+            sockets,
+            provided: Vec::new(),
+            times,
+        }
+    }
+}

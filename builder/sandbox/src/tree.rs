@@ -1,0 +1,34 @@
+//! Trees on disk: unpacking layers, finding what a step changed, copying, deleting.
+//!
+//! Everything here runs inside the id mapping of a step, as its mapped root, when no process of
+//! the step is left. Names and links were chosen by others: paths are walked from a directory
+//! descriptor without following links (`openat2`), links are resolved by [`resolve`] inside the
+//! tree, and nothing is ever opened by a path of the host.
+//!
+//! A tree that is written by [`unpack`] or put right by [`diff`] has the form that overlayfs
+//! takes as a layer when mounted with `userxattr`: a removed name is a character device 0:0, a
+//! directory that hides the one below has `user.overlay.opaque`. Mounts must have `index=off`, so
+//! that a write breaks a hard link (rule 7). `userxattr` turns `redirect_dir` and `metacopy` off
+//! (and takes neither option): a layer holds whole files.
+
+mod attributes;
+mod copy;
+mod diff;
+mod error;
+mod make;
+mod make_dir;
+mod node;
+mod remove;
+mod resolve;
+mod root;
+mod sources;
+mod unpack;
+
+pub use copy::{CopyReport, copy};
+pub use diff::{DiffRequest, TimeRule, diff};
+pub use error::{CapabilityFault, DeviceKind, TreeError};
+pub use make_dir::{make_dir, prepare_upper};
+pub use remove::{RemoveError, remove_tree};
+pub use resolve::resolve;
+pub use root::Root;
+pub use unpack::unpack;
