@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 mod completions;
+mod doctor;
 mod explain;
 mod export;
 mod import;
@@ -62,10 +63,12 @@ pub(crate) enum Command {
     Export(export::Args),
     /// Show the configuration, layers and files of an image
     Inspect(inspect::Args),
-    /// Show the toolchains that are shipped with repro
+    /// List, show and make the toolchains that are shipped with repro
     Toolchain(toolchain::Args),
     /// Look after the store
     Store(store::Args),
+    /// Say what this machine lacks for builds, and what to do about it
+    Doctor(doctor::Args),
     /// Make a key pair for signing evidence
     Keygen(keygen::Args),
     /// Write the completion script of a shell
@@ -85,6 +88,7 @@ impl Command {
             Self::Explain(args) => Forms::of(args.json),
             Self::Import(args) => Forms::of(args.json),
             Self::Inspect(args) => Forms::of(args.json),
+            Self::Doctor(args) => Forms::of(args.json),
             Self::Keygen(args) => Forms::of(args.json),
             Self::Export(_) | Self::Completions(_) | Self::Man(_) => {
                 Forms::of(JsonArgs { json: false })
@@ -103,6 +107,7 @@ impl Command {
             Self::Inspect(args) => inspect::run(args, context),
             Self::Store(args) => store::run(args, context),
             Self::Toolchain(args) => toolchain::run(args, context),
+            Self::Doctor(_) => doctor::run(context),
             Self::Keygen(args) => keygen::run(args, context),
             Self::Completions(args) => completions::run(*args, context),
             Self::Man(_) => man::run(context),

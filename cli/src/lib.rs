@@ -15,6 +15,7 @@ mod args;
 mod commands;
 #[cfg(test)]
 mod docs;
+mod engine;
 mod error;
 pub mod exit;
 mod files;

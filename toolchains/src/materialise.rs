@@ -113,7 +113,7 @@ pub enum MaterialiseError {
         name: String,
         /// Why.
         #[source]
-        source: ImageError,
+        source: Box<ImageError>,
     },
     /// The store cannot be read or written.
     #[error(transparent)]
@@ -227,7 +227,7 @@ impl Workshop<'_> {
         )
         .map_err(|source| MaterialiseError::Image {
             name: name.clone(),
-            source,
+            source: Box::new(source),
         })?;
         let manifest = image.descriptor.digest;
         let key = self.cache_key(toolchain);

@@ -4,7 +4,7 @@ mod layout;
 mod session;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, BufReader, BufWriter},
     net::Shutdown,
@@ -88,6 +88,32 @@ impl NativeExecutor {
         let removed = scratch.remove();
         match self.told(result)? {
             Done::Nothing => removed,
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Removes the stored trees of every chain that is not in `keep`, for this user's id mapping;
+    /// gives how many. Nothing may be running.
+    pub fn retain(&self, keep: &BTreeSet<ChainId>) -> Result<u64, ExecutorError> {
+        let keep: BTreeSet<String> = keep.iter().map(|chain| chain.0.hex()).collect();
+        let names = self.layout.stored_names()?;
+        let names: Vec<String> = names
+            .into_iter()
+            .filter(|name| !keep.contains(name))
+            .collect();
+        let removed = names.len() as u64;
+        if removed > 0 {
+            let directory = self.layout.snapshots();
+            self.remove(Job::Remove { directory, names })?;
+        }
+        Ok(removed)
+    }
+
+    /// Not among those that `cancel` stops: what is left of a cancelled build is removed too.
+    fn remove(&self, job: Job) -> Result<(), ExecutorError> {
+        let session = Session::start(&self.image, self.layout.root(), &self.mapping, job)?;
+        match session.finish()? {
+            Done::Nothing => Ok(()),
             other => Err(unexpected(&other)),
         }
     }
@@ -255,16 +281,11 @@ impl Executor for NativeExecutor {
         let Some(name) = self.layout.existing_invocation(invocation)? else {
             return Ok(());
         };
-        // Not among those that `cancel` stops: what is left of a cancelled build is removed too.
-        let job = Job::Remove {
+        self.remove(Job::Remove {
             directory: name.clone(),
             names: Layout::run_names(),
-        };
-        let session = Session::start(&self.image, self.layout.root(), &self.mapping, job)?;
-        match session.finish()? {
-            Done::Nothing => self.layout.remove_invocation(&name),
-            other => Err(unexpected(&other)),
-        }
+        })?;
+        self.layout.remove_invocation(&name)
     }
 
     fn cancel(&self) {

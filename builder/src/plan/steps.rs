@@ -95,16 +95,16 @@ struct StageState<'a> {
 impl<'a> Planner<'a> {
     fn stage(&mut self, outline: &StageOutline) -> Result<(), PlanError> {
         let parsed = &self.file.stages[outline.index];
-        let (base, mut state) = self.begin(outline)?;
+        let (base, mut building) = self.begin(outline)?;
         let stage = self.plan.stages.len();
         for (position, instruction) in parsed.instructions.iter().enumerate() {
             let origin = outline.copies.get(&position);
             let (history, work) = self
-                .instruction(&mut state, instruction, origin)
+                .instruction(&mut building, instruction, origin)
                 .map_err(|fault| PlanError::at(self.file, instruction, fault))?;
-            let tick = state.tick;
+            let tick = building.tick;
             if work.is_filesystem() {
-                state.tick = tick
+                building.tick = tick
                     .next()
                     .map_err(|error| PlanError::at(self.file, instruction, error))?;
             }
@@ -117,15 +117,15 @@ impl<'a> Planner<'a> {
             });
         }
         let name = parsed.from.kind.name.clone();
-        let config = finished_config(&state);
+        let config = finished_config(&building);
         self.indices.insert(outline.index, stage);
         self.plan.stages.push(Stage {
             name: name.unwrap_or_else(|| outline.index.to_string()),
             base,
             config,
         });
-        self.scopes.push(state.scope);
-        self.ticks.push(state.tick);
+        self.scopes.push(building.scope);
+        self.ticks.push(building.tick);
         Ok(())
     }
 

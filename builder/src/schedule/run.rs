@@ -119,6 +119,11 @@ pub(crate) fn run(
             Ended::Nothing => {}
             Ended::Layer(step) => record.steps.push(*step),
             Ended::Failed(failure) => {
+                context.events.event(Event::StepFailed {
+                    run: id,
+                    index,
+                    message: failure.message.clone(),
+                });
                 record.failure = Some(failure);
                 break;
             }
@@ -163,7 +168,7 @@ impl Running<'_> {
     /// Makes sure that all stages up to `stage` have begun.
     fn enter(&mut self, stage: usize) {
         while self.stages.len() <= stage {
-            let state = match &self.context.plan.stages[self.stages.len()].base {
+            let begun = match &self.context.plan.stages[self.stages.len()].base {
                 StageBase::Scratch => StageState::default(),
                 StageBase::Stage(base) => self.stages[*base].clone(),
                 StageBase::Image(image) => StageState {
@@ -177,7 +182,7 @@ impl Running<'_> {
                     history: Vec::new(),
                 },
             };
-            self.stages.push(state);
+            self.stages.push(begun);
         }
     }
 

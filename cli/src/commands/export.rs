@@ -1,12 +1,17 @@
 //! `repro export`
 
 use repro_core::{
-    image::transport::{Archive, export},
+    image::transport::{Archive, TransportError, export},
     reference::ImageRef,
 };
 
 use super::Context;
-use crate::{args::archive, error::CommandError, exit::ExitStatus, images};
+use crate::{
+    args::archive,
+    error::{CommandError, DAMAGED, ErrorKind},
+    exit::ExitStatus,
+    images,
+};
 
 /// Write an image of the store to a file or directory
 ///
@@ -27,10 +32,20 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandError> {
-    let failed = |error: CommandError| error.context(format!("cannot export {}", args.reference));
+    let failed = |error: TransportError| {
+        // Trouble with a file is the destination's; all that is read here is the store.
+        let written = matches!(error, TransportError::Io { .. });
+        let error = CommandError::from(error);
+        let error = error.context(format!("cannot export {}", args.reference));
+        if error.kind() == ErrorKind::Input && !written {
+            error.hint(DAMAGED)
+        } else {
+            error
+        }
+    };
     let store = context.open_store()?;
     let image = images::load(&store, &args.reference)?;
-    export(store.blobs(), &image, Some(&args.reference), &args.to).map_err(|e| failed(e.into()))?;
+    export(store.blobs(), &image, Some(&args.reference), &args.to).map_err(failed)?;
     let digest = image.descriptor.digest;
     context
         .settings

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use clap::Subcommand;
 use repro_core::store::{AreaUsage, Damage, GcReport, Store, StoreUsage, VerifyReport};
+use repro_sandbox::{NativeExecutor, StageImage};
 use serde::Serialize;
 
 use super::Context;
 use crate::{
     args::{JsonArgs, ProgressArgs},
+    engine::sweep,
     error::CommandError,
     exit::ExitStatus,
     output::{Format, Meaning},
@@ -186,18 +188,21 @@ struct Collected {
     forgotten: u64,
     kept: u64,
     stale_runs: u64,
+    snapshots: u64,
 }
 
 fn gc(store: &mut Store, context: &Context) -> Result<ExitStatus, CommandError> {
     let output = &context.settings.output;
-    let mut stale_runs = 0;
-    let report = store.gc(|store: &Store, _: &GcReport| -> Result<(), CommandError> {
-        for run in store.stale_runs()? {
-            run.remove()?;
-            stale_runs += 1;
-        }
-        Ok(())
-    })?;
+    let executor = NativeExecutor::new(StageImage::capture()?, store.root())?;
+    let (mut stale_runs, mut snapshots) = (0, 0);
+    // Under the store's exclusive lock: no build can begin to use what is being removed.
+    let report = store.gc(
+        |store: &Store, report: &GcReport| -> Result<(), CommandError> {
+            stale_runs = sweep(store, &executor)?;
+            snapshots = executor.retain(&report.chains)?;
+            Ok(())
+        },
+    )?;
     let collected = Collected {
         blobs: report.blobs,
         bytes: report.bytes,
@@ -205,6 +210,7 @@ fn gc(store: &mut Store, context: &Context) -> Result<ExitStatus, CommandError> 
         forgotten: report.forgotten,
         kept: report.kept,
         stale_runs,
+        snapshots,
     };
     match output.format() {
         Format::Json => output.json("cli/store-gc/v1", &collected)?,
@@ -219,6 +225,7 @@ fn removed(collected: &Collected) -> String {
         ("unfinished file", collected.leftovers),
         ("remembered result", collected.forgotten),
         ("stale run", collected.stale_runs),
+        ("snapshot", collected.snapshots),
     ]);
     let counts: Vec<String> = counts
         .into_iter()

@@ -3,20 +3,35 @@
 use std::fmt::Write as _;
 
 use clap::Subcommand;
-use repro_toolchains::definition::{self, ShippedToolchain};
+use repro_core::{image::load_image, reference::ImageRef, ruleset::Ruleset};
+use repro_toolchains::{
+    definition::{self, ShippedToolchain},
+    fetch::Mirror,
+    materialise::Workshop,
+};
 use serde_json::json;
 
 use super::Context;
 use crate::{
-    args::JsonArgs, error::CommandError, exit::ExitStatus, output::Format, settings::Forms, text,
+    ambient::{self, SystemClock},
+    args::{JsonArgs, ProgressArgs},
+    engine::Engine,
+    error::CommandError,
+    exit::ExitStatus,
+    output::Format,
+    settings::Forms,
+    text,
 };
 
-/// Show and make the toolchains that are shipped with repro
+/// List, show and make the toolchains that are shipped with repro
 ///
 /// A toolchain is an image made from Debian packages that a lock pins by digest. A project uses
 /// one by declaring it in repro.toml: [toolchain.c] use = "debian-c", then FROM c.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  repro toolchain list\n  repro toolchain show debian-c")]
+#[command(
+    after_help = "Examples:\n  repro toolchain list\n  repro toolchain show debian-c\n  \
+                 repro toolchain build debian-c --tag c"
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -28,6 +43,8 @@ enum Action {
     List(ListArgs),
     /// Show what a toolchain is made of, package by package
     Show(ShowArgs),
+    /// Make a toolchain from its packages, unless the store has it; a build does so by itself
+    Build(BuildArgs),
 }
 
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -44,12 +61,34 @@ struct ShowArgs {
     json: JsonArgs,
 }
 
+#[derive(Debug, clap::Args)]
+struct BuildArgs {
+    /// Name of the toolchain
+    name: String,
+    /// Name the image in the store; repeat for several names
+    #[arg(short, long = "tag", value_name = "REF")]
+    tags: Vec<ImageRef>,
+    /// Look for packages on this mirror first; repeat for several
+    #[arg(
+        long = "mirror",
+        value_name = "URL",
+        env = "REPRO_MIRROR",
+        value_delimiter = ' '
+    )]
+    mirrors: Vec<Mirror>,
+    #[command(flatten)]
+    progress: ProgressArgs,
+    #[command(flatten)]
+    json: JsonArgs,
+}
+
 impl Args {
     /// In which forms the command writes.
     pub(crate) const fn forms(&self) -> Forms {
         match &self.action {
             Action::List(args) => Forms::of(args.json),
             Action::Show(args) => Forms::of(args.json),
+            Action::Build(args) => Forms::new(args.progress.progress, args.json),
         }
     }
 }
@@ -58,11 +97,49 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     match &args.action {
         Action::List(_) => list(context),
         Action::Show(args) => show(&shipped(&args.name)?, context),
+        Action::Build(args) => build(args, &shipped(&args.name)?, context),
     }
 }
 
+fn build(
+    args: &BuildArgs,
+    toolchain: &ShippedToolchain,
+    context: &Context,
+) -> Result<ExitStatus, CommandError> {
+    let output = &context.settings.output;
+    let store = context.open_store()?;
+    let invocation = ambient::invocation_id(&SystemClock)?;
+    let engine = Engine::start(context, &store, &invocation, &args.mirrors)?;
+    let events = context.settings.view.start(output);
+    let workshop = Workshop {
+        store: &store,
+        executor: engine.executor.as_ref(),
+        fetcher: &engine.fetcher,
+        events: events.as_ref(),
+        invocation: &invocation,
+        ruleset: Ruleset::default(),
+    };
+    let made = workshop.toolchain(toolchain).map_err(CommandError::from);
+    // The view ends before anything else is said.
+    drop(events);
+    let manifest = engine.finish(made)?;
+    let image = load_image(store.blobs(), manifest)?;
+    for tag in &args.tags {
+        store.tag(tag, &image.descriptor)?;
+    }
+    let name = &toolchain.definition.name;
+    match output.format() {
+        Format::Json => {
+            let document = json!({"name": name, "manifestDigest": manifest, "tags": args.tags});
+            output.json("cli/toolchain-build/v1", &document)?;
+        }
+        Format::Text => output.text(&format!("{name} {manifest}"))?,
+    }
+    Ok(ExitStatus::Done)
+}
+
 /// The shipped toolchain of that name.
-pub(crate) fn shipped(name: &str) -> Result<ShippedToolchain, CommandError> {
+fn shipped(name: &str) -> Result<ShippedToolchain, CommandError> {
     definition::shipped(name)?.ok_or_else(|| {
         let names: Vec<&str> = definition::names().collect();
         CommandError::usage(format!("no toolchain {name:?} is shipped"))

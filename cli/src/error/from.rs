@@ -19,7 +19,8 @@ use repro_verifier::{
 use super::{CommandError, ErrorKind};
 use crate::{ambient::InvocationError, exit::Signal};
 
-const DAMAGED: &str = "`repro store verify` says what else is damaged";
+/// The next step where something of the store cannot be read.
+pub(crate) const DAMAGED: &str = "`repro store verify` says what is damaged";
 
 /// Trouble with a file that the user named: to read what is not there is wrong input, a full
 /// disk is worth a retry, and so on.

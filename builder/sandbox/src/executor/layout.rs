@@ -22,6 +22,7 @@ use std::{
 use repro_core::{
     build::{ExecutorError, InvocationId, RunId, SnapshotName},
     digest::ChainId,
+    fs::sorted_names,
 };
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
@@ -84,6 +85,17 @@ impl Layout {
     /// The directory of stored trees.
     pub(super) fn snapshots(&self) -> String {
         format!("{SNAPSHOTS}/{}", self.mapping)
+    }
+
+    /// The names of stored trees, and of what unpacking left unfinished.
+    pub(super) fn stored_names(&self) -> Result<Vec<String>, ExecutorError> {
+        let path = self.path.join(self.snapshots());
+        let names = sorted_names(&path).map_err(failed("list", &path))?;
+        // All names there are this program's own: digests in hex.
+        Ok(names
+            .into_iter()
+            .filter_map(|name| name.into_string().ok())
+            .collect())
     }
 
     /// The facts on a stored tree.

@@ -151,7 +151,10 @@ fn init_lost(status: i32) -> Failure {
     }
     Failure::new(
         FailureKind::Internal,
-        format!("the step's first process ended without a report, {:?}", exit_of(status)),
+        format!(
+            "the step's first process ended without a report, {:?}",
+            exit_of(status)
+        ),
         None,
     )
 }

@@ -233,6 +233,11 @@ fn hard_links(lab: &Lab) -> Outcome {
         vec![bare("m", EntryKind::Hardlink { target: at("gone") })],
         vec![bare("m", EntryKind::Hardlink { target: at("d") })],
         vec![bare("m", EntryKind::Hardlink { target: at("m") })],
+        // The link would take the place of the directory that its target is in.
+        vec![
+            file("c/in", ""),
+            bare("c", EntryKind::Hardlink { target: at("c/in") }),
+        ],
         vec![
             bare("f", EntryKind::Whiteout),
             bare("m", EntryKind::Hardlink { target: at("f") }),

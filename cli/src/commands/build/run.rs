@@ -1,28 +1,15 @@
 //! Builds, compares, reports, signs, delivers: in this order.
 
-use std::{
-    collections::BTreeMap,
-    num::NonZeroU32,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{collections::BTreeMap, num::NonZeroU32, path::Path};
 
 use repro_builder::Builder;
 use repro_core::{
-    build::{BuildRecord, Executor as _, Reason, RunId},
+    build::{BuildRecord, Reason, RunId},
     digest::HashingWriter,
     image::{load_image, transport},
     store::Store,
 };
-use repro_sandbox::{NativeExecutor, StageImage};
-use repro_toolchains::{
-    Sources,
-    fetch::{FetchSettings, Fetcher, Mirror, RetryPolicy, machine_mirrors},
-    materialise::Workshop,
-};
+use repro_toolchains::{Sources, materialise::Workshop};
 use repro_verifier::{
     compare::{self, compare_runs},
     keys::{KeyKind, SigningKey},
@@ -39,14 +26,12 @@ use super::{
 use crate::{
     ambient::{self, SystemClock},
     commands::Context,
+    engine::Engine,
     error::{CommandError, ErrorKind},
     exit::ExitStatus,
     files::{self, Limit},
     output::Format,
 };
-
-/// Where the machine's own package sources are listed.
-const APT: &str = "/etc/apt";
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandError> {
     let clock = SystemClock;
@@ -57,13 +42,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
         drop(signing_key(path)?);
     }
     let store = context.open_store()?;
-    let stage = StageImage::capture()?;
     let builder = BuilderInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         binary: program_digest()?,
         kernel_release: kernel_release(),
     };
-    let record = build(args, context, &asked, &store, stage)?;
+    let record = build(args, context, &asked, &store)?;
     let report = report(&record, &store)?;
     deliver(args, context, &asked, &store, &record, &report)?;
     let pack = write_pack(args, &store, &record, &report, &builder)?;
@@ -77,26 +61,10 @@ fn build(
     context: &Context,
     asked: &Asked,
     store: &Store,
-    stage: StageImage,
 ) -> Result<BuildRecord, CommandError> {
-    let executor = Arc::new(NativeExecutor::new(stage, store.root())?);
-    sweep(store, executor.as_ref())?;
-    // Locked while it lives: if this process is killed, the next one knows what to sweep.
-    let scratch = store.create_run(&asked.request.invocation)?;
-    let cancelled = Arc::new(AtomicBool::new(false));
-    let events = context.settings.view.start(&context.settings.output);
-    let fetcher = Fetcher::new(FetchSettings {
-        mirrors: mirrors(&args.mirrors),
-        partial: store.blobs().tmp().to_owned(),
-        retry: RetryPolicy::default(),
-        cancelled: Arc::clone(&cancelled),
-    });
-    let stopped = Arc::clone(&executor);
-    context.interrupts.on_signal(move || {
-        cancelled.store(true, Ordering::SeqCst);
-        stopped.cancel();
-    });
     let request = &asked.request;
+    let engine = Engine::start(context, store, &request.invocation, &args.mirrors)?;
+    let events = context.settings.view.start(&context.settings.output);
     let sources = Sources {
         project: &asked.project,
         lock: asked.lock.as_ref(),
@@ -104,8 +72,8 @@ fn build(
         platform: &request.platform,
         workshop: Workshop {
             store,
-            executor: executor.as_ref(),
-            fetcher: &fetcher,
+            executor: engine.executor.as_ref(),
+            fetcher: &engine.fetcher,
             events: events.as_ref(),
             invocation: &request.invocation,
             ruleset: request.ruleset,
@@ -113,40 +81,13 @@ fn build(
     };
     let builder = Builder {
         store,
-        executor: executor.as_ref(),
+        executor: engine.executor.as_ref(),
         sources: &sources,
         events: events.as_ref(),
         clock: &SystemClock,
     };
-    let record = builder.build(request);
-    // What the steps left goes even where the build failed, and its error is the one to tell.
-    let swept = executor
-        .discard(&request.invocation)
-        .map_err(CommandError::from)
-        .and_then(|()| Ok(scratch.remove()?));
-    let record = record?;
-    swept?;
-    Ok(record)
-}
-
-/// Removes what builds left whose process was killed.
-fn sweep(store: &Store, executor: &NativeExecutor) -> Result<(), CommandError> {
-    for stale in store.stale_runs()? {
-        executor.discard(stale.invocation())?;
-        stale.remove()?;
-    }
-    Ok(())
-}
-
-/// The mirrors of the caller, then those that the machine installs its own packages from.
-fn mirrors(given: &[Mirror]) -> Vec<Mirror> {
-    let mut mirrors = given.to_vec();
-    // A machine without readable apt sources has other mirrors, or has all files already.
-    match machine_mirrors(Path::new(APT)) {
-        Ok(own) => mirrors.extend(own),
-        Err(error) => tracing::info!(%error, "the machine's package sources cannot be read"),
-    }
-    mirrors
+    let record = builder.build(request).map_err(CommandError::from);
+    engine.finish(record)
 }
 
 fn report(record: &BuildRecord, store: &Store) -> Result<Report, CommandError> {

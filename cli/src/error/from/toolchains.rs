@@ -96,7 +96,7 @@ impl From<MaterialiseError> for CommandError {
                 Self::from(source).context(format!("cannot keep the layer of {name}"))
             }
             MaterialiseError::Image { name, source } => {
-                Self::from(source).context(format!("cannot keep the image of {name}"))
+                Self::from(*source).context(format!("cannot keep the image of {name}"))
             }
             MaterialiseError::Store(error) => error.into(),
             MaterialiseError::Package { ref source, .. }
