@@ -9,12 +9,15 @@
 //! The bases come in the middle because an instruction may use what its base sets
 //! (`ENV PATH=/x:$PATH`).
 
-mod expand;
+mod error;
 mod outline;
 mod steps;
+#[cfg(test)]
+mod tests;
 
-pub use outline::{Outline, OutlineError, SourceName, StageOutline, outline};
-pub use steps::{Bases, PlanError, plan};
+pub use error::{PlanError, PlanFault};
+pub use outline::{Outline, OutlineError, SourceName, outline};
+pub use steps::{Bases, plan};
 
 use repro_core::{
     build::{Finding, MakeDirSpec, Owner, RunSpec},

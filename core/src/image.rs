@@ -6,6 +6,7 @@ mod document;
 mod media;
 mod reach;
 mod stored;
+pub mod transport;
 
 pub use config::{Healthcheck, History, ImageConfig, RootFs, RuntimeConfig};
 pub use descriptor::{Descriptor, LayerDescriptor, REF_NAME};

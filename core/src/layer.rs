@@ -5,6 +5,8 @@
 
 mod build;
 mod flatten;
+#[cfg(test)]
+mod flatten_tests;
 mod gzip;
 mod header;
 mod limits;
@@ -12,6 +14,8 @@ mod open;
 mod pax;
 mod raw;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 mod xattr;
 
@@ -20,6 +24,7 @@ pub use flatten::{FlatTree, FlattenError};
 pub use gzip::GzipWriter;
 pub use limits::Limits;
 pub use open::{DecompressionBomb, OpenLayerError, open_layer};
+pub(crate) use open::{decompress, open_tar};
 pub(crate) use raw::{RawKind, RawReader};
 pub use reader::{LayerError, LayerFault, LayerReader};
 pub use writer::{LayerWriteError, LayerWriter};

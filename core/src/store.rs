@@ -24,6 +24,8 @@ mod meta;
 mod open;
 mod run;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod usage;
 mod verify;
 

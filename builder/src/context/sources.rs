@@ -19,9 +19,14 @@ pub struct MissingSource {
 /// A source that leads through a symbolic link is left to the copy itself, which resolves links
 /// inside the tree; it fails there if it leads nowhere.
 pub(crate) fn check(context: &Context, pattern: &str) -> Result<(), MissingSource> {
-    let missing = |hint| MissingSource { pattern: pattern.to_owned(), hint };
+    let missing = |hint| MissingSource {
+        pattern: pattern.to_owned(),
+        hint,
+    };
     let Ok(path) = TreePath::parse_clamped(pattern.as_bytes()) else {
-        return Err(missing(Some("it is no path that a tree can have".to_owned())));
+        return Err(missing(Some(
+            "it is no path that a tree can have".to_owned(),
+        )));
     };
     let found = if path.is_root() {
         true
@@ -29,13 +34,22 @@ pub(crate) fn check(context: &Context, pattern: &str) -> Result<(), MissingSourc
         context.paths.contains_key(&path) || leads_through_link(context, &path)
     } else {
         let Ok(parsed) = Pattern::parse(path.as_bytes()) else {
-            return Err(missing(Some("the pattern has an unclosed [ or ends in \\".to_owned())));
+            return Err(missing(Some(
+                "the pattern has an unclosed [ or ends in \\".to_owned(),
+            )));
         };
         // An ignored directory hides what is below it, so a pattern is compared with what was taken.
-        context.paths.keys().any(|candidate| parsed.matches(candidate))
+        context
+            .paths
+            .keys()
+            .any(|candidate| parsed.matches(candidate))
             || has_links(context, &parsed)
     };
-    if found { Ok(()) } else { Err(missing(hint(context, &path))) }
+    if found {
+        Ok(())
+    } else {
+        Err(missing(hint(context, &path)))
+    }
 }
 
 fn leads_through_link(context: &Context, path: &TreePath) -> bool {
@@ -56,18 +70,26 @@ fn has_links(context: &Context, pattern: &Pattern) -> bool {
         && context.paths.iter().any(|(path, kind)| {
             *kind == ContextKind::Link
                 && path.names().count() < pattern.depth()
-                && path.names().enumerate().all(|(at, name)| pattern.component_matches(at, name))
+                && path
+                    .names()
+                    .enumerate()
+                    .all(|(at, name)| pattern.component_matches(at, name))
         })
 }
 
 fn hint(context: &Context, path: &TreePath) -> Option<String> {
-    if let Some(rule) = context.ignored.iter().find(|ignored| path.starts_with(ignored)) {
+    if let Some(rule) = context
+        .ignored
+        .iter()
+        .find(|ignored| path.starts_with(ignored))
+    {
         return Some(format!("the ignore file leaves {rule} out of the context"));
     }
     let wanted = path.file_name()?.to_ascii_lowercase();
     let near = context.paths.keys().find(|candidate| {
         candidate.file_name().is_some_and(|name| {
-            name.to_ascii_lowercase() == wanted || distance_is_one(&name.to_ascii_lowercase(), &wanted)
+            name.to_ascii_lowercase() == wanted
+                || distance_is_one(&name.to_ascii_lowercase(), &wanted)
         })
     })?;
     Some(format!("did you mean {near}?"))
@@ -108,7 +130,17 @@ mod tests {
 
     #[test]
     fn what_is_there_is_found() {
-        for source in [".", "src", "/src/", "./src/main.c", "../src", "*.c/..", "src/*.c", "Make*", "current/x"] {
+        for source in [
+            ".",
+            "src",
+            "/src/",
+            "./src/main.c",
+            "../src",
+            "*.c/..",
+            "src/*.c",
+            "Make*",
+            "current/x",
+        ] {
             assert_eq!(check(&context(), source), Ok(()), "{source}");
         }
     }
@@ -118,11 +150,18 @@ mod tests {
         for (source, hint) in [
             ("makefile", Some("did you mean Makefile?")),
             ("src/main.cc", Some("did you mean src/main.c?")),
-            ("target/app", Some("the ignore file leaves target out of the context")),
+            (
+                "target/app",
+                Some("the ignore file leaves target out of the context"),
+            ),
             ("*.rs", None),
             ("nothing", None),
         ] {
-            assert_eq!(check(&context(), source).unwrap_err().hint.as_deref(), hint, "{source}");
+            assert_eq!(
+                check(&context(), source).unwrap_err().hint.as_deref(),
+                hint,
+                "{source}"
+            );
         }
     }
 }

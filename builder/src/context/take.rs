@@ -20,14 +20,14 @@ use std::{
 use repro_core::{
     build::{ContextModes, Finding},
     event::{Event, EventSink, Unit},
-    layer::{LayerBuilder, LayerError, StoredLayer},
+    layer::{BuildLayerError, LayerBuilder, StoredLayer},
     ruleset::Ruleset,
     store::BlobStore,
-    tree::{Entry, EntryKind, EntrySink, Meta, TreePath, TreePathError},
+    tree::{Entry, EntryKind, EntrySink, Meta, TreePath, TreePathError, WireError},
 };
 use rustix::fs::{Mode, OFlags};
 
-use super::ignore::{Ignored, IgnoreFile};
+use super::ignore::{IgnoreFile, Ignored};
 
 /// Why the context cannot be taken.
 #[derive(Debug, thiserror::Error)]
@@ -59,9 +59,18 @@ pub enum ContextError {
     /// A path that no layer can hold.
     #[error("a path of the context does not fit a layer")]
     Path(#[from] TreePathError),
+    /// An entry cannot be written to the store.
+    #[error("cannot keep {path} of the context")]
+    Write {
+        /// Relative to the context.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The tree cannot be kept.
     #[error("cannot keep the context")]
-    Layer(#[from] LayerError),
+    Layer(#[from] BuildLayerError),
 }
 
 /// What to take, and what not.
@@ -125,7 +134,7 @@ pub fn take(
     });
     let mut taking = Taking {
         spec,
-        layer: LayerBuilder::new(blobs, spec.ruleset)?,
+        layer: LayerBuilder::new(blobs, spec.ruleset),
         context: Context {
             layer: None,
             paths: BTreeMap::new(),
@@ -137,7 +146,12 @@ pub fn take(
     };
     taking.walk(events)?;
     taking.check_again()?;
-    let Taking { layer, mut context, bytes, .. } = taking;
+    let Taking {
+        layer,
+        mut context,
+        bytes,
+        ..
+    } = taking;
     context.layer = layer.finish()?;
     events.event(Event::TaskFinished {
         id: TASK.into(),
@@ -153,7 +167,12 @@ struct Stamp([i64; 4], [u64; 3]);
 impl Stamp {
     fn of(meta: &Metadata) -> Self {
         Self(
-            [meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()],
+            [
+                meta.mtime(),
+                meta.mtime_nsec(),
+                meta.ctime(),
+                meta.ctime_nsec(),
+            ],
             [meta.ino(), meta.dev(), meta.size()],
         )
     }
@@ -177,22 +196,39 @@ impl Taking<'_> {
             .sort_by(|a, b| a.file_name().as_bytes().cmp(b.file_name().as_bytes()))
             .into_iter();
         let root = self.spec.root.symlink_metadata();
-        let root = root.map_err(|source| ContextError::Read { path: ".".into(), source })?;
+        let root = root.map_err(|source| ContextError::Read {
+            path: ".".into(),
+            source,
+        })?;
         if root.is_dir() {
-            self.stamps.push((self.spec.root.to_owned(), Stamp::of(&root)));
+            self.stamps
+                .push((self.spec.root.to_owned(), Stamp::of(&root)));
         }
         let mut seen = 0_u64;
+        // What each directory on the way down matched; the first is the root.
+        let mut matched = vec![self.spec.ignore.root()];
         while let Some(entry) = walker.next() {
             let entry = entry.map_err(|error| self.walk_error(error))?;
             let path = self.tree_path(entry.path())?;
             let is_dir = entry.file_type().is_dir();
-            if self.spec.exclude.iter().any(|excluded| excluded == entry.path()) {
+            if self
+                .spec
+                .exclude
+                .iter()
+                .any(|excluded| excluded == entry.path())
+            {
                 if is_dir {
                     walker.skip_current_dir();
                 }
                 continue;
             }
-            match self.spec.ignore.excluded(&path, is_dir) {
+            matched.truncate(entry.depth());
+            let (ignored, below) =
+                self.spec
+                    .ignore
+                    .descend(&matched[entry.depth() - 1], &path, is_dir);
+            matched.push(below);
+            match ignored {
                 Ignored::No => self.take(entry.path(), path)?,
                 Ignored::Prune => {
                     self.context.ignored.push(path);
@@ -205,7 +241,10 @@ impl Taking<'_> {
             }
             seen += 1;
             if seen.is_multiple_of(REPORT_EVERY) {
-                events.event(Event::TaskAdvanced { id: TASK.into(), done: seen });
+                events.event(Event::TaskAdvanced {
+                    id: TASK.into(),
+                    done: seen,
+                });
             }
         }
         Ok(())
@@ -213,14 +252,19 @@ impl Taking<'_> {
 
     fn take(&mut self, path: &Path, tree_path: TreePath) -> Result<(), ContextError> {
         self.take_parents(path, &tree_path)?;
-        let read_error = |source| ContextError::Read { path: tree_path.to_string(), source };
+        let read_error = |source| ContextError::Read {
+            path: tree_path.to_string(),
+            source,
+        };
         let meta = path.symlink_metadata().map_err(read_error)?;
         let kind = meta.file_type();
         let entry_kind = if kind.is_dir() {
             EntryKind::Directory
         } else if kind.is_symlink() {
             let target = std::fs::read_link(path).map_err(read_error)?;
-            EntryKind::Symlink { target: target.as_os_str().as_bytes().to_vec() }
+            EntryKind::Symlink {
+                target: target.as_os_str().as_bytes().to_vec(),
+            }
         } else if kind.is_file() {
             return self.take_file(path, tree_path);
         } else if kind.is_fifo() {
@@ -233,7 +277,9 @@ impl Taking<'_> {
             });
             return Ok(());
         } else {
-            return Err(ContextError::Device { path: tree_path.to_string() });
+            return Err(ContextError::Device {
+                path: tree_path.to_string(),
+            });
         };
         self.stamps.push((path.to_owned(), Stamp::of(&meta)));
         self.put(tree_path, entry_kind, &meta, &mut io::empty())
@@ -252,7 +298,10 @@ impl Taking<'_> {
     }
 
     fn take_file(&mut self, path: &Path, tree_path: TreePath) -> Result<(), ContextError> {
-        let read_error = |source| ContextError::Read { path: tree_path.to_string(), source };
+        let read_error = |source| ContextError::Read {
+            path: tree_path.to_string(),
+            source,
+        };
         // No-follow and non-blocking: a name that was swapped for a link or a pipe since it was
         // listed is an error, not a file of somewhere else and not a hang.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -261,21 +310,32 @@ impl Taking<'_> {
             .map_err(|errno| read_error(errno.into()))?;
         let before = file.metadata().map_err(read_error)?;
         if !before.is_file() {
-            return Err(ContextError::Changed { path: tree_path.to_string() });
+            return Err(ContextError::Changed {
+                path: tree_path.to_string(),
+            });
         }
         let stamp = Stamp::of(&before);
-        let mut content = ExactFile { file: &file, left: before.len() };
+        let mut content = ExactFile {
+            file: &file,
+            left: before.len(),
+        };
         let size = before.len();
-        match self.put(tree_path.clone(), EntryKind::File { size }, &before, &mut content) {
-            // Shorter or longer than it was when opened.
-            Err(ContextError::Layer(error)) if error.is_content_size() => {
-                return Err(ContextError::Changed { path: tree_path.to_string() });
+        match self.put(
+            tree_path.clone(),
+            EntryKind::File { size },
+            &before,
+            &mut content,
+        ) {
+            Err(ContextError::Write { path, source }) if is_content_size(&source) => {
+                return Err(ContextError::Changed { path });
             }
             other => other?,
         }
         let after = file.metadata().map_err(read_error)?;
         if Stamp::of(&after) != stamp {
-            return Err(ContextError::Changed { path: tree_path.to_string() });
+            return Err(ContextError::Changed {
+                path: tree_path.to_string(),
+            });
         }
         self.bytes += size;
         self.stamps.push((path.to_owned(), stamp));
@@ -298,9 +358,20 @@ impl Taking<'_> {
         let entry = Entry {
             path: path.clone(),
             kind,
-            meta: Meta { mode, uid: 0, gid: 0, mtime: 0, xattrs: BTreeMap::new() },
+            meta: Meta {
+                mode,
+                uid: 0,
+                gid: 0,
+                mtime: 0,
+                xattrs: BTreeMap::new(),
+            },
         };
-        self.layer.entry(&entry, content).map_err(LayerError::from)?;
+        self.layer
+            .entry(&entry, content)
+            .map_err(|source| ContextError::Write {
+                path: path.to_string(),
+                source,
+            })?;
         self.context.paths.insert(path, context_kind);
         Ok(())
     }
@@ -321,16 +392,23 @@ impl Taking<'_> {
     /// that came or went, would make a tree that never existed.
     fn check_again(&self) -> Result<(), ContextError> {
         for (path, stamp) in &self.stamps {
-            let same = path.symlink_metadata().is_ok_and(|meta| Stamp::of(&meta) == *stamp);
+            let same = path
+                .symlink_metadata()
+                .is_ok_and(|meta| Stamp::of(&meta) == *stamp);
             if !same {
-                return Err(ContextError::Changed { path: self.tree_path(path)?.to_string() });
+                return Err(ContextError::Changed {
+                    path: self.tree_path(path)?.to_string(),
+                });
             }
         }
         Ok(())
     }
 
     fn tree_path(&self, path: &Path) -> Result<TreePath, ContextError> {
-        let relative: &OsStr = path.strip_prefix(self.spec.root).unwrap_or(path).as_os_str();
+        let relative: &OsStr = path
+            .strip_prefix(self.spec.root)
+            .unwrap_or(path)
+            .as_os_str();
         Ok(TreePath::parse(relative.as_bytes())?)
     }
 
@@ -338,9 +416,19 @@ impl Taking<'_> {
         let path = error.path().and_then(|path| self.tree_path(path).ok());
         ContextError::Read {
             path: path.unwrap_or_default().to_string(),
-            source: error.into_io_error().unwrap_or_else(|| io::Error::other("a loop of links")),
+            source: error
+                .into_io_error()
+                .unwrap_or_else(|| io::Error::other("a loop of links")),
         }
     }
+}
+
+/// Whether a file turned out shorter or longer than it was when it was opened.
+fn is_content_size(error: &io::Error) -> bool {
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<WireError>());
+    matches!(inner, Some(WireError::ContentSize { .. }))
 }
 
 /// Reads a file to its end but never beyond one byte more than it had: a file that grows as fast
@@ -359,3 +447,6 @@ impl Read for ExactFile<'_> {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,15 +72,20 @@ impl Board {
             }
             let Some(started) = state.started.get(&index) else {
                 // A that is complete has started every step; one that panicked says Failed.
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self
+                    .changed
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             let left = delay.saturating_sub(started.elapsed());
             if left.is_zero() {
                 return Turn::Go;
             }
-            (state, _) =
-                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+            (state, _) = self
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -139,8 +144,14 @@ mod tests {
         let board = Board::default();
         let layer = |text: &[u8]| Some(DiffId(Digest::of(text)));
         assert_eq!(board.finished(RunId::A, 0, layer(b"x")), None);
-        assert_eq!(board.finished(RunId::B, 0, layer(b"x")), Some(Comparison::Equal));
+        assert_eq!(
+            board.finished(RunId::B, 0, layer(b"x")),
+            Some(Comparison::Equal)
+        );
         assert_eq!(board.finished(RunId::B, 1, None), None);
-        assert_eq!(board.finished(RunId::A, 1, layer(b"x")), Some(Comparison::Differs));
+        assert_eq!(
+            board.finished(RunId::A, 1, layer(b"x")),
+            Some(Comparison::Differs)
+        );
     }
 }

@@ -41,18 +41,34 @@ impl<'a> StepLog<'a> {
         events: &'a dyn EventSink,
     ) -> Result<Self, BlobError> {
         let blob = blobs.create()?;
-        let state = State { blob, kept: 0, line: Vec::new(), broken: None };
-        Ok(Self { run, index, events, state: Mutex::new(state) })
+        let state = State {
+            blob,
+            kept: 0,
+            line: Vec::new(),
+            broken: None,
+        };
+        Ok(Self {
+            run,
+            index,
+            events,
+            state: Mutex::new(state),
+        })
     }
 
     /// The blob of the log; `None` where the step printed nothing.
     pub(crate) fn finish(self) -> Result<Option<Digest>, BlobError> {
-        let mut state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self
+            .state
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         if !state.line.is_empty() {
             send(self.events, self.run, self.index, &state.line);
         }
         if let Some(source) = state.broken.take() {
-            return Err(BlobError::Io { what: "write the log of a step".into(), source });
+            return Err(BlobError::Io {
+                what: "write the log of a step".into(),
+                source,
+            });
         }
         if state.kept == 0 {
             return Ok(None);
@@ -69,7 +85,10 @@ impl StepObserver for StepLog<'_> {
         let kept = &bytes[..bytes.len().min(room)];
         if state.broken.is_none() && room > 0 {
             let cut = if kept.len() < bytes.len() { CUT } else { b"" };
-            let written = state.blob.write_all(kept).and_then(|()| state.blob.write_all(cut));
+            let written = state
+                .blob
+                .write_all(kept)
+                .and_then(|()| state.blob.write_all(cut));
             state.broken = written.err();
             state.kept += (kept.len() + cut.len()) as u64;
         }

@@ -8,11 +8,11 @@ use repro_core::{
         LayerPolicy, RunId, RunRecord, SnapshotName, StepAction, StepExit, StepRecord, StepResult,
         StepSpec, Variation,
     },
-    digest::{ChainId, Digest, DiffId},
+    digest::{ChainId, DiffId, Digest},
     epoch::Epoch,
     event::{Event, EventSink},
     image::LayerDescriptor,
-    layer::{LayerBuilder, LayerError, StoredLayer},
+    layer::{BuildLayerError, LayerBuilder, StoredLayer},
     ruleset::Ruleset,
     store::{BlobError, BlobStore},
 };
@@ -45,7 +45,7 @@ pub enum RunError {
         line: u32,
         /// Why.
         #[source]
-        source: LayerError,
+        source: BuildLayerError,
     },
     /// A log cannot be kept.
     #[error("cannot keep the log of a step")]
@@ -105,7 +105,13 @@ pub(crate) fn run(
         image: None,
         failure: None,
     };
-    let mut running = Running { context, id, variation, board, stages: Vec::new() };
+    let mut running = Running {
+        context,
+        id,
+        variation,
+        board,
+        stages: Vec::new(),
+    };
     for (index, step) in (0_u32..).zip(&context.plan.steps) {
         running.enter(step.stage);
         match running.step(index, step)? {
@@ -161,7 +167,12 @@ impl Running<'_> {
                 StageBase::Scratch => StageState::default(),
                 StageBase::Stage(base) => self.stages[*base].clone(),
                 StageBase::Image(image) => StageState {
-                    trees: image.chain.iter().copied().map(SnapshotName::Stored).collect(),
+                    trees: image
+                        .chain
+                        .iter()
+                        .copied()
+                        .map(SnapshotName::Stored)
+                        .collect(),
                     layers: image.layers.clone(),
                     history: Vec::new(),
                 },
@@ -172,7 +183,9 @@ impl Running<'_> {
 
     fn step(&mut self, index: u32, step: &Step) -> Result<Ended, RunError> {
         let Some(action) = self.action(&step.work) else {
-            self.stages[step.stage].history.push(HistoryStep::empty(&step.history));
+            self.stages[step.stage]
+                .history
+                .push(HistoryStep::empty(&step.history));
             return Ok(Ended::Nothing);
         };
         if self.wait(index) == Turn::Stop {
@@ -193,31 +206,52 @@ impl Running<'_> {
             parents: self.stages[step.stage].trees.clone(),
             output: output.clone(),
             action,
-            layer: LayerPolicy { epoch: self.context.epoch, tick: step.tick },
+            layer: LayerPolicy {
+                epoch: self.context.epoch,
+                tick: step.tick,
+            },
         };
         let log = StepLog::new(self.id, index, self.context.blobs, self.context.events)?;
-        let layer_error = |source| RunError::Layer { line: step.line, source };
-        let mut layer = LayerBuilder::new(self.context.blobs, self.context.ruleset)
-            .map_err(layer_error)?;
-        let result = self.context.executor.run(&spec, self.variation, &mut layer, &log);
+        let layer_error = |source| RunError::Layer {
+            line: step.line,
+            source,
+        };
+        let mut layer = LayerBuilder::new(self.context.blobs, self.context.ruleset);
+        let result = self
+            .context
+            .executor
+            .run(&spec, self.variation, &mut layer, &log);
         let log = log.finish()?;
         let result = match result {
             Ok(result) if result.exit == StepExit::Success => result,
             Ok(result) => return Ok(Ended::Failed(failed(index, result.exit, log))),
             Err(ExecutorError::Refused(message)) => {
-                return Ok(Ended::Failed(Failure { index, exit: None, message, log }));
+                return Ok(Ended::Failed(Failure {
+                    index,
+                    exit: None,
+                    message,
+                    log,
+                }));
             }
             Err(source) => {
                 let instruction = step.history.clone();
-                return Err(RunError::Executor { line: step.line, instruction, source });
+                return Err(RunError::Executor {
+                    line: step.line,
+                    instruction,
+                    source,
+                });
             }
         };
         let layer = layer.finish().map_err(layer_error)?;
-        Ok(Ended::Layer(Box::new(self.keep(index, step, output, layer, result, log))))
+        Ok(Ended::Layer(Box::new(
+            self.keep(index, step, output, layer, result, log),
+        )))
     }
 
     fn wait(&self, index: u32) -> Turn {
-        let Some(board) = self.board else { return Turn::Go };
+        let Some(board) = self.board else {
+            return Turn::Go;
+        };
         match self.id {
             RunId::B => {
                 board.wait_turn(index, Duration::from_millis(self.variation.start_delay_ms))
@@ -240,10 +274,13 @@ impl Running<'_> {
     ) -> StepRecord {
         let diff_id = layer.as_ref().map(|layer| layer.diff_id);
         let stage = &mut self.stages[step.stage];
-        stage.history.push(HistoryStep { created_by: step.history.clone(), layer: diff_id });
+        stage.history.push(HistoryStep {
+            created_by: step.history.clone(),
+            layer: diff_id,
+        });
         if let Some(layer) = &layer {
             stage.trees.push(output);
-            stage.layers.push(LayerDescriptor::of_stored(layer));
+            stage.layers.push(layer.descriptor());
         }
         self.report(index, diff_id, result.usage.wall_ms);
         StepRecord {
@@ -260,8 +297,15 @@ impl Running<'_> {
 
     fn report(&self, index: u32, diff_id: Option<DiffId>, wall_ms: u64) {
         let events = self.context.events;
-        events.event(Event::StepFinished { run: self.id, index, diff_id, wall_ms });
-        let compared = self.board.and_then(|board| board.finished(self.id, index, diff_id));
+        events.event(Event::StepFinished {
+            run: self.id,
+            index,
+            diff_id,
+            wall_ms,
+        });
+        let compared = self
+            .board
+            .and_then(|board| board.finished(self.id, index, diff_id));
         if let Some(comparison) = compared {
             events.event(Event::StepCompared { index, comparison });
         }
@@ -272,17 +316,25 @@ impl Running<'_> {
             Work::Nothing => None,
             Work::Run(spec) => Some(StepAction::Run(spec.clone())),
             Work::MakeDir(spec) => Some(StepAction::MakeDir(spec.clone())),
-            Work::Copy { from, patterns, destination, owner, mode } => {
+            Work::Copy {
+                from,
+                patterns,
+                destination,
+                owner,
+                mode,
+            } => {
                 let stored =
                     |chain: &[ChainId]| chain.iter().copied().map(SnapshotName::Stored).collect();
                 let source = match from {
-                    CopyFrom::Context => {
-                        CopySource::Context { trees: stored(&self.context.context) }
-                    }
-                    CopyFrom::Stage(stage) => {
-                        CopySource::Tree { trees: self.stages[*stage].trees.clone() }
-                    }
-                    CopyFrom::Tree(chain) => CopySource::Tree { trees: stored(chain) },
+                    CopyFrom::Context => CopySource::Context {
+                        trees: stored(&self.context.context),
+                    },
+                    CopyFrom::Stage(stage) => CopySource::Tree {
+                        trees: self.stages[*stage].trees.clone(),
+                    },
+                    CopyFrom::Tree(chain) => CopySource::Tree {
+                        trees: stored(chain),
+                    },
                 };
                 Some(StepAction::Copy(CopySpec {
                     source,
@@ -299,8 +351,13 @@ impl Running<'_> {
         let target = self.context.plan.target;
         let state = &self.stages[target];
         let config = &self.context.plan.stages[target].config;
-        let image =
-            assemble(self.context.blobs, config, &state.layers, &state.history, self.context.epoch)?;
+        let image = assemble(
+            self.context.blobs,
+            config,
+            &state.layers,
+            &state.history,
+            self.context.epoch,
+        )?;
         Ok(image)
     }
 }
@@ -311,5 +368,10 @@ fn failed(index: u32, exit: StepExit, log: Option<Digest>) -> Failure {
         StepExit::Code(code) => format!("exited with code {code}"),
         StepExit::Signal(signal) => format!("was ended by signal {signal}"),
     };
-    Failure { index, exit: Some(exit), message, log }
+    Failure {
+        index,
+        exit: Some(exit),
+        message,
+        log,
+    }
 }

@@ -163,6 +163,8 @@ pub struct BuildRequest {
     pub target: Option<String>,
     /// `--build-arg`.
     pub build_args: BTreeMap<String, String>,
+    /// Build arguments that look like a secret and are none, says the user.
+    pub allowed_args: BTreeSet<String>,
     /// `--label`.
     pub labels: BTreeMap<String, String>,
     /// Platform of the image.

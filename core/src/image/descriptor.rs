@@ -94,6 +94,7 @@ mod platform_object {
         variant: Option<String>,
     }
 
+    #[expect(clippy::ref_option, reason = "serde gives a reference to the field")]
     pub(super) fn serialize<S: Serializer>(
         platform: &Option<Platform>,
         serializer: S,

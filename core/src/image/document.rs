@@ -73,7 +73,7 @@ struct Shape {
 /// Either kind of document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Document {
-    Manifest(Manifest),
+    Manifest(Box<Manifest>),
     Index(Index),
 }
 
@@ -108,7 +108,7 @@ impl Document {
             return Err(ImageError::MediaType(format!("{inside} under {announced}")));
         }
         if manifest {
-            serde_json::from_slice(bytes).map(Self::Manifest)
+            serde_json::from_slice(bytes).map(|manifest| Self::Manifest(Box::new(manifest)))
         } else {
             serde_json::from_slice(bytes).map(Self::Index)
         }
@@ -120,7 +120,7 @@ impl Manifest {
     /// Parses a manifest; `announced` is the media type it came under, if any.
     pub fn parse(bytes: &[u8], announced: Option<&MediaType>) -> Result<Self, ImageError> {
         match Document::parse(bytes, announced)? {
-            Document::Manifest(manifest) => Ok(manifest),
+            Document::Manifest(manifest) => Ok(*manifest),
             Document::Index(_) => Err(ImageError::NotAManifest),
         }
     }

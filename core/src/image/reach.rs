@@ -1,6 +1,6 @@
 //! Everything that an image in a store refers to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ImageConfig, MAX_DOCUMENT, document::Document};
 use crate::{
@@ -15,6 +15,9 @@ pub struct Reach {
     pub blobs: BTreeSet<Digest>,
     /// Blobs that are not, but are referred to.
     pub missing: BTreeSet<Digest>,
+    /// Documents whose bytes have another digest, which is given: what lies behind them is not
+    /// known.
+    pub corrupt: BTreeMap<Digest, Digest>,
     /// Chains of the layers of every image, prefixes included.
     pub chains: BTreeSet<ChainId>,
 }
@@ -24,6 +27,7 @@ impl Reach {
     pub fn merge(&mut self, mut other: Self) {
         self.blobs.append(&mut other.blobs);
         self.missing.append(&mut other.missing);
+        self.corrupt.append(&mut other.corrupt);
         self.chains.append(&mut other.chains);
     }
 }
@@ -47,7 +51,14 @@ pub fn reach(store: &dyn BlobStore, root: Digest, into: &mut Reach) -> Result<()
         if size > MAX_DOCUMENT {
             continue;
         }
-        match Document::parse(&read_small(store, digest, MAX_DOCUMENT)?, None) {
+        let bytes = match read_small(store, digest, MAX_DOCUMENT) {
+            Err(BlobError::Corrupt { expected, found }) => {
+                into.corrupt.insert(expected, found);
+                continue;
+            }
+            result => result?,
+        };
+        match Document::parse(&bytes, None) {
             Err(_) => {}
             Ok(Document::Index(index)) => {
                 for manifest in index.manifests {
@@ -77,6 +88,10 @@ fn add_chains(store: &dyn BlobStore, config: Digest, into: &mut Reach) -> Result
     let bytes = match read_small(store, config, MAX_DOCUMENT) {
         // The caller's loop names it as missing; an oversized one has no readable layers.
         Err(BlobError::Missing(_) | BlobError::TooLarge { .. }) => return Ok(()),
+        Err(BlobError::Corrupt { expected, found }) => {
+            into.corrupt.insert(expected, found);
+            return Ok(());
+        }
         result => result?,
     };
     if let Ok(config) = serde_json::from_slice::<ImageConfig>(&bytes) {

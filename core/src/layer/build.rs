@@ -53,13 +53,16 @@ pub enum BuildLayerError {
     Blob(#[from] BlobError),
 }
 
+/// Tar, hashed, into gzip, into the store.
+type Pipeline<'a> = LayerWriter<HashingWriter<GzipWriter<Box<dyn BlobWriter + 'a>>>>;
+
 /// Takes entries and keeps them as a canonical, compressed layer. Dropped before
 /// [`LayerBuilder::finish`] it leaves nothing.
 pub struct LayerBuilder<'a> {
     store: &'a dyn BlobStore,
     ruleset: Ruleset,
     /// Made by the first entry: a step that changes nothing makes no layer and no file.
-    out: Option<LayerWriter<HashingWriter<GzipWriter<Box<dyn BlobWriter + 'a>>>>>,
+    out: Option<Pipeline<'a>>,
     newest_mtime: u64,
 }
 
@@ -102,13 +105,12 @@ impl<'a> LayerBuilder<'a> {
 
 impl EntrySink for LayerBuilder<'_> {
     fn entry(&mut self, entry: &Entry, content: &mut dyn Read) -> io::Result<()> {
-        let out = match &mut self.out {
-            Some(out) => out,
-            None => {
-                let blob = self.store.create().map_err(io::Error::other)?;
-                let gzip = HashingWriter::new(GzipWriter::new(blob)?);
-                self.out.insert(LayerWriter::new(gzip, self.ruleset))
-            }
+        let out = if let Some(out) = &mut self.out {
+            out
+        } else {
+            let blob = self.store.create().map_err(io::Error::from)?;
+            let gzip = HashingWriter::new(GzipWriter::new(blob)?);
+            self.out.insert(LayerWriter::new(gzip, self.ruleset))
         };
         out.entry(entry, content)?;
         // The time in a whiteout is none of the tree's.

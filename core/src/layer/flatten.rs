@@ -1,7 +1,7 @@
 //! Layers put on top of each other as one tree, and foreign tars put in canonical order.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{self, Read, Seek as _, SeekFrom, Write as _},
     ops::Bound,
@@ -54,6 +54,27 @@ struct Node {
     offset: u64,
 }
 
+/// A layer while it is read: what it has and what it hides.
+#[derive(Default)]
+struct Upper {
+    paths: BTreeMap<TreePath, usize>,
+    removed: BTreeSet<TreePath>,
+    emptied: BTreeSet<TreePath>,
+}
+
+/// Removes everything below `path`, itself not included.
+fn remove_below(paths: &mut BTreeMap<TreePath, usize>, path: &TreePath) {
+    let below = paths.range((Bound::Excluded(path.clone()), Bound::Unbounded));
+    let below = below.map(|(found, _)| found);
+    let below: Vec<_> = below
+        .take_while(|found| found.starts_with(path))
+        .cloned()
+        .collect();
+    for found in below {
+        paths.remove(&found);
+    }
+}
+
 /// One tree made of layers, lowest first. Metadata is held in memory, content in one unnamed
 /// temporary file, since the order of a tar is not that of the result.
 #[derive(Debug)]
@@ -79,46 +100,28 @@ impl FlatTree {
     /// Puts a layer on top. Whiteouts hide what lower layers have, whatever their place in the
     /// tar (image-spec, "Whiteouts").
     pub fn apply(&mut self, layer: &mut dyn EntrySource) -> io::Result<()> {
-        // Nodes below this number are of lower layers.
-        let lower = self.nodes.len();
-        while layer.next_entry(&mut |entry, content| self.take(entry, content, lower))? {}
-        Ok(())
+        let mut upper = Upper::default();
+        while layer.next_entry(&mut |entry, content| self.take(entry, content, &mut upper))? {}
+        self.merge(upper)
     }
 
-    fn take(&mut self, entry: &Entry, content: &mut dyn Read, lower: usize) -> io::Result<()> {
-        match &entry.kind {
+    fn take(&mut self, entry: &Entry, content: &mut dyn Read, upper: &mut Upper) -> io::Result<()> {
+        let path = &entry.path;
+        let node = match &entry.kind {
+            EntryKind::Whiteout if path.is_root() => return Err(FlattenError::Root.into()),
             EntryKind::Whiteout => {
-                if entry.path.is_root() {
-                    return Err(FlattenError::Root.into());
-                }
-                self.hide_below(&entry.path, lower);
-                if self
-                    .paths
-                    .get(&entry.path)
-                    .is_some_and(|node| *node < lower)
-                {
-                    // A directory that this layer has filled again stays, as a new one.
-                    self.paths.remove(&entry.path);
-                    self.imply_parents_of_children(&entry.path);
-                }
+                upper.removed.insert(path.clone());
                 return Ok(());
             }
             EntryKind::OpaqueWhiteout => {
-                self.hide_below(&entry.path, lower);
+                upper.emptied.insert(path.clone());
                 return Ok(());
             }
-            _ => {}
-        }
-        self.make_parents(&entry.path)?;
-        if entry.kind != EntryKind::Directory {
-            self.remove_below(&entry.path);
-        }
-        let node = match &entry.kind {
             EntryKind::Hardlink { target } => {
-                let found = self.paths.get(target).copied();
-                let found = found.filter(|node| self.nodes[*node].kind != EntryKind::Directory);
+                let found = upper.paths.get(target).or_else(|| self.paths.get(target));
+                let found = found.copied().filter(|node| !self.is_directory(*node));
                 found.ok_or_else(|| FlattenError::LinkTarget {
-                    path: entry.path.to_string(),
+                    path: path.to_string(),
                     target: target.to_string(),
                 })?
             }
@@ -138,7 +141,39 @@ impl FlatTree {
                 })
             }
         };
-        self.paths.insert(entry.path.clone(), node);
+        self.check_parents(&upper.paths, path)?;
+        if !self.is_directory(node) {
+            remove_below(&mut upper.paths, path);
+        }
+        upper.paths.insert(path.clone(), node);
+        Ok(())
+    }
+
+    fn merge(&mut self, upper: Upper) -> io::Result<()> {
+        for path in &upper.removed {
+            remove_below(&mut self.paths, path);
+            self.paths.remove(path);
+        }
+        for path in &upper.emptied {
+            remove_below(&mut self.paths, path);
+        }
+        for (path, node) in upper.paths {
+            for dir in self.check_parents(&self.paths, &path)? {
+                let implied = self.push(Node {
+                    kind: EntryKind::Directory,
+                    meta: Meta {
+                        mode: IMPLIED_MODE,
+                        ..Meta::default()
+                    },
+                    offset: 0,
+                });
+                self.paths.insert(dir, implied);
+            }
+            if !self.is_directory(node) {
+                remove_below(&mut self.paths, &path);
+            }
+            self.paths.insert(path, node);
+        }
         Ok(())
     }
 
@@ -147,79 +182,35 @@ impl FlatTree {
         self.nodes.len() - 1
     }
 
-    /// Everything below `path`, itself not included.
-    fn below(&self, path: &TreePath) -> Vec<(TreePath, usize)> {
-        self.paths
-            .range((Bound::Excluded(path.clone()), Bound::Unbounded))
-            .take_while(|(found, _)| found.starts_with(path))
-            .map(|(found, node)| (found.clone(), *node))
-            .collect()
+    fn is_directory(&self, node: usize) -> bool {
+        self.nodes[node].kind == EntryKind::Directory
     }
 
-    fn hide_below(&mut self, path: &TreePath, lower: usize) {
-        for (found, node) in self.below(path) {
-            if node < lower {
-                self.paths.remove(&found);
-            }
-        }
-        self.imply_parents_of_children(path);
-    }
-
-    fn remove_below(&mut self, path: &TreePath) {
-        for (found, _) in self.below(path) {
-            self.paths.remove(&found);
-        }
-    }
-
-    /// Directories of lower layers that were hidden, though this layer has put something in them
-    /// before the whiteout came.
-    fn imply_parents_of_children(&mut self, path: &TreePath) {
-        for (found, _) in self.below(path) {
-            let mut parent = found.parent();
-            while let Some(dir) = parent.filter(|dir| !dir.is_root()) {
-                if !self.paths.contains_key(&dir) {
-                    self.imply(dir.clone());
-                }
-                parent = dir.parent();
-            }
-        }
-    }
-
-    fn make_parents(&mut self, path: &TreePath) -> Result<(), FlattenError> {
+    /// The parents of `path` that `paths` lacks, up to the nearest that it has, which must be a
+    /// directory. The root is not counted.
+    fn check_parents(
+        &self,
+        paths: &BTreeMap<TreePath, usize>,
+        path: &TreePath,
+    ) -> Result<Vec<TreePath>, FlattenError> {
         let mut missing = Vec::new();
         let mut parent = path.parent();
-        while let Some(dir) = parent {
-            match self.paths.get(&dir) {
-                Some(node) if self.nodes[*node].kind == EntryKind::Directory => break,
+        while let Some(dir) = parent.filter(|dir| !dir.is_root()) {
+            match paths.get(&dir) {
+                Some(node) if self.is_directory(*node) => break,
                 Some(_) => {
                     return Err(FlattenError::ParentNotDirectory {
                         path: path.to_string(),
                         parent: dir.to_string(),
                     });
                 }
-                None if dir.is_root() => break,
                 None => {
                     parent = dir.parent();
                     missing.push(dir);
                 }
             }
         }
-        for dir in missing {
-            self.imply(dir);
-        }
-        Ok(())
-    }
-
-    fn imply(&mut self, dir: TreePath) {
-        let node = self.push(Node {
-            kind: EntryKind::Directory,
-            meta: Meta {
-                mode: IMPLIED_MODE,
-                ..Meta::default()
-            },
-            offset: 0,
-        });
-        self.paths.insert(dir, node);
+        Ok(missing)
     }
 
     /// Newest time of any entry, in seconds since 1970.

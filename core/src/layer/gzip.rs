@@ -19,7 +19,7 @@ use gzip_v1::{
 };
 
 /// Compression level; see `docs/ruleset-1.md` for the measurement.
-const LEVEL: i32 = 6;
+const LEVEL: i32 = 4;
 /// Raw deflate: the gzip header and trailer are written here.
 const RAW: i32 = -15;
 /// Default strategy of deflate.
@@ -34,7 +34,7 @@ pub struct GzipWriter<W> {
     inner: W,
     encoder: Box<CompressorOxide>,
     crc: Hasher,
-    size: u32,
+    size: u64,
     out: Box<[u8]>,
 }
 
@@ -62,7 +62,8 @@ impl<W: Write> GzipWriter<W> {
     pub fn finish(mut self) -> io::Result<W> {
         while self.step(&[], MZFlush::Finish)?.1 != MZStatus::StreamEnd {}
         self.inner.write_all(&self.crc.finalize().to_le_bytes())?;
-        self.inner.write_all(&self.size.to_le_bytes())?;
+        // The size modulo 2^32 (RFC 1952, ISIZE).
+        self.inner.write_all(&self.size.to_le_bytes()[..4])?;
         self.inner.flush()?;
         Ok(self.inner)
     }
@@ -87,8 +88,7 @@ impl<W: Write> Write for GzipWriter<W> {
             taken += self.step(&buf[taken..], MZFlush::None)?.0;
         }
         self.crc.update(buf);
-        // The trailer holds the size modulo 2^32 (RFC 1952, ISIZE).
-        self.size = self.size.wrapping_add(buf.len() as u32);
+        self.size += buf.len() as u64;
         Ok(buf.len())
     }
 

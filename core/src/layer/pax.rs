@@ -193,7 +193,7 @@ mod tests {
             b"7 a=b\n",
             b"6 a=b ",
             b"6 ab\n",
-            b"6  =b\n",
+            b"5 =b\n",
             b"a=b\n",
             b" a=b\n",
             b"99999999999999999999 a=b\n",

@@ -83,6 +83,15 @@ impl From<io::Error> for RawError {
     }
 }
 
+impl From<RawError> for io::Error {
+    fn from(error: RawError) -> Self {
+        match error {
+            RawError::Fault(fault) => Self::new(io::ErrorKind::InvalidData, fault),
+            RawError::Io(error) => error,
+        }
+    }
+}
+
 /// Headers that come before an entry and say something about it.
 #[derive(Default)]
 struct Extensions {
@@ -332,7 +341,8 @@ impl<R: Read> Read for Content<'_, R> {
         }
         let read = raw.inner.read(&mut buf[..room])?;
         if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+            let fault = LayerFault::Truncated;
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, fault));
         }
         raw.content_left -= read as u64;
         raw.offset += read as u64;

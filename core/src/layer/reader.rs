@@ -302,7 +302,18 @@ impl<R: Read> EntrySource for LayerReader<R> {
             path: Some(path),
             fault,
         })?;
-        take(&converted, &mut self.raw.content())?;
+        take(&converted, &mut self.raw.content()).map_err(|error| {
+            match error.downcast::<LayerFault>() {
+                // The archive ended inside the content, seen by whoever read it.
+                Ok(fault) => LayerError {
+                    entry,
+                    path: Some(converted.path.to_string()),
+                    fault,
+                }
+                .into(),
+                Err(error) => error,
+            }
+        })?;
         Ok(true)
     }
 }

@@ -310,12 +310,11 @@ impl Fields {
     fn block(&self) -> [u8; BLOCK] {
         let mut block = [0; BLOCK];
         let short;
-        let (prefix, name) = match self.split_path() {
-            Some(split) => split,
-            None => {
-                short = self.short_name(b"");
-                (&b""[..], &short[..])
-            }
+        let (prefix, name) = if let Some(split) = self.split_path() {
+            split
+        } else {
+            short = self.short_name(b"");
+            (&b""[..], &short[..])
         };
         block[NAME][..name.len()].copy_from_slice(name);
         block[PREFIX][..prefix.len()].copy_from_slice(prefix);

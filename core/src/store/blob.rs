@@ -88,6 +88,18 @@ pub fn read_small(store: &dyn BlobStore, digest: Digest, limit: u64) -> Result<V
     }
 }
 
+impl From<BlobError> for io::Error {
+    /// Keeps the kind of an error of the operating system, so that a full disk is still one.
+    fn from(error: BlobError) -> Self {
+        let kind = match &error {
+            BlobError::Io { source, .. } => source.kind(),
+            BlobError::Missing(_) => io::ErrorKind::NotFound,
+            BlobError::Corrupt { .. } | BlobError::TooLarge { .. } => io::ErrorKind::InvalidData,
+        };
+        Self::new(kind, error)
+    }
+}
+
 /// Keeps `bytes`.
 pub fn put_bytes(store: &dyn BlobStore, bytes: &[u8]) -> Result<StoredBlob, BlobError> {
     let mut writer = store.create()?;
@@ -148,13 +160,11 @@ impl<R: Read> Read for VerifyingReader<R> {
             self.found = Some(Digest::from_raw(hash.finalize().into()));
         }
         match self.found {
-            Some(found) if found != self.expected => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                BlobError::Corrupt {
-                    expected: self.expected,
-                    found,
-                },
-            )),
+            Some(found) if found != self.expected => Err(BlobError::Corrupt {
+                expected: self.expected,
+                found,
+            }
+            .into()),
             _ => Ok(0),
         }
     }

@@ -53,6 +53,9 @@ pub(super) struct Roots {
     pub(super) roots: Vec<Digest>,
 }
 
+/// A document's file, and its roots unless it is damaged.
+pub(super) type FoundDocument = (PathBuf, Result<Roots, serde_json::Error>);
+
 impl Store {
     /// Remembers `value` under `kind` and `key`. [`Store::gc`] keeps `roots` and everything that
     /// they refer to, as long as the document is there.
@@ -106,9 +109,7 @@ impl Store {
     }
 
     /// Every document with its roots; those that are damaged with the error.
-    pub(super) fn cache_documents(
-        &self,
-    ) -> Result<Vec<(PathBuf, Result<Roots, serde_json::Error>)>, StoreError> {
+    pub(super) fn cache_documents(&self) -> Result<Vec<FoundDocument>, StoreError> {
         let mut documents = Vec::new();
         let cache = self.cache_dir();
         for kind in sorted_names(&cache).map_err(StoreError::io("list", &cache))? {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use super::{BlobStore as _, Store, StoreError, lock};
+use super::{BlobError, BlobStore as _, Store, StoreError, lock};
 use crate::{
     digest::{ChainId, Digest},
     fs::sorted_names,
@@ -88,6 +88,10 @@ impl Store {
                 fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
                 report.forgotten += 1;
             }
+        }
+        // What a damaged manifest refers to cannot be known, so nothing may be removed.
+        if let Some((expected, found)) = keep.corrupt.pop_first() {
+            return Err(BlobError::Corrupt { expected, found }.into());
         }
         self.remove_blobs(&keep.blobs, &mut report)?;
         self.remove_leftovers(&mut report)?;
