@@ -61,7 +61,7 @@ const GROUPS: [&str; 14] = [
     // Files by descriptor.
     "read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek _llseek close \
      close_range dup dup2 dup3 fcntl fcntl64 ioctl flock fsync fdatasync sync syncfs \
-     sync_file_range sync_file_range2 arm_sync_file_range fallocate ftruncate ftruncate64 \
+     sync_file_range arm_sync_file_range fallocate ftruncate ftruncate64 \
      fadvise64 fadvise64_64 arm_fadvise64_64 readahead copy_file_range sendfile sendfile64 splice \
      tee vmsplice cachestat",
     // Files by name.

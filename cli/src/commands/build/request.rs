@@ -361,7 +361,11 @@ mod tests {
         let asked = ask(dir.path(), &options, &Ambient::default())
             .unwrap()
             .request;
-        assert_eq!(asked.exclude, [real.join("out/pack"), real.join("store")]);
+        let unfinished = pack::unfinished(&real.join("out/pack"));
+        assert_eq!(
+            asked.exclude,
+            [unfinished, real.join("out/pack"), real.join("store")]
+        );
     }
 
     #[test]
