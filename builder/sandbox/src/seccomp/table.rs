@@ -84,9 +84,9 @@ const GROUPS: [&str; 14] = [
     // Processes and threads. ptrace: inside the step only, and safe with seccomp since Linux 4.8.
     "execve execveat fork vfork exit exit_group wait4 waitid waitpid getpid getppid gettid getpgid \
      getpgrp setpgid getsid setsid ptrace prctl arch_prctl set_tid_address set_robust_list \
-     get_robust_list set_thread_area get_thread_area set_tls modify_ldt rseq pidfd_open \
+     get_robust_list set_thread_area get_thread_area modify_ldt rseq pidfd_open \
      pidfd_send_signal kill tkill tgkill getcpu uname sysinfo getrusage times restart_syscall \
-     cacheflush breakpoint",
+",
     // Users, groups, capabilities: within the bounding set and the id map.
     "getuid getuid32 geteuid geteuid32 getgid getgid32 getegid getegid32 getresuid getresuid32 \
      getresgid getresgid32 getgroups getgroups32 setuid setuid32 setgid setgid32 setreuid \
