@@ -153,15 +153,18 @@ impl Builder<'_> {
         let mut bases = Bases::default();
         let mut newest_base = 0;
         for name in &outline.names {
-            let resolved = resolver.resolve(&name.name).map_err(|source| {
+            let meaning = resolver.resolve(&name.name).map_err(|source| {
                 let mut diagnostic = Box::new(name.diagnostic.clone());
                 diagnostic.message = format!("cannot use {}", name.name);
-                BuildError::Resolve { diagnostic, source }
+                BuildError::Resolve {
+                    diagnostic,
+                    source: Box::new(source),
+                }
             })?;
-            let (layers, records) = match resolved {
+            let (layers, records) = match meaning {
                 Resolved::Image { image, records } => {
                     let layers = image.layers.clone();
-                    bases.images.insert(name.name.clone(), image);
+                    bases.images.insert(name.name.clone(), *image);
                     (layers, records)
                 }
                 Resolved::Tree { layer, records } => {

@@ -4,7 +4,7 @@ mod ignore;
 mod sources;
 mod take;
 
-pub use ignore::{IgnoreError, IgnoreFile, Ignored};
+pub use ignore::{IgnoreError, IgnoreFile, Ignored, MAX_IGNORE_BYTES, MAX_PATTERNS};
 pub use sources::MissingSource;
 pub use take::{Context, ContextError, ContextKind, ContextSpec, take};
 

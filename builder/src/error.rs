@@ -62,7 +62,7 @@ pub enum BuildError {
         /// Where and what.
         diagnostic: Box<Diagnostic>,
         /// Why.
-        source: ResolveError,
+        source: Box<ResolveError>,
     },
     /// A base, an input or the context cannot be unpacked.
     #[error("cannot unpack an input")]

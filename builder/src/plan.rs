@@ -69,7 +69,7 @@ pub enum StageBase {
     /// An earlier stage, by its index in [`Plan::stages`].
     Stage(usize),
     /// An image.
-    Image(BaseImage),
+    Image(Box<BaseImage>),
 }
 
 /// One instruction.

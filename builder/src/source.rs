@@ -37,7 +37,7 @@ pub enum ResolveError {
     #[error("the image {name} is locked to {digest}, which is not in the store")]
     MissingPinned {
         /// The image.
-        name: ImageRef,
+        name: Box<ImageRef>,
         /// Its manifest.
         digest: Digest,
     },
@@ -51,7 +51,7 @@ pub enum ResolveError {
     #[error("the image {name} is for {found}, and {wanted} is built")]
     Platform {
         /// The image.
-        name: ImageRef,
+        name: Box<ImageRef>,
         /// Its platform.
         found: String,
         /// The platform of the build.
@@ -64,7 +64,7 @@ pub enum ResolveError {
         name: String,
         /// Why.
         #[source]
-        source: SourceError,
+        source: Box<SourceError>,
     },
     /// The store cannot be read.
     #[error("cannot look up an image in the store")]
@@ -109,7 +109,7 @@ pub enum Resolved {
     /// An image.
     Image {
         /// The image, as stages use it.
-        image: BaseImage,
+        image: Box<BaseImage>,
         /// The image itself and what it was made from.
         records: Vec<InputRecord>,
     },
@@ -135,10 +135,10 @@ impl Resolver<'_> {
     pub(crate) fn resolve(&self, name: &str) -> Result<Resolved, ResolveError> {
         let declared = |source| ResolveError::Declared {
             name: name.to_owned(),
-            source,
+            source: Box::new(source),
         };
         if let Some(toolchain) = self.sources.toolchain(name).map_err(declared)? {
-            let image = self.image(name, toolchain.manifest)?;
+            let image = Box::new(self.image(name, toolchain.manifest)?);
             return Ok(Resolved::Image {
                 image,
                 records: toolchain.records,
@@ -171,7 +171,7 @@ impl Resolver<'_> {
             Some(digest) if self.store.blobs().size(digest)?.is_some() => digest,
             Some(digest) => {
                 return Err(ResolveError::MissingPinned {
-                    name: reference,
+                    name: Box::new(reference),
                     digest,
                 });
             }
@@ -180,13 +180,13 @@ impl Resolver<'_> {
                 None => return Err(ResolveError::Missing(reference)),
             },
         };
-        let image = self.image(name, manifest)?;
+        let image = Box::new(self.image(name, manifest)?);
         let found = image.config.platform();
         if found.as_ref() != Some(self.platform) {
             let found = found.map_or_else(|| "no known platform".to_owned(), |p| p.to_string());
             let wanted = self.platform.clone();
             return Err(ResolveError::Platform {
-                name: reference,
+                name: Box::new(reference),
                 found,
                 wanted,
             });

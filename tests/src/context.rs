@@ -203,13 +203,13 @@ fn shared_store() -> PathBuf {
     let lock = fs::File::create(target().join("test-store.lock")).expect("the lock can be made");
     lock.lock().expect("the lock can be taken");
     let dir = tempfile::tempdir_in(target()).expect("a directory can be made");
-    for name in ["busybox", "debian-c"] {
-        Repro::new(dir.path(), User::Caller)
-            .env("HOME", dir.path())
-            .env("REPRO_STORE", &store)
-            .args(["toolchain", "build", name])
-            .run()
-            .exits(0);
-    }
+    let stages = "FROM c AS one\nFROM busybox\nCOPY --from=one /etc/debian_version /\n";
+    write_project(&dir.path().join("project"), &[("Dockerfile", stages)]);
+    Repro::new(dir.path(), User::Caller)
+        .env("HOME", dir.path())
+        .env("REPRO_STORE", &store)
+        .args(["build", "--runs", "1", "project"])
+        .run()
+        .exits(0);
     store
 }

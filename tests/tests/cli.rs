@@ -13,8 +13,8 @@ fn rootfs() -> Vec<u8> {
     header.set_size(3);
     header.set_entry_type(tar::EntryType::Regular);
     tar.append_data(&mut header, "etc/greeting", b"hi\n".as_slice())
-        .unwrap();
-    tar.into_inner().unwrap()
+        .expect("a Vec takes every write");
+    tar.into_inner().expect("a Vec takes every write")
 }
 
 fn imported() -> TestContext {

@@ -7,9 +7,9 @@
 use repro_core::tree::{DeepPattern, PatternError, TreePath};
 
 /// Longest ignore file.
-pub(super) const MAX_IGNORE_BYTES: usize = 1 << 20;
+pub const MAX_IGNORE_BYTES: usize = 1 << 20;
 /// Most patterns: each is compared with every path.
-pub(super) const MAX_PATTERNS: usize = 10_000;
+pub const MAX_PATTERNS: usize = 10_000;
 
 /// Why a text is not an ignore file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

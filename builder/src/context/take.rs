@@ -266,7 +266,7 @@ impl Taking<'_> {
                 target: target.as_os_str().as_bytes().to_vec(),
             }
         } else if kind.is_file() {
-            return self.take_file(path, tree_path);
+            return self.take_file(path, &tree_path);
         } else if kind.is_fifo() {
             EntryKind::Fifo
         } else if kind.is_socket() {
@@ -297,7 +297,7 @@ impl Taking<'_> {
         }
     }
 
-    fn take_file(&mut self, path: &Path, tree_path: TreePath) -> Result<(), ContextError> {
+    fn take_file(&mut self, path: &Path, tree_path: &TreePath) -> Result<(), ContextError> {
         let read_error = |source| ContextError::Read {
             path: tree_path.to_string(),
             source,

@@ -51,7 +51,7 @@ pub struct PlanError {
     /// What is wrong.
     pub fault: PlanFault,
     /// Where, and how to show it.
-    pub diagnostic: Diagnostic,
+    pub diagnostic: Box<Diagnostic>,
 }
 
 impl PlanError {
@@ -62,7 +62,7 @@ impl PlanError {
         fault: impl Into<PlanFault>,
     ) -> Self {
         let fault = fault.into();
-        let diagnostic = file.diagnostic(instruction, fault.to_string(), fault.hint());
+        let diagnostic = Box::new(file.diagnostic(instruction, fault.to_string(), fault.hint()));
         Self { fault, diagnostic }
     }
 }

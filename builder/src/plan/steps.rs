@@ -95,16 +95,16 @@ struct StageState<'a> {
 impl<'a> Planner<'a> {
     fn stage(&mut self, outline: &StageOutline) -> Result<(), PlanError> {
         let parsed = &self.file.stages[outline.index];
-        let (base, mut state) = self.begin(outline)?;
+        let (base, mut building) = self.begin(outline)?;
         let stage = self.plan.stages.len();
         for (position, instruction) in parsed.instructions.iter().enumerate() {
             let origin = outline.copies.get(&position);
             let (history, work) = self
-                .instruction(&mut state, instruction, origin)
+                .instruction(&mut building, instruction, origin)
                 .map_err(|fault| PlanError::at(self.file, instruction, fault))?;
-            let tick = state.tick;
+            let tick = building.tick;
             if work.is_filesystem() {
-                state.tick = tick
+                building.tick = tick
                     .next()
                     .map_err(|error| PlanError::at(self.file, instruction, error))?;
             }
@@ -117,15 +117,15 @@ impl<'a> Planner<'a> {
             });
         }
         let name = parsed.from.kind.name.clone();
-        let config = finished_config(&state);
+        let config = finished_config(&building);
         self.indices.insert(outline.index, stage);
         self.plan.stages.push(Stage {
             name: name.unwrap_or_else(|| outline.index.to_string()),
             base,
             config,
         });
-        self.scopes.push(state.scope);
-        self.ticks.push(state.tick);
+        self.scopes.push(building.scope);
+        self.ticks.push(building.tick);
         Ok(())
     }
 
@@ -163,7 +163,7 @@ impl<'a> Planner<'a> {
                 };
                 let scope = StageScope::new(self.globals, &split_env(&image.config.config.env));
                 (
-                    StageBase::Image(image.clone()),
+                    StageBase::Image(Box::new(image.clone())),
                     scope,
                     image.config.clone(),
                     Tick::FIRST,
@@ -306,24 +306,12 @@ fn copy(
     from: CopyFrom,
     paths: CopyPaths,
 ) -> (String, Work) {
-    let mut text = String::from("COPY ");
-    let mut flag = |name: &str, value: String| {
-        text.push_str(&format!("--{name}={value} "));
-    };
-    if let Some(from) = from_text {
-        flag("from", from.to_owned());
-    }
-    if let Some(chown) = &paths.chown {
-        flag("chown", chown.clone());
-    }
-    if let Some(mode) = paths.mode {
-        flag("chmod", format!("{mode:o}"));
-    }
-    text.push_str(&format!(
-        "{} {} # repro",
-        paths.sources.join(" "),
-        paths.destination
-    ));
+    let mut words = vec!["COPY".to_owned()];
+    words.extend(from_text.map(|from| format!("--from={from}")));
+    words.extend(paths.chown.as_ref().map(|chown| format!("--chown={chown}")));
+    words.extend(paths.mode.map(|mode| format!("--chmod={mode:o}")));
+    words.extend(paths.sources.iter().cloned());
+    let text = format!("{} {} # repro", words.join(" "), paths.destination);
     let is_directory = paths.is_directory();
     let mut destination = join(working_dir(&state.config), &paths.destination);
     if is_directory && !destination.ends_with('/') {

@@ -168,7 +168,7 @@ impl Running<'_> {
     /// Makes sure that all stages up to `stage` have begun.
     fn enter(&mut self, stage: usize) {
         while self.stages.len() <= stage {
-            let state = match &self.context.plan.stages[self.stages.len()].base {
+            let begun = match &self.context.plan.stages[self.stages.len()].base {
                 StageBase::Scratch => StageState::default(),
                 StageBase::Stage(base) => self.stages[*base].clone(),
                 StageBase::Image(image) => StageState {
@@ -182,7 +182,7 @@ impl Running<'_> {
                     history: Vec::new(),
                 },
             };
-            self.stages.push(state);
+            self.stages.push(begun);
         }
     }
 

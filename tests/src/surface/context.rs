@@ -64,7 +64,6 @@ impl TestContext {
     }
 
     /// `repro` with these arguments, not started yet.
-    #[must_use]
     pub fn repro<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Repro<'_> {
         let mut command = Command::new(binary());
         command

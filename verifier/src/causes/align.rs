@@ -16,9 +16,10 @@ pub(super) type Hunk = (Range<usize>, Range<usize>);
 pub(super) fn hunks(a: &[&[u8]], b: &[&[u8]]) -> Vec<Hunk> {
     let mut hunks = Vec::new();
     let mut from = (0, 0);
-    let anchors = match a.len().max(b.len()) > MOST_ITEMS {
-        true => anchors(a, b),
-        false => Vec::new(),
+    let anchors = if a.len().max(b.len()) > MOST_ITEMS {
+        anchors(a, b)
+    } else {
+        Vec::new()
     };
     for (at_a, at_b) in anchors.into_iter().chain([(a.len(), b.len())]) {
         between(a, b, (from.0..at_a, from.1..at_b), &mut hunks);

@@ -75,7 +75,8 @@ fn failures(report: &Report) -> Markup {
 }
 
 fn step_name(report: &Report, line: u32, instruction: &str) -> Markup {
-    let instruction = printable(instruction);
+    let instruction = words::instruction(instruction);
+    let instruction = printable(&instruction);
     template! {
         span.line { (printable(&words::position(report, line))) } " "
         code { (shortened(&instruction, INSTRUCTION)) }
@@ -118,12 +119,13 @@ fn strip_row(report: &Report, a: &StepReport, run_b: Option<&RunReport>) -> Mark
         step.diff_id
             .map_or_else(|| "no layer".to_owned(), |diff_id| diff_id.0.short())
     };
-    let attempts = a.network.attempts + b.map_or(0, |b| b.network.attempts);
+    let attempts_b = b.map_or(0, |b| b.network.attempts);
+    let attempts = a.network.attempts.saturating_add(attempts_b);
     template! {
         tr class=(class) {
             td { (step_name(report, a.line, &a.instruction)) }
-            td { code { (layer(a)) } }
-            td { @if let Some(b) = b { code { (layer(b)) } } @else { "did not end" } }
+            td { code.digest { (layer(a)) } }
+            td { @if let Some(b) = b { code.digest { (layer(b)) } } @else { "did not end" } }
             td.number { (words::seconds(a.wall_ms)) }
             td.number { @if let Some(b) = b { (words::seconds(b.wall_ms)) } }
             td.number { (attempts) }
@@ -155,7 +157,7 @@ fn cause_card(report: &Report, cause: &CauseSummary) -> Markup {
                     ", " span.line { (printable(&line)) }
                 }
             }
-            p { b { "Fix: " } (printable(&cause.remedy)) }
+            p { b { "Fix: " } (prose(&cause.remedy)) }
             @if !cause.paths.is_empty() {
                 ul {
                     @for path in &cause.paths { li { code { (printable(path)) } } }
@@ -166,9 +168,19 @@ fn cause_card(report: &Report, cause: &CauseSummary) -> Markup {
     }
 }
 
+/// Text in which backticks mark code.
+fn prose(text: &str) -> Markup {
+    let text = printable(text);
+    template! {
+        @for (at, part) in text.split('`').enumerate() {
+            @if at % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
+}
+
 fn differences(report: &Report) -> Markup {
     let shown = report.differences.len().min(MAX_ROWS);
-    let more = (report.differences.len() - shown) as u64 + report.not_listed;
+    let more = ((report.differences.len() - shown) as u64).saturating_add(report.not_listed);
     template! {
         @if !report.differences.is_empty() {
             section {

@@ -45,7 +45,7 @@ fn write(report: &Report, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     for run in &report.runs {
         if let Some(failure) = &run.failure {
             let position = code(&words::position(report, failure.line));
-            let instruction = code(&failure.instruction);
+            let instruction = code(&words::instruction(&failure.instruction));
             let message = markdown_text(&failure.message);
             writeln!(
                 out,
@@ -56,7 +56,8 @@ fn write(report: &Report, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
     if let Some(at) = report.first_divergence {
         let position = code(&words::position(report, at.line));
-        let instruction = code(report.divergent_instruction(at).unwrap_or_default());
+        let instruction = report.divergent_instruction(at).unwrap_or_default();
+        let instruction = code(&words::instruction(instruction));
         writeln!(
             out,
             "**First step that differs:** {position} {instruction}\n"
@@ -80,7 +81,8 @@ fn write(report: &Report, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         for row in report.differences.iter().take(MAX_ROWS) {
             difference_row(report, row, out)?;
         }
-        let more = (report.differences.len().saturating_sub(MAX_ROWS) as u64) + report.not_listed;
+        let more = (report.differences.len().saturating_sub(MAX_ROWS) as u64)
+            .saturating_add(report.not_listed);
         if more > 0 {
             writeln!(out, "\nand {more} more in `report.json`.")?;
         }

@@ -127,7 +127,8 @@ impl Text<'_> {
 
     fn step_line(&mut self, line: u32, instruction: &str) {
         let position = words::position(self.report, line);
-        let instruction = printable(instruction);
+        let instruction = words::instruction(instruction);
+        let instruction = printable(&instruction);
         self.push(
             Line::new(Style::Strong, format!("  {}", printable(&position)))
                 .with(Style::Plain, "  ")
@@ -235,7 +236,7 @@ impl Text<'_> {
             self.row(row, same);
             last = Some(row);
         }
-        let total = report.differing_paths() + report.not_listed;
+        let total = report.differing_paths().saturating_add(report.not_listed);
         let more = total.saturating_sub(listed as u64);
         if more > 0 {
             let more = words::plural(more, "path", "paths");

@@ -1,6 +1,6 @@
 //! Words that all forms of the report share.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use repro_core::build::{Axis, Reason};
 
@@ -58,18 +58,31 @@ pub(super) fn position(report: &Report, line: u32) -> String {
     format!("{}:{line}", report.dockerfile)
 }
 
+/// An instruction as it stands in the Dockerfile, from its text in the image's history, which
+/// names the shell and the builder.
+pub(super) fn instruction(history: &str) -> Cow<'_, str> {
+    let text = history.strip_suffix(" # repro").unwrap_or(history);
+    text.strip_prefix("RUN /bin/sh -c ")
+        .map_or(Cow::Borrowed(text), |script| {
+            Cow::Owned(format!("RUN {script}"))
+        })
+}
+
 pub(super) fn axes(axes: &[Axis]) -> String {
     let names: Vec<&str> = axes.iter().map(|axis| axis.name()).collect();
     names.join(", ")
 }
 
-/// Milliseconds of all steps of a run, as seconds with one decimal.
+/// Time of all steps of a run.
 pub(super) fn run_time(run: &RunReport) -> String {
-    let milliseconds: u64 = run.steps.iter().map(|step| step.wall_ms).sum();
-    seconds(milliseconds)
+    let times = run.steps.iter().map(|step| step.wall_ms);
+    seconds(times.fold(0, u64::saturating_add))
 }
 
 pub(super) fn seconds(milliseconds: u64) -> String {
+    if milliseconds < 1_000 {
+        return format!("{milliseconds} ms");
+    }
     let tenths = milliseconds.saturating_add(50) / 100;
     format!("{}.{} s", tenths / 10, tenths % 10)
 }
@@ -113,4 +126,24 @@ pub(super) fn lines(report: &Report, steps: &[u32]) -> Vec<String> {
         .into_iter()
         .map(|line| position(report, line))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instructions_lose_what_the_history_adds() {
+        assert_eq!(instruction("RUN /bin/sh -c make # repro"), "RUN make");
+        assert_eq!(instruction("COPY a b # repro"), "COPY a b");
+        assert_eq!(instruction("RUN [\"make\"]"), "RUN [\"make\"]");
+    }
+
+    #[test]
+    fn times_have_a_unit_that_fits() {
+        assert_eq!(seconds(0), "0 ms");
+        assert_eq!(seconds(999), "999 ms");
+        assert_eq!(seconds(1_250), "1.3 s");
+        assert_eq!(seconds(u64::MAX), "18446744073709551.6 s");
+    }
 }

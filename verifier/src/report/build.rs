@@ -131,7 +131,7 @@ impl Report {
                 layers_equal: ratio.layers_equal,
                 files: ratio.files,
                 files_equal: ratio.files_equal,
-                differences: self.differing_paths() + self.not_listed,
+                differences: self.differing_paths().saturating_add(self.not_listed),
             },
             first_divergence: self.first_divergence,
             causes: self

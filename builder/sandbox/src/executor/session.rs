@@ -80,7 +80,7 @@ impl Session {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|error| not_started(error))?;
+            .map_err(not_started)?;
         let mut session = Self {
             child,
             control,

@@ -190,17 +190,17 @@ impl Setup {
                 ),
                 Some(_) => bind_device(c"/dev/null", path, (1, 3)),
             },
-            Self::ReadOnly { path } => match file_type(path)? {
-                None => Ok(()),
-                Some(_) => {
-                    mount_bind(path.as_c_str(), path.as_c_str())?;
-                    mount_remount(
-                        path.as_c_str(),
-                        MountFlags::BIND | MountFlags::RDONLY | STRICT,
-                        c"",
-                    )
+            Self::ReadOnly { path } => {
+                if file_type(path)?.is_none() {
+                    return Ok(());
                 }
-            },
+                mount_bind(path.as_c_str(), path.as_c_str())?;
+                mount_remount(
+                    path.as_c_str(),
+                    MountFlags::BIND | MountFlags::RDONLY | STRICT,
+                    c"",
+                )
+            }
             Self::Write { path, text } => {
                 let file = openat(
                     CWD,

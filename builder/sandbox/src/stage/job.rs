@@ -40,7 +40,7 @@ pub(crate) const TREE_DIR: &str = "fs";
 /// Does `job`.
 pub(super) fn perform(job: Job, session: Session) -> Answer {
     match job {
-        Job::Step(job) => step::perform(*job, session).map(Done::Step),
+        Job::Step(job) => step::perform(&job, session).map(Done::Step),
         Job::Unpack {
             parents,
             directory,

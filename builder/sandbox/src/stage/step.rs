@@ -59,7 +59,7 @@ struct Happened {
     times: TimeRule,
 }
 
-pub(super) fn perform(job: StepJob, session: Session) -> Result<StepResult, Failure> {
+pub(super) fn perform(job: &StepJob, session: Session) -> Result<StepResult, Failure> {
     let started = Instant::now();
     let isolation = match job.action {
         Action::Run(_) => Isolation::Program,
@@ -99,7 +99,7 @@ pub(super) fn perform(job: StepJob, session: Session) -> Result<StepResult, Fail
             let log = log.ok_or_else(|| {
                 Failure::new(FailureKind::Internal, "a program was given no log", None)
             })?;
-            trees.run(spec, &job, log, &control)?
+            trees.run(spec, job, log, &control)?
         }
         Action::Copy { spec, .. } => trees.copy(spec, &sources, job.layer, log)?,
         Action::MakeDir(spec) => {

@@ -156,13 +156,13 @@ fn a_context_that_changes_while_it_is_read_is_an_error() {
     type Change = (&'static str, &'static str, fn(&Path));
     let changes: [Change; 3] = [
         ("content", "a", |dir| {
-            fs::write(dir.join("a"), "other").unwrap()
+            fs::write(dir.join("a"), "other").unwrap();
         }),
         ("a new file", "", |dir| {
-            fs::write(dir.join("zzz"), "new").unwrap()
+            fs::write(dir.join("zzz"), "new").unwrap();
         }),
         ("a file gone", "", |dir| {
-            fs::remove_file(dir.join("a")).unwrap()
+            fs::remove_file(dir.join("a")).unwrap();
         }),
     ];
     for (what, named, change) in changes {

@@ -39,7 +39,7 @@ impl From<BuildError> for CommandError {
             BuildError::Context(error) => error.into(),
             BuildError::MissingSource { diagnostic, .. } => place(ErrorKind::Input, &diagnostic),
             BuildError::Resolve { diagnostic, source } => {
-                let error = Self::from(source).context(diagnostic.message.clone());
+                let error = Self::from(*source).context(diagnostic.message.clone());
                 error.at(excerpt(&diagnostic))
             }
             BuildError::Unpack(error) => match error {
@@ -153,7 +153,7 @@ impl From<ResolveError> for CommandError {
                 .hint("pin it as [[base]] in repro.lock, or leave out --locked"),
             ResolveError::Platform { .. } => Self::new(ErrorKind::Input, &error),
             ResolveError::Declared { name, source } => {
-                Self::from(source).context(format!("cannot make {name}"))
+                Self::from(*source).context(format!("cannot make {name}"))
             }
             ResolveError::Store(error) => {
                 Self::from(error).context("cannot look up an image in the store")

@@ -87,6 +87,11 @@ fn planted_pairs_get_their_cause() {
             vec![(EmbeddedProcessId, Likely)],
         ),
         (
+            b"=== ztest3.c ===\n",
+            b"=== ztest20012.c ===\n",
+            vec![(EmbeddedProcessId, Likely)],
+        ),
+        (
             b"<object at 0x7ffff7a01f40>",
             b"<object at 0x7f3a11a01f40>",
             vec![(EmbeddedAddress, Likely)],
