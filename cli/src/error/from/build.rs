@@ -142,7 +142,11 @@ impl From<ResolveError> for CommandError {
     fn from(error: ResolveError) -> Self {
         match error {
             ResolveError::Name { .. } => Self::new(ErrorKind::Usage, &error),
-            ResolveError::Missing(ref name) | ResolveError::MissingPinned { ref name, .. } => {
+            ResolveError::Missing(ref name) => {
+                let hint = format!("bring it in: `repro import TRANSPORT {name}`");
+                Self::new(ErrorKind::Input, &error).hint(hint)
+            }
+            ResolveError::MissingPinned { ref name, .. } => {
                 let hint = format!("bring it in: `repro import TRANSPORT {name}`");
                 Self::new(ErrorKind::Input, &error).hint(hint)
             }
