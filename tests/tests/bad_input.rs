@@ -132,7 +132,7 @@ fn a_build_argument_that_looks_like_a_secret_is_refused_and_not_repeated() {
     let (build, evidence) = context.build(&project);
     let build = build.args(["--build-arg", "DB_PASSWORD=correct-horse"]);
     let output = build.run().exits(2);
-    output.says(["DB_PASSWORD", "--secret", "--allow-arg"]);
+    output.says(["DB_PASSWORD", "--allow-arg"]);
     assert!(!output.stderr.contains("correct-horse"), "{output}");
     assert!(!evidence.exists());
     build.args(["--allow-arg", "DB_PASSWORD"]).run().exits(0);
@@ -161,7 +161,11 @@ fn a_lock_with_another_digest_of_a_source_is_refused_and_nothing_is_kept() {
     let before = blobs(context.store());
     let (build, evidence) = context.build(&project);
     let output = build.run().exits(6);
-    output.says(["zlib_1.2.13.dfsg.orig.tar.bz2", "repro.lock"]);
+    output.says([
+        "zlib_1.2.13.dfsg.orig.tar.bz2",
+        "the lock says",
+        "Dockerfile:8",
+    ]);
     assert!(!evidence.exists());
     for name in blobs(context.store()) {
         let bytes = fs::read(context.store().join("blobs/sha256").join(&name)).unwrap();
@@ -199,7 +203,7 @@ fn a_lock_of_another_toolchain_is_refused() {
     build
         .run()
         .exits(6)
-        .says(["repro.lock", "busybox", "repro lock"]);
+        .says(["repro.lock:10", "busybox", "toolchains/lock.py"]);
 }
 
 #[test]
@@ -213,7 +217,7 @@ fn a_lock_of_other_names_is_stale() {
     build
         .run()
         .exits(6)
-        .says(["repro.lock", "stale", "repro lock"]);
+        .says(["repro.lock:4", "other names", "toolchains/lock.py"]);
 }
 
 #[test]
@@ -221,12 +225,12 @@ fn locked_refuses_what_no_lock_pins() {
     let context = TestContext::new();
     let project = context.project("unlocked", &[("Dockerfile", "FROM busybox\nRUN true\n")]);
     let (build, _) = context.build(&project);
-    build
-        .clone()
-        .arg("--locked")
-        .run()
-        .exits(6)
-        .says(["busybox", "repro.lock"]);
+    build.clone().arg("--locked").run().exits(6).says([
+        "Dockerfile:1",
+        "busybox",
+        "no entry in the lock",
+        "toolchains/lock.py",
+    ]);
     let tar = context.path("one.tar");
     let done = Command::new(tool("tar"))
         .args(["-C", "/", "-cf"])
@@ -261,7 +265,7 @@ fn odd_files_of_the_context_are_carried_or_named() {
         "odd",
         &[(
             "Dockerfile",
-            "FROM busybox\nCOPY . /odd/\nRUN ls /odd | od -c && test -p /odd/pipe && test ! -e /odd/socket\n",
+            "FROM busybox\nCOPY . /odd/\nRUN printf '%s' /odd/*name* | od -c && test -p /odd/pipe && test ! -e /odd/socket\n",
         )],
     );
     fs::write(project.join(OsStr::from_bytes(b"\xff\xfe name\n")), "x").unwrap();

@@ -236,15 +236,19 @@ impl Executor for NativeExecutor {
             directory: self.layout.snapshots(),
             name: chain.0.hex(),
         })?;
-        let sent = send(layer, &session);
-        let answer = session.finish();
-        match (self.told(answer)?, sent) {
-            (Done::Unpacked(info), Ok(())) => Ok(info),
-            (_, Err(error)) => Err(ExecutorError::Input {
+        if let Err(error) = send(layer, &session) {
+            // The stage waits for entries that will never come.
+            drop(session.stream().shutdown(Shutdown::Both));
+            drop(session.finish());
+            return self.told(Err(ExecutorError::Input {
                 what: "cannot read the layer to unpack".to_owned(),
                 source: Some(error),
-            }),
-            (other, Ok(())) => Err(unexpected(&other)),
+            }));
+        }
+        let answer = session.finish();
+        match self.told(answer)? {
+            Done::Unpacked(info) => Ok(info),
+            other => Err(unexpected(&other)),
         }
     }
 
