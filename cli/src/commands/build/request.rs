@@ -174,13 +174,19 @@ fn ignore(dockerfile: &Path, context: &Path) -> Result<Option<NamedText>, Comman
 fn build_args(pairs: &[Pair]) -> Result<BTreeMap<String, String>, CommandError> {
     let mut args = BTreeMap::new();
     for Pair { name, value } in pairs {
-        if let Some(value) = value {
-            args.insert(name.clone(), value.clone());
-        } else if let Some(value) = ambient::build_argument(name) {
-            let value = value
-                .into_string()
-                .map_err(|_| CommandError::usage(format!("the variable {name} is not UTF-8")))?;
-            args.insert(name.clone(), value);
+        match value {
+            Some(value) => {
+                args.insert(name.clone(), value.clone());
+            }
+            None => {
+                let Some(value) = ambient::build_argument(name) else {
+                    continue;
+                };
+                let value = value.into_string().map_err(|_| {
+                    CommandError::usage(format!("the variable {name} is not UTF-8"))
+                })?;
+                args.insert(name.clone(), value);
+            }
         }
     }
     Ok(args)
@@ -355,13 +361,10 @@ mod tests {
         let asked = ask(dir.path(), &options, &Ambient::default())
             .unwrap()
             .request;
+        let unfinished = pack::unfinished(&real.join("out/pack"));
         assert_eq!(
             asked.exclude,
-            [
-                real.join("out/.pack.unfinished"),
-                real.join("out/pack"),
-                real.join("store")
-            ]
+            [unfinished, real.join("out/pack"), real.join("store")]
         );
     }
 
