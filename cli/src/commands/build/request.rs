@@ -174,19 +174,13 @@ fn ignore(dockerfile: &Path, context: &Path) -> Result<Option<NamedText>, Comman
 fn build_args(pairs: &[Pair]) -> Result<BTreeMap<String, String>, CommandError> {
     let mut args = BTreeMap::new();
     for Pair { name, value } in pairs {
-        match value {
-            Some(value) => {
-                args.insert(name.clone(), value.clone());
-            }
-            None => {
-                let Some(value) = ambient::build_argument(name) else {
-                    continue;
-                };
-                let value = value.into_string().map_err(|_| {
-                    CommandError::usage(format!("the variable {name} is not UTF-8"))
-                })?;
-                args.insert(name.clone(), value);
-            }
+        if let Some(value) = value {
+            args.insert(name.clone(), value.clone());
+        } else if let Some(value) = ambient::build_argument(name) {
+            let value = value
+                .into_string()
+                .map_err(|_| CommandError::usage(format!("the variable {name} is not UTF-8")))?;
+            args.insert(name.clone(), value);
         }
     }
     Ok(args)
