@@ -117,6 +117,7 @@ impl Case {
             },
             dockerfile: "Dockerfile".into(),
             target: None,
+            contexts: BTreeMap::new(),
             build_args: BTreeMap::from([("LEVEL".into(), "2".into())]),
             labels: BTreeMap::new(),
             inputs: vec![

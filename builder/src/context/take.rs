@@ -27,7 +27,7 @@ use repro_core::{
 };
 use rustix::fs::{Mode, OFlags};
 
-use super::ignore::{IgnoreFile, Ignored};
+use repro_core::tree::{IgnoreFile, Ignored};
 
 /// Why the context cannot be taken.
 #[derive(Debug, thiserror::Error)]

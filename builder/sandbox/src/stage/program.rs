@@ -51,9 +51,13 @@ pub(super) fn run(
     )
     .during("socketpair(AF_UNIX, SOCK_SEQPACKET)")?;
     let payload = launch::payload(spec, variation, &root, log, theirs)?;
+    let mut setup = mounts::plan(&stubs.files, variation.first_pid);
+    if let Some(script) = &spec.script {
+        setup.extend(mounts::script(script).during("name of a script")?);
+    }
     let plan = Plan {
         root,
-        setup: mounts::plan(&stubs.files, variation.first_pid),
+        setup,
         payload,
         report: report_writer,
     };

@@ -258,5 +258,6 @@ pub(crate) fn sh(script: &str) -> RunSpec {
         env: vec![("PATH".into(), "/bin".into())],
         cwd: "/".into(),
         user: String::new(),
+        script: None,
     }
 }
