@@ -207,13 +207,11 @@ impl Builder<'_> {
     ) -> Result<bool, BuildError> {
         let mut more = false;
         for name in &outline.names {
-            let known = found.newest.get(&name.key).copied();
-            let newest = match known {
-                Some(newest) => newest,
-                None => {
-                    more = true;
-                    self.base(request, name, found)?
-                }
+            let newest = if let Some(newest) = found.newest.get(&name.key) {
+                *newest
+            } else {
+                more = true;
+                self.base(request, name, found)?
             };
             found.newest.insert(name.key.clone(), newest);
             if name.is_base {

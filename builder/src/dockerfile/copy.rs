@@ -175,7 +175,7 @@ pub fn remote(source: &str) -> Option<Remote> {
     let git = ["git://", "ssh://", "git@"]
         .iter()
         .any(|scheme| lower.starts_with(scheme))
-        || (http && path.trim_end_matches('/').ends_with(".git"))
+        || (http && path.trim_end_matches('/').strip_suffix(".git").is_some())
         || is_scp(source);
     match (git, http) {
         (true, _) => Some(Remote::Git),

@@ -239,10 +239,10 @@ impl Arguments<'_> {
             };
             let once = named(known.values).or_else(|| named(known.switches));
             let Some(name) = once.or_else(|| named(known.lists)) else {
-                let names = [known.values, known.switches, known.lists, known.not_yet];
+                let all = [known.values, known.switches, known.lists, known.not_yet];
                 return Err(fault(SyntaxError::UnknownFlag {
                     keyword: self.keyword,
-                    nearest: nearest(&flag.name, names.into_iter().flatten().copied()),
+                    nearest: nearest(&flag.name, all.into_iter().flatten().copied()),
                     flag: flag.name,
                 }));
             };

@@ -95,7 +95,6 @@ impl Display for InstructionKind {
             Self::Shell(words) => {
                 write!(f, "{keyword} {}", json(words.iter().map(String::as_str)))
             }
-            Self::Stopsignal(line) => arguments(f, keyword, line.raw()),
             Self::Volume(volumes) => {
                 let words = volumes.paths.iter().map(super::Template::raw);
                 let text = match volumes.syntax {
@@ -109,7 +108,9 @@ impl Display for InstructionKind {
                 let ports: Vec<&str> = ports.iter().map(super::Template::raw).collect();
                 arguments(f, keyword, &ports.join(" "))
             }
-            Self::User(line) | Self::Workdir(line) => arguments(f, keyword, line.raw()),
+            Self::Stopsignal(line) | Self::User(line) | Self::Workdir(line) => {
+                arguments(f, keyword, line.raw())
+            }
         }
     }
 }

@@ -327,3 +327,111 @@ fn what_cannot_be_planned_says_where() {
         }
     }
 }
+
+/// Codes and lines of what is found.
+fn found(text: &str) -> Vec<(String, u32)> {
+    let findings = good(text).findings.into_iter();
+    findings
+        .map(|finding| (finding.code, finding.line.unwrap_or_default()))
+        .collect()
+}
+
+#[test]
+fn rules_that_need_values_find_what_breaks_them() {
+    for (code, broken, line, sound) in [
+        (
+            "json-args-recommended",
+            "FROM base\nCMD a\n",
+            2,
+            "FROM base\nSHELL [\"sh\"]\nCMD a\n",
+        ),
+        (
+            "workdir-relative-path",
+            "FROM base\nWORKDIR a\n",
+            2,
+            "FROM base\nWORKDIR /a\nWORKDIR b\n",
+        ),
+        (
+            "undefined-var",
+            "FROM base\nENV A=$NOPE\n",
+            2,
+            "FROM base\nARG NOPE\nENV A=$NOPE B=${X:-y} C=$PATH\n",
+        ),
+        (
+            "undefined-arg-in-from",
+            "ARG V=1\nFROM base$NOPE\n",
+            2,
+            "ARG V=\nFROM base$V\n",
+        ),
+    ] {
+        assert_eq!(found(broken), [(code.to_owned(), line)], "{broken}");
+        assert_eq!(found(sound), [], "{sound}");
+    }
+    let mut asked = request("ARG V\nFROM $V\n");
+    asked.build_args.insert("V".into(), "base".into());
+    let plan = planned(&asked).unwrap();
+    assert_eq!(plan.findings[0].code, "invalid-default-arg-in-from");
+    assert_eq!(found("ARG V=base\nFROM $V\n"), []);
+    let near = good("FROM base\nENV LEVEL=1\nENV A=$LEVLE\n").findings;
+    assert!(near[0].message.contains("did you mean $LEVEL?"), "{near:?}");
+}
+
+#[test]
+fn triggers_of_images_and_stages_come_first_and_once() {
+    let plan = good("FROM base AS tools\nRUN t\nFROM onbuild AS x\nRUN own\nFROM x\nRUN last\n");
+    let texts: Vec<&str> = plan
+        .steps
+        .iter()
+        .map(|step| step.history.as_str())
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            "RUN /bin/sh -c t # repro",
+            "COPY --from=0 /a /a # repro",
+            "RUN /bin/sh -c one\ntwo\n # repro",
+            "ENV TRIGGERED=",
+            "RUN /bin/sh -c own # repro",
+            "RUN /bin/sh -c last # repro",
+        ]
+    );
+    assert_eq!(plan.steps[1].line, 3);
+    assert!(
+        plan.stages
+            .iter()
+            .all(|stage| stage.config.config.on_build.is_empty())
+    );
+    let plan = good("FROM base AS a\nONBUILD ENV A=1\nFROM a\n");
+    assert_eq!(plan.stages[0].config.config.on_build, ["ENV A=1"]);
+    assert_eq!(plan.steps.len(), 2);
+    assert_eq!(plan.stages[1].config.config.on_build, Vec::<String>::new());
+}
+
+#[test]
+fn heredocs_become_what_the_shell_gets() {
+    let plan = good(
+        "FROM base\nSHELL [\"bash\", \"-e\"]\nRUN <<A\nx\nA\nRUN <<B\n#!/x\nB\nRUN cat <<-C\n\ty\n\tC\n",
+    );
+    assert_eq!(run(&plan, 1).argv, ["bash", "-e", "x\n"]);
+    let script = run(&plan, 2);
+    assert_eq!(script.argv, ["bash", "-e", "/dev/pipes/B"]);
+    assert_eq!(script.script.as_ref().unwrap().content, "#!/x\n");
+    assert_eq!(run(&plan, 3).argv[2], "cat <<-C\n\ty\nC");
+    assert_eq!(run(&plan, 3).script, None);
+}
+
+#[test]
+fn a_stage_can_be_for_another_platform_if_it_runs_nothing() {
+    let text = "FROM --platform=linux/s390x scratch AS a\nRUN x\nFROM base\nRUN y\n";
+    assert_eq!(good(text).stages.len(), 1);
+    let mut asked = request("FROM scratch\nCOPY a /\n");
+    asked.platform = "linux/s390x".parse().unwrap();
+    let plan = planned(&asked).unwrap();
+    assert_eq!(plan.stages[0].config.architecture, "s390x");
+    asked.dockerfile.text.extend_from_slice(b"RUN x\n");
+    assert!(
+        planned(&asked)
+            .unwrap_err()
+            .contains("RUN in a stage for linux/s390x")
+    );
+}

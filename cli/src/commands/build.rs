@@ -52,8 +52,10 @@ pub(crate) struct Args {
     /// Set a label of the image
     #[arg(long = "label", value_name = "NAME[=VALUE]")]
     pub(crate) labels: Vec<Pair>,
-    /// Give a name of FROM and --from this source: a directory, docker-image://REF in the store, or
-    /// oci-layout://DIR[:TAG]; repeat for several names
+    /// Let a name of FROM and --from mean a directory, an image in the store or one of an OCI layout;
+    /// repeat for several names
+    ///
+    /// SOURCE is a path, `docker-image://REF` or `oci-layout://DIR[:TAG]`.
     #[arg(long = "build-context", value_name = "NAME=SOURCE")]
     pub(crate) contexts: Vec<ContextArg>,
     /// Build for this platform; a stage with RUN must be for that of this machine

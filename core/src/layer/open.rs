@@ -65,6 +65,7 @@ pub(crate) fn open_tar(
 }
 
 /// Unpacks `compressed`, which has `size` bytes, to at most [`Limits::max_ratio`] times as many.
+#[must_use]
 pub fn decompress(
     compressed: Box<dyn Read + Send>,
     compression: Compression,

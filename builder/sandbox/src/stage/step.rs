@@ -29,6 +29,8 @@ use crate::{
 const WORK_DIR: &str = "work";
 /// Places that the sandbox fills, beside the tree of a step.
 const STUB_DIR: &str = "stub";
+/// The source of a copy that has none, beside the tree of a step.
+const NOTHING_DIR: &str = "nothing";
 /// Name of the mounted tree in the scratch space.
 const ROOT: &str = "root";
 
@@ -190,7 +192,12 @@ impl Trees {
         layer: LayerPolicy,
         log: Option<OwnedFd>,
     ) -> Result<Happened, Failure> {
-        let source = self.scratch.stack("source", &borrowed(sources), None)?;
+        // A mount without trees is none; it is only files of the Dockerfile that come from nowhere.
+        let source = if sources.is_empty() {
+            make_dir(&self.own, NOTHING_DIR)?
+        } else {
+            self.scratch.stack("source", &borrowed(sources), None)?
+        };
         let report = match spec.placement {
             Placement::Merged => self.with_root(|root| {
                 tree::copy(spec, source.as_fd(), root, root, layer)
@@ -207,6 +214,7 @@ impl Trees {
                 report
             }
         };
+        self.take_leftovers(&[NOTHING_DIR])?;
         if let Some(log) = log {
             let mut log = std::fs::File::from(log);
             for pattern in &report.unmatched {

@@ -34,19 +34,22 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 ];
 
 type Content = Vec<(Entry, Vec<u8>)>;
+type Test = fn(&TreeError) -> bool;
 
 fn tar(entries: &Content) -> Vec<u8> {
     let mut writer = LayerWriter::new(Vec::new(), Ruleset::default());
     for (entry, content) in entries {
-        writer.entry(entry, &mut content.as_slice()).unwrap();
+        writer
+            .entry(entry, &mut content.as_slice())
+            .expect("memory takes it");
     }
-    writer.finish().unwrap()
+    writer.finish().expect("memory takes it")
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
+    encoder.write_all(bytes).expect("memory takes it");
+    encoder.finish().expect("memory takes it")
 }
 
 /// A tree with one file.
@@ -208,7 +211,6 @@ fn hostile_archives(lab: &Lab) -> Outcome {
         ["d t", "d t/etc", "f t/etc/passwd", "l t/up ../../../../etc"],
         "inside the destination"
     );
-    type Test = fn(&TreeError) -> bool;
     let refused: [(Content, Test); 3] = [
         (vec![bare("gone", EntryKind::Whiteout)], |error| {
             matches!(error, TreeError::ReservedName(_))

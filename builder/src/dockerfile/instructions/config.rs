@@ -120,22 +120,18 @@ impl Arguments<'_> {
 
     pub(super) fn volumes(&self) -> Result<Volumes, Fault> {
         let whole = self.start..self.start + self.text.len();
-        let (syntax, paths) = match self.json()? {
-            Some(words) => {
-                let paths = words.iter().map(|word| {
-                    if word.trim().is_empty() {
-                        return Err(self.whole(SyntaxError::EmptyVolume));
-                    }
-                    self.decoded(word.trim(), whole.clone())
-                });
-                (ListSyntax::Json, paths.collect::<Result<Vec<_>, _>>()?)
-            }
-            None => {
-                let paths = words::fields(self.text)
-                    .into_iter()
-                    .map(|word| self.template(word));
-                (ListSyntax::Words, paths.collect::<Result<_, _>>()?)
-            }
+        let (syntax, paths) = if let Some(words) = self.json()? {
+            let paths = words.iter().map(|word| {
+                if word.trim().is_empty() {
+                    return Err(self.whole(SyntaxError::EmptyVolume));
+                }
+                self.decoded(word.trim(), whole.clone())
+            });
+            (ListSyntax::Json, paths.collect::<Result<Vec<_>, _>>()?)
+        } else {
+            let paths = words::fields(self.text).into_iter();
+            let paths = paths.map(|word| self.template(word));
+            (ListSyntax::Words, paths.collect::<Result<_, _>>()?)
         };
         if paths.is_empty() {
             return Err(self.missing("a path"));

@@ -85,7 +85,7 @@ impl Lexer<'_> {
                     parts.push(Part::Exact(self.single_quoted()?));
                 }
                 '"' if self.quotes == Quotes::Special => {
-                    parts.push(Part::Quoted(self.double_quoted(escapes)?))
+                    parts.push(Part::Quoted(self.double_quoted(escapes)?));
                 }
                 '$' => parts.push(self.dollar()?),
                 c if c == self.escape => {
