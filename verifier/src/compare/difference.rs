@@ -130,10 +130,6 @@ impl NotListed {
         self.image.saturating_add(self.elsewhere)
     }
 
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde gives a reference to the field"
-    )]
     pub(crate) const fn is_none(&self) -> bool {
         self.total() == 0
     }
