@@ -55,9 +55,6 @@ impl std::fmt::Debug for Builder<'_> {
     }
 }
 
-/// The canonical tar of a context without entries: the two blocks that end a tar.
-const EMPTY_TAR: &[u8] = &[0; 1024];
-
 /// Everything that has to be there before a step can run.
 struct Prepared {
     plan: Plan,
@@ -118,11 +115,17 @@ impl Builder<'_> {
         // A base can have triggers that name more; those bases only copy, so this ends.
         let outline = loop {
             let outline = plan::outline(&file, request, &globals, &found.triggers)?;
-            if !self.bases(request, &outline, &mut found)? {
-                break outline;
+            let locked = self.check_lock(request, &outline);
+            match self.bases(request, &outline, &mut found) {
+                Ok(true) => {}
+                // A lock that does not fit says more than a name that is not found for it.
+                result => {
+                    locked?;
+                    result?;
+                    break outline;
+                }
             }
         };
-        self.check_lock(request, &outline)?;
         let Found {
             bases,
             records,
@@ -489,11 +492,10 @@ fn globals(file: &Dockerfile, request: &BuildRequest) -> Result<GlobalScope, Bui
 }
 
 fn context_input(uri: &str, name: Option<&String>, context: &Context) -> InputRecord {
-    let layer = context.layer.as_ref();
     InputRecord {
         uri: uri.to_owned(),
         name: name.cloned(),
-        digest: layer.map_or_else(|| Digest::of(EMPTY_TAR), |layer| layer.diff_id.0),
+        digest: context.digest.0,
         kind: InputKind::Context,
         step: None,
         locked: false,
@@ -613,10 +615,12 @@ fn reason(asked: Runs, runs: &[RunRecord]) -> Reason {
     }
     match (of(runs, RunId::B), of(runs, RunId::BRepeat)) {
         (Some(b), _) if b.failure.is_none() => {
-            if b.image == a.image {
-                Reason::Reproduced
-            } else {
+            if b.image != a.image {
                 Reason::Differs
+            } else if b.variation == a.variation {
+                Reason::NotVaried
+            } else {
+                Reason::Reproduced
             }
         }
         (Some(_), Some(repeat)) if repeat.failure.is_none() => Reason::FailsUnderVariation,

@@ -217,8 +217,8 @@ fn what_is_not_locked_is_a_missing_input_and_other_machines_are_not_run() {
         .run()
         .exits(5)
         .says(["RUN in a stage for linux/s390x"]);
-    let built = self::build(&context, &project, &["--platform", "linux/s390x"]);
-    assert_eq!(built.config["architecture"], "s390x");
+    let image = self::build(&context, &project, &["--platform", "linux/s390x"]);
+    assert_eq!(image.config["architecture"], "s390x");
 }
 
 #[test]
@@ -440,8 +440,8 @@ COPY --from=replaced /marker /marker
         .run()
         .exits(0);
 
-    let (build, _) = context.build(&project);
-    build
+    let (refused, _) = context.build(&project);
+    refused
         .args(["--build-context", "alpine=https://example.org/x"])
         .run()
         .exits(2)
