@@ -7,7 +7,7 @@
 use repro_core::{
     build::{Executor, ExecutorError, InputKind, InputRecord, LockMode, SnapshotInfo},
     digest::{ChainId, DiffId, Digest},
-    event::{Event, EventSink, Unit},
+    event::{Event, EventSink, Unit, counted},
     image::{ImageConfig, ImageError, LayerDescriptor, load_image},
     layer::{Limits, OpenLayerError, open_layer},
     platform::Platform,
@@ -291,7 +291,11 @@ fn unpack_one(
             layer: layer.diff_id,
             source,
         })?;
-    let summary = format!("{} entries, {} bytes", info.entries, info.bytes);
+    let summary = format!(
+        "{}, {}",
+        counted(info.entries, "entry", "entries"),
+        counted(info.bytes, "byte", "bytes")
+    );
     events.event(Event::TaskFinished { id, summary });
     Ok(info)
 }
