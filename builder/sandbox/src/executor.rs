@@ -14,11 +14,13 @@ use std::{
 
 use repro_core::{
     build::{
-        CopySource, Executor, ExecutorError, InvocationId, SnapshotInfo, SnapshotName,
+        CopySource, Executor, ExecutorError, InvocationId, LayerPolicy, RunId, RunSpec,
+        SnapshotInfo, SnapshotName,
         StepAction, StepExit, StepObserver, StepResult, StepSpec, Variation,
     },
     digest::ChainId,
-    tree::{EntryReader, EntrySink, EntrySource, EntryWriter},
+    epoch::{Epoch, Tick},
+    tree::{Entry, EntryReader, EntrySink, EntrySource, EntryWriter},
 };
 
 use self::{
@@ -75,19 +77,38 @@ impl NativeExecutor {
         &self.mapping
     }
 
-    /// Does on an empty directory of the store everything that a step needs from the machine, without
-    /// running a program.
-    pub fn probe(&self) -> Result<(), ExecutorError> {
-        let scratch = self.layout.scratch(&self.mapping)?;
-        let result = self
-            .start(Job::Probe {
-                scratch: scratch.relative.clone(),
-            })
-            .and_then(|(session, _guard)| session.finish());
-        let removed = scratch.remove();
-        match self.told(result)? {
-            Done::Nothing => removed,
-            other => Err(unexpected(&other)),
+    /// Tries everything that a step needs from the machine, on an empty tree.
+    ///
+    /// A tree without a program: that it is missed is the last thing that can fail, so nothing before
+    /// it did. `invocation` is discarded afterwards.
+    pub fn probe(&self, invocation: &InvocationId) -> Result<(), ExecutorError> {
+        let spec = StepSpec {
+            parents: Vec::new(),
+            output: SnapshotName::Step {
+                invocation: invocation.clone(),
+                run: RunId::Setup,
+                index: 0,
+            },
+            action: StepAction::Run(RunSpec {
+                argv: vec!["/nothing".to_owned()],
+                env: Vec::new(),
+                cwd: "/".to_owned(),
+                user: String::new(),
+            }),
+            layer: LayerPolicy {
+                epoch: Epoch::MIN,
+                tick: Tick::FIRST,
+            },
+        };
+        let result = self.run(&spec, &Variation::run_a(), &mut NoLayer, &NoOutput);
+        let discarded = self.discard(invocation);
+        match result {
+            Err(ExecutorError::Refused(_)) => discarded,
+            Err(error) => Err(error),
+            Ok(_) => Err(ExecutorError::Internal {
+                what: "an empty tree ran a program".to_owned(),
+                source: None,
+            }),
         }
     }
 
@@ -156,6 +177,22 @@ impl NativeExecutor {
             variation: variation.clone(),
         })))
     }
+}
+
+/// Takes no entries: a program that is not there leaves none.
+struct NoLayer;
+
+impl EntrySink for NoLayer {
+    fn entry(&mut self, _: &Entry, _: &mut dyn io::Read) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// Takes output nowhere.
+struct NoOutput;
+
+impl StepObserver for NoOutput {
+    fn output(&self, _: &[u8]) {}
 }
 
 /// Takes a stage off the list of those that can be stopped.

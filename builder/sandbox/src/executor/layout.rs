@@ -46,13 +46,6 @@ pub(super) struct Layout {
     mapping: String,
 }
 
-/// An empty directory of the mapped root.
-#[derive(Debug)]
-pub(super) struct ScratchDir {
-    pub(super) relative: String,
-    path: PathBuf,
-}
-
 impl Layout {
     /// Makes what is missing below `path`.
     pub(super) fn create(path: &Path, mapping: &IdMapping) -> Result<Self, ExecutorError> {
@@ -140,21 +133,6 @@ impl Layout {
     pub(super) fn remove_invocation(&self, relative: &str) -> Result<(), ExecutorError> {
         let path = self.path.join(relative);
         fs::remove_dir(&path).map_err(failed("remove", &path))
-    }
-
-    /// Makes an empty directory for a probe.
-    pub(super) fn scratch(&self, mapping: &IdMapping) -> Result<ScratchDir, ExecutorError> {
-        // Not an invocation's name, which has no dot.
-        let relative = format!("{RUNS}/.probe-{}", std::process::id());
-        let path = self.path.join(&relative);
-        give(&path, mapping)?;
-        Ok(ScratchDir { relative, path })
-    }
-}
-
-impl ScratchDir {
-    pub(super) fn remove(self) -> Result<(), ExecutorError> {
-        fs::remove_dir(&self.path).map_err(failed("remove", &self.path))
     }
 }
 

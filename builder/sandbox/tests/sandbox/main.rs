@@ -3,16 +3,43 @@
 //! Wants what `repro` wants of a machine, and the static busybox of Debian (`busybox-static`). Where
 //! something is missing the tests fail and say what.
 
-mod bench;
 mod basics;
+mod bench;
+mod hostile;
+mod isolation;
+mod network;
+mod probe;
+mod trees;
+mod users;
 
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
     // This program is its own stage, as `repro` is.
     repro_sandbox::enter_if_stage();
+    // It is also the program that some steps run, and a user's own `repro`.
+    probe::run_if_probe();
+    users::run_if_user();
     let arguments = Arguments::from_args();
     let mut trials: Vec<Trial> = Vec::new();
     trials.extend(basics::trials());
+    trials.extend(hostile::trials());
+    trials.extend(isolation::trials());
+    trials.extend(network::trials());
+    trials.extend(trees::trials());
+    trials.extend(users::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }
+
+/// A trial named as its function.
+macro_rules! trials {
+    ($($name:ident),* $(,)?) => {
+        pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
+            vec![$(libtest_mimic::Trial::test(
+                concat!(module_path!(), "::", stringify!($name)),
+                || { $name(); Ok(()) },
+            )),*]
+        }
+    };
+}
+pub(crate) use trials;
