@@ -92,7 +92,7 @@ fn mount_points_are_not_made_through_links() {
     let target = outside.path().display();
     let seen = bench.run(sh(&format!("mv /etc /old; rm -rf /etc; ln -s {target} /etc; true")));
     let seen = seen.unwrap();
-    assert!(!seen.layer.paths().iter().any(|path| path.contains("resolv")), "{:?}", seen.layer.paths());
+    assert!(!seen.layer.paths().iter().any(|path| path.starts_with("etc/resolv")), "{:?}", seen.layer.paths());
     assert_eq!(names_in(outside.path()), ["resolv.conf"]);
 }
 

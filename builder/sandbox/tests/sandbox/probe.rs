@@ -47,11 +47,13 @@ pub(crate) fn add_to(layer: &mut Layer) {
         .collect();
     files.sort();
     files.dedup();
-    for file in files {
-        layer.file(file.to_str().unwrap(), 0o755, &fs::read(&file).unwrap());
+    for file in &files {
+        layer.file(file.to_str().unwrap(), 0o755, &fs::read(file).unwrap());
     }
     // The loader under the name that programs have it by.
-    layer.link("lib64", "lib/x86_64-linux-gnu");
+    let loader = files.iter().find(|path| path.to_string_lossy().contains("/ld-linux"));
+    let directory = loader.and_then(|path| path.parent()).expect("a loader");
+    layer.link("lib64", directory.to_str().unwrap());
     layer.file(PATH, 0o755, &fs::read("/proc/self/exe").unwrap());
 }
 

@@ -11,7 +11,7 @@ use repro_core::{digest::Digest, json};
 use crate::bench::Bench;
 
 /// An account of the tests, made and removed by them.
-const USER: &str = "repro-test";
+const USER: &str = "repro-sandbox-test";
 const FIRST_ID: u32 = 1_200_000_000;
 const AS_USER: &str = "--as-user";
 
