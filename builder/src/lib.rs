@@ -1,1 +1,18 @@
-//! placeholder
+//! From a Dockerfile to an image, twice, in step.
+//!
+//! [`dockerfile`] reads the language, [`context`] takes the files, [`source`] looks names up,
+//! [`plan`] spells the build out, [`schedule`] runs it, and [`Builder`] leads through all of it.
+
+#![forbid(unsafe_code)]
+
+pub mod context;
+pub mod dockerfile;
+pub mod plan;
+pub mod schedule;
+pub mod source;
+
+mod build;
+mod error;
+
+pub use build::Builder;
+pub use error::BuildError;

@@ -16,7 +16,10 @@ pub use record::{
     BuildRecord, EpochRecord, EpochSource, Failure, Finding, ImageRecord, InputKind, InputRecord,
     PlannedStep, RunRecord, StepRecord,
 };
-pub use request::{BuildRequest, EpochChoice, InvocationId, NamedText, RunId, Runs};
+pub use request::{
+    BuildRequest, ContextModes, EpochChoice, InvocationId, InvocationIdError, LockMode, NamedText,
+    RunId, Runs,
+};
 pub use step::{
     CopySource, CopySpec, LayerPolicy, MakeDirSpec, NetworkObservation, Normalisation, Owner,
     RunSpec, SnapshotName, StepAction, StepExit, StepResult, StepSpec, Usage,

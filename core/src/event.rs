@@ -81,6 +81,15 @@ pub enum Event {
         /// Milliseconds it took.
         wall_ms: u64,
     },
+    /// A step failed, or could not be run.
+    StepFailed {
+        /// The run.
+        run: RunId,
+        /// Index in the plan.
+        index: u32,
+        /// How it ended, in words: `exit code 2`.
+        message: String,
+    },
     /// Both runs ended a step, and their layers were compared.
     StepCompared {
         /// Index in the plan.

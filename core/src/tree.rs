@@ -1,11 +1,15 @@
 //! File trees as values: paths, entries, and streams of entries.
 
+mod deep_pattern;
 mod entry;
 mod path;
 mod pattern;
 mod wire;
 
+pub use deep_pattern::DeepPattern;
 pub use entry::{Entry, EntryKind, Meta, WHITEOUT_OPAQUE, WHITEOUT_PREFIX};
+pub(crate) use path::MAX_PATH;
 pub use path::{TreePath, TreePathError, show_bytes};
 pub use pattern::{Pattern, PatternError};
+pub(crate) use wire::copy_exactly;
 pub use wire::{EntryReader, EntrySink, EntrySource, EntryWriter, WireError};

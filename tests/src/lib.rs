@@ -1,1 +1,39 @@
-//! placeholder
+//! What the end-to-end tests share: the program as a user starts it, in surroundings of its own.
+//!
+//! Tests whose name begins with `privileged_` need root. Without it they fail; they never pass
+//! unseen. `tests/run` leaves them out by name, and says so, where it does not run as root.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    reason = "a helper of a test panics where the test fails, and that is its use"
+)]
+
+mod context;
+mod events;
+mod output;
+mod pack;
+mod processes;
+mod program;
+mod project;
+mod seed;
+pub mod surface;
+mod user;
+
+pub use context::TestContext;
+pub use events::{Events, tasks};
+pub use output::{Ended, Output};
+pub use pack::Pack;
+pub use processes::{descendants, mounts_below, processes_with, wait_until};
+pub use program::{Repro, program, root, target, tool};
+pub use project::{example, write_project};
+pub use seed::{random, seed};
+pub use user::{User, require_root};
+
+/// The declaration that makes `FROM busybox` and `FROM c` mean the shipped toolchains.
+pub const TOOLCHAINS: &str = "\
+[toolchain.busybox]
+use = \"busybox\"
+[toolchain.c]
+use = \"debian-c\"
+";

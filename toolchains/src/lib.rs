@@ -1,1 +1,25 @@
-//! placeholder
+//! What a build needs from outside: `repro.toml` and `repro.lock`, toolchains made from Debian
+//! packages, source packages as inputs, and the downloads behind them.
+//!
+//! The way through: [`project::Project`] says what is wanted, [`lock::ProjectLock`] which bytes
+//! that is, [`fetch::Fetcher`] brings the bytes into the store from any mirror, and
+//! [`sources::Sources`] turns them into images and trees.
+
+#![forbid(unsafe_code)]
+
+pub mod deb;
+pub mod definition;
+pub mod diagnostic;
+pub mod fetch;
+pub mod inputs;
+pub mod lock;
+pub mod materialise;
+pub mod project;
+pub mod purl;
+pub mod sources;
+
+mod codec;
+mod entries;
+mod text_file;
+
+pub use sources::{ResolvedImage, ResolvedTree, SourceError, Sources};

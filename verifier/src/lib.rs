@@ -1,1 +1,20 @@
-//! placeholder
+//! Comparison, causes, statements, signatures and reports.
+
+#![forbid(unsafe_code)]
+
+pub mod attestation;
+pub mod bundle;
+pub mod causes;
+pub mod compare;
+pub mod dsse;
+pub mod keys;
+pub mod pack;
+pub mod predicate;
+pub mod render;
+pub mod report;
+pub mod statement;
+pub mod strict_json;
+#[cfg(test)]
+mod testing;
+pub mod uris;
+pub mod verify;

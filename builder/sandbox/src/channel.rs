@@ -182,10 +182,7 @@ mod tests {
     fn a_closed_channel_is_told_from_a_message() {
         let (one, two) = Channel::pair().unwrap();
         drop(one);
-        assert!(matches!(
-            two.receive::<String>(),
-            Err(ChannelError::Closed)
-        ));
+        assert!(matches!(two.receive::<String>(), Err(ChannelError::Closed)));
     }
 
     #[test]

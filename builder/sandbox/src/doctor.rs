@@ -1,9 +1,8 @@
 //! Whether this machine can run steps, and what to do where it cannot.
 
-use std::{fs, path::Path};
+use std::{error::Error as _, fs, path::Path};
 
 use repro_core::build::{ExecutorError, InvocationId};
-use serde::Serialize;
 
 use crate::{NativeExecutor, StageImage, blockers, mapping::IdMapping};
 
@@ -11,53 +10,73 @@ use crate::{NativeExecutor, StageImage, blockers, mapping::IdMapping};
 /// user namespaces (5.11).
 const OLDEST_KERNEL: (u32, u32) = (5, 19);
 
-/// What came of one check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Status {
-    /// As it should be.
-    Good,
-    /// Steps cannot run like this.
-    Bad,
-}
-
 /// One thing that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// Stable kebab-case name.
+    /// What, in a word or two; the same on every machine.
     pub name: &'static str,
     /// What came of it.
-    pub status: Status,
-    /// What was found.
-    pub detail: String,
-    /// What to do about it, where it is bad.
-    pub hint: Option<String>,
+    pub finding: Finding,
 }
 
-/// Looks at the machine, and runs a step without a program in `store`, the store's directory, which
-/// must exist. `invocation` names what is made there meanwhile.
+/// What came of a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// As it should be, and what it is.
+    Good(String),
+    /// Steps cannot run like this.
+    Lacking {
+        /// What is the matter.
+        what: String,
+        /// What to do about it.
+        next_step: String,
+    },
+}
+
+/// Looks at the machine itself: its kernel, what it forbids this user, and the ids that it grants.
 #[must_use]
-pub fn checks(store: &Path, invocation: &InvocationId) -> Vec<Check> {
-    vec![
-        kernel(),
-        user_namespaces(),
-        ids(),
-        step(store, invocation),
-    ]
+pub fn machine() -> Vec<Check> {
+    vec![kernel(), user_namespaces(), ids()]
+}
+
+/// Runs steps that leave nothing in `store`, the store's directory, which must exist. `invocation`
+/// names what is made there meanwhile, and nothing else may have the name.
+#[must_use]
+pub fn step(store: &Path, invocation: &InvocationId) -> Check {
+    let tried = StageImage::capture()
+        .and_then(|image| NativeExecutor::new(image, store))
+        .and_then(|executor| executor.probe(invocation));
+    let finding = match tried {
+        Ok(()) => Finding::Good(
+            "a step can run: namespaces, overlayfs on the store, loopback and the system call \
+             filter were tried"
+                .to_owned(),
+        ),
+        Err(error) => lacking(&error),
+    };
+    Check {
+        name: "sandbox",
+        finding,
+    }
 }
 
 fn kernel() -> Check {
     let name = rustix::system::uname();
     let release = name.release().to_string_lossy().into_owned();
-    let good = version(&release).is_some_and(|version| version >= OLDEST_KERNEL);
-    let (major, minor) = OLDEST_KERNEL;
-    check(
-        "kernel",
-        good,
-        format!("Linux {release}"),
-        format!("a kernel of {major}.{minor} or later"),
-    )
+    let is_new_enough = version(&release).is_some_and(|version| version >= OLDEST_KERNEL);
+    let finding = if is_new_enough {
+        Finding::Good(format!("Linux {release}"))
+    } else {
+        let (major, minor) = OLDEST_KERNEL;
+        Finding::Lacking {
+            what: format!("Linux {release} is too old"),
+            next_step: format!("start the machine with Linux {major}.{minor} or later"),
+        }
+    };
+    Check {
+        name: "kernel",
+        finding,
+    }
 }
 
 fn version(release: &str) -> Option<(u32, u32)> {
@@ -66,77 +85,50 @@ fn version(release: &str) -> Option<(u32, u32)> {
 }
 
 fn user_namespaces() -> Check {
-    let supported = fs::exists("/proc/self/ns/user").unwrap_or(false);
-    if !supported {
-        return check(
-            "user-namespaces",
-            false,
-            "the kernel has no user namespaces, or /proc is not mounted".to_owned(),
-            "a kernel with CONFIG_USER_NS, and /proc".to_owned(),
-        );
+    let finding = if !fs::exists("/proc/self/ns/user").unwrap_or(false) {
+        Finding::Lacking {
+            what: "the kernel has no user namespaces, or /proc is not mounted".to_owned(),
+            next_step: "use a kernel with CONFIG_USER_NS, and mount /proc".to_owned(),
+        }
+    } else if blockers::remedies().is_empty() {
+        Finding::Good("no setting of the kernel forbids them".to_owned())
+    } else {
+        Finding::Lacking {
+            what: "a setting of the kernel forbids them to this user".to_owned(),
+            next_step: blockers::hint(),
+        }
+    };
+    Check {
+        name: "user namespaces",
+        finding,
     }
-    let remedies = blockers::remedies();
-    check(
-        "user-namespaces",
-        remedies.is_empty(),
-        if remedies.is_empty() {
-            "no switch forbids them".to_owned()
-        } else {
-            "a switch of the kernel forbids them".to_owned()
-        },
-        blockers::hint(),
-    )
 }
 
 fn ids() -> Check {
-    match IdMapping::detect() {
-        Ok(mapping) => check("ids", true, mapping.to_string(), String::new()),
-        Err(error) => failed("ids", &error),
-    }
-}
-
-/// Namespaces, maps, overlayfs on the store's file system, `/proc` and `/sys`, loopback, limits and the
-/// filter, as a step has them.
-fn step(store: &Path, invocation: &InvocationId) -> Check {
-    let tried = StageImage::capture()
-        .and_then(|image| NativeExecutor::new(image, store))
-        .and_then(|executor| executor.probe(invocation));
-    match tried {
-        Ok(()) => check(
-            "step",
-            true,
-            format!("a step can run in {}", store.display()),
-            String::new(),
-        ),
-        Err(error) => failed("step", &error),
-    }
-}
-
-fn failed(name: &'static str, error: &ExecutorError) -> Check {
-    let mut detail = error.to_string();
-    if let Some(source) = std::error::Error::source(error) {
-        detail = format!("{detail}: {source}");
-    }
-    let hint = match error {
-        ExecutorError::Machine { hint, .. } => hint.clone(),
-        ExecutorError::Exhausted { .. } => "try again when the machine has more to give".to_owned(),
-        _ => "this should not happen: please report it".to_owned(),
-    };
-    check(name, false, detail, hint)
-}
-
-fn check(name: &'static str, good: bool, detail: String, hint: String) -> Check {
-    let (status, hint) = if good {
-        (Status::Good, None)
-    } else {
-        (Status::Bad, Some(hint))
+    let finding = match IdMapping::detect() {
+        Ok(mapping) => Finding::Good(mapping.to_string()),
+        Err(error) => lacking(&error),
     };
     Check {
-        name,
-        status,
-        detail,
-        hint,
+        name: "user ids",
+        finding,
     }
+}
+
+fn lacking(error: &ExecutorError) -> Finding {
+    let what = match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    let next_step = match error {
+        ExecutorError::Machine { hint, .. } => hint.clone(),
+        ExecutorError::Exhausted { .. } => "try again when the machine has more to give".to_owned(),
+        ExecutorError::Cancelled => "let it come to its end".to_owned(),
+        ExecutorError::Refused(_)
+        | ExecutorError::Input { .. }
+        | ExecutorError::Internal { .. } => "this is a bug of repro: please report it".to_owned(),
+    };
+    Finding::Lacking { what, next_step }
 }
 
 #[cfg(test)]
@@ -149,5 +141,21 @@ mod tests {
         assert_eq!(version("5.19"), Some((5, 19)));
         assert_eq!(version("next"), None);
         assert!(version("5.4.0-42-generic") < Some(OLDEST_KERNEL));
+    }
+
+    #[test]
+    fn the_hint_of_an_error_is_the_next_step() {
+        let error = ExecutorError::Machine {
+            what: "unshare(CLONE_NEWUSER)".to_owned(),
+            hint: "allow it".to_owned(),
+            source: Some(std::io::ErrorKind::PermissionDenied.into()),
+        };
+        assert_eq!(
+            lacking(&error),
+            Finding::Lacking {
+                what: "unshare(CLONE_NEWUSER): permission denied".to_owned(),
+                next_step: "allow it".to_owned(),
+            }
+        );
     }
 }

@@ -1,10 +1,11 @@
 //! The orchestrator's side: starts stages, feeds them, and keeps account of trees.
 
 mod layout;
+mod probe;
 mod session;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, BufReader, BufWriter},
     net::Shutdown,
@@ -14,13 +15,11 @@ use std::{
 
 use repro_core::{
     build::{
-        CopySource, Executor, ExecutorError, InvocationId, LayerPolicy, RunId, RunSpec,
-        SnapshotInfo, SnapshotName,
-        StepAction, StepExit, StepObserver, StepResult, StepSpec, Variation,
+        CopySource, Executor, ExecutorError, InvocationId, SnapshotInfo, SnapshotName, StepAction,
+        StepExit, StepObserver, StepResult, StepSpec, Variation,
     },
-    digest::ChainId,
-    epoch::{Epoch, Tick},
-    tree::{Entry, EntryReader, EntrySink, EntrySource, EntryWriter},
+    digest::{ChainId, Digest},
+    tree::{EntryReader, EntrySink, EntrySource, EntryWriter},
 };
 
 use self::{
@@ -30,6 +29,7 @@ use self::{
 use crate::{
     StageImage,
     mapping::IdMapping,
+    policy::policy_digest,
     protocol::{Action, Done, Job, StepJob},
 };
 
@@ -77,38 +77,29 @@ impl NativeExecutor {
         &self.mapping
     }
 
-    /// Tries everything that a step needs from the machine, on an empty tree.
-    ///
-    /// A tree without a program: that it is missed is the last thing that can fail, so nothing before
-    /// it did. `invocation` is discarded afterwards.
-    pub fn probe(&self, invocation: &InvocationId) -> Result<(), ExecutorError> {
-        let spec = StepSpec {
-            parents: Vec::new(),
-            output: SnapshotName::Step {
-                invocation: invocation.clone(),
-                run: RunId::Setup,
-                index: 0,
-            },
-            action: StepAction::Run(RunSpec {
-                argv: vec!["/nothing".to_owned()],
-                env: Vec::new(),
-                cwd: "/".to_owned(),
-                user: String::new(),
-            }),
-            layer: LayerPolicy {
-                epoch: Epoch::MIN,
-                tick: Tick::FIRST,
-            },
-        };
-        let result = self.run(&spec, &Variation::run_a(), &mut NoLayer, &NoOutput);
-        let discarded = self.discard(invocation);
-        match result {
-            Err(ExecutorError::Refused(_)) => discarded,
-            Err(error) => Err(error),
-            Ok(_) => Err(ExecutorError::Internal {
-                what: "an empty tree ran a program".to_owned(),
-                source: None,
-            }),
+    /// Removes the stored trees of every chain that is not in `keep`, for this user's id mapping;
+    /// gives how many. Nothing may be running.
+    pub fn retain(&self, keep: &BTreeSet<ChainId>) -> Result<u64, ExecutorError> {
+        let keep: BTreeSet<String> = keep.iter().map(|chain| chain.0.hex()).collect();
+        let names = self.layout.stored_names()?;
+        let names: Vec<String> = names
+            .into_iter()
+            .filter(|name| !keep.contains(name))
+            .collect();
+        let removed = names.len() as u64;
+        if removed > 0 {
+            let directory = self.layout.snapshots();
+            self.remove(Job::Remove { directory, names })?;
+        }
+        Ok(removed)
+    }
+
+    /// Not among those that `cancel` stops: what is left of a cancelled build is removed too.
+    fn remove(&self, job: Job) -> Result<(), ExecutorError> {
+        let session = Session::start(&self.image, self.layout.root(), &self.mapping, job)?;
+        match session.finish()? {
+            Done::Nothing => Ok(()),
+            other => Err(unexpected(&other)),
         }
     }
 
@@ -179,22 +170,6 @@ impl NativeExecutor {
     }
 }
 
-/// Takes no entries: a program that is not there leaves none.
-struct NoLayer;
-
-impl EntrySink for NoLayer {
-    fn entry(&mut self, _: &Entry, _: &mut dyn io::Read) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-}
-
-/// Takes output nowhere.
-struct NoOutput;
-
-impl StepObserver for NoOutput {
-    fn output(&self, _: &[u8]) {}
-}
-
 /// Takes a stage off the list of those that can be stopped.
 struct Registered<'a> {
     executor: &'a NativeExecutor,
@@ -208,6 +183,10 @@ impl Drop for Registered<'_> {
 }
 
 impl Executor for NativeExecutor {
+    fn policy(&self) -> Digest {
+        policy_digest()
+    }
+
     fn name(&self) -> &'static str {
         "native"
     }
@@ -242,15 +221,19 @@ impl Executor for NativeExecutor {
             directory: self.layout.snapshots(),
             name: chain.0.hex(),
         })?;
-        let sent = send(layer, &session);
-        let answer = session.finish();
-        match (self.told(answer)?, sent) {
-            (Done::Unpacked(info), Ok(())) => Ok(info),
-            (_, Err(error)) => Err(ExecutorError::Input {
+        if let Err(error) = send(layer, &session) {
+            // The stage waits for entries that will never come.
+            drop(session.stream().shutdown(Shutdown::Both));
+            drop(session.finish());
+            return self.told(Err(ExecutorError::Input {
                 what: "cannot read the layer to unpack".to_owned(),
                 source: Some(error),
-            }),
-            (other, Ok(())) => Err(unexpected(&other)),
+            }));
+        }
+        let answer = session.finish();
+        match self.told(answer)? {
+            Done::Unpacked(info) => Ok(info),
+            other => Err(unexpected(&other)),
         }
     }
 
@@ -287,16 +270,11 @@ impl Executor for NativeExecutor {
         let Some(name) = self.layout.existing_invocation(invocation)? else {
             return Ok(());
         };
-        // Not among those that `cancel` stops: what is left of a cancelled build is removed too.
-        let job = Job::Remove {
+        self.remove(Job::Remove {
             directory: name.clone(),
             names: Layout::run_names(),
-        };
-        let session = Session::start(&self.image, self.layout.root(), &self.mapping, job)?;
-        match session.finish()? {
-            Done::Nothing => self.layout.remove_invocation(&name),
-            other => Err(unexpected(&other)),
-        }
+        })?;
+        self.layout.remove_invocation(&name)
     }
 
     fn cancel(&self) {

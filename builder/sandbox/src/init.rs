@@ -164,10 +164,7 @@ fn usage() -> (u64, u64) {
         u64::try_from(seconds * 1000 + micros / 1000).unwrap_or(0)
     };
     let kib = u64::try_from(usage.max_rss()).unwrap_or(0);
-    (
-        ms(usage.user_time()) + ms(usage.system_time()),
-        kib * 1024,
-    )
+    (ms(usage.user_time()) + ms(usage.system_time()), kib * 1024)
 }
 
 fn fail(plan: &Plan, place: Place, errno: Errno) -> ! {

@@ -67,7 +67,9 @@ struct Session {
 
 fn serve() -> Result<(), ChannelError> {
     let socket = io::stdin().as_fd().try_clone_to_owned().map_err(|error| {
-        ChannelError::System(rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO))
+        ChannelError::System(
+            rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO),
+        )
     })?;
     // Somebody who starts the program under this name by hand has no channel.
     if sockopt::socket_domain(&socket)? != AddressFamily::UNIX {

@@ -145,5 +145,9 @@ pub(crate) fn exec(program: &CStr, arguments: &Strings, environment: &Strings) -
 
 /// The result of a raw system call that gives nothing but success.
 pub(crate) fn checked(result: libc::c_long) -> Result<(), Errno> {
-    if result < 0 { Err(last_errno()) } else { Ok(()) }
+    if result < 0 {
+        Err(last_errno())
+    } else {
+        Ok(())
+    }
 }

@@ -7,9 +7,9 @@
 //!
 //! A tree that is written by [`unpack`] or put right by [`diff`] has the form that overlayfs
 //! takes as a layer when mounted with `userxattr`: a removed name is a character device 0:0, a
-//! directory that hides the one below has `user.overlay.opaque`. Mounts must have `index=off`,
-//! `redirect_dir=off` and `metacopy=off`: a hard link is then broken by a write (rule 7), and a
-//! layer holds whole files.
+//! directory that hides the one below has `user.overlay.opaque`. Mounts must have `index=off`, so
+//! that a write breaks a hard link (rule 7). `userxattr` turns `redirect_dir` and `metacopy` off
+//! (and takes neither option): a layer holds whole files.
 
 mod attributes;
 mod copy;

@@ -203,7 +203,7 @@ fn read(root: BorrowedFd<'_>, path: &'static str) -> Result<Vec<u8>, UserError> 
         source: Box::new(source),
     };
     let tree = Root::new(root);
-    let place: TreePath = resolve_path(&tree, path.as_bytes()).map_err(open)?;
+    let place: TreePath = resolve_path(tree, path.as_bytes()).map_err(open)?;
     let Some(file) = tree.open_regular(&place).map_err(open)? else {
         return Ok(Vec::new());
     };

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{InvocationId, StepResult, StepSpec, Variation};
 use crate::{
-    digest::ChainId,
+    digest::{ChainId, Digest},
     tree::{EntrySink, EntrySource},
 };
 
@@ -85,6 +85,9 @@ pub enum ExecutorError {
 pub trait Executor: Send + Sync {
     /// The name in reports.
     fn name(&self) -> &'static str;
+
+    /// Digest of the policy document that every step runs under (canonical JSON).
+    fn policy(&self) -> Digest;
 
     /// Facts on a stored snapshot, or `None` if it is not there.
     fn stored(&self, chain: ChainId) -> Result<Option<SnapshotInfo>, ExecutorError>;

@@ -117,6 +117,28 @@ pub enum EpochChoice {
     Base,
 }
 
+/// What becomes of permission bits of the context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ContextModes {
+    /// As they are on disk.
+    #[default]
+    Keep,
+    /// 0755 for directories and what its owner may execute, 0644 for the rest: what git knows.
+    Git,
+}
+
+/// Whether an input that no lock pins may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LockMode {
+    /// It may, and is recorded as not locked.
+    #[default]
+    Open,
+    /// It may not.
+    Locked,
+}
+
 /// Everything a build needs; nothing is taken from the surroundings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -133,10 +155,16 @@ pub struct BuildRequest {
     pub context: PathBuf,
     /// Paths below the context that are never part of it, such as the evidence directory.
     pub exclude: Vec<PathBuf>,
+    /// What becomes of permission bits of the context.
+    pub context_modes: ContextModes,
+    /// Whether inputs that no lock pins are used.
+    pub lock_mode: LockMode,
     /// Stage to build; the last one if not given.
     pub target: Option<String>,
     /// `--build-arg`.
     pub build_args: BTreeMap<String, String>,
+    /// Build arguments that look like a secret and are none, says the user.
+    pub allowed_args: BTreeSet<String>,
     /// `--label`.
     pub labels: BTreeMap<String, String>,
     /// Platform of the image.

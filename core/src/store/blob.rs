@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::digest::Digest;
 
@@ -76,10 +77,26 @@ pub trait BlobStore: Send + Sync {
 /// Reads a whole blob of at most `limit` bytes.
 pub fn read_small(store: &dyn BlobStore, digest: Digest, limit: u64) -> Result<Vec<u8>, BlobError> {
     let mut bytes = Vec::new();
-    match store.open(digest)?.take(limit + 1).read_to_end(&mut bytes) {
+    match store
+        .open(digest)?
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+    {
         Ok(_) if bytes.len() as u64 > limit => Err(BlobError::TooLarge { digest, limit }),
         Ok(_) => Ok(bytes),
         Err(error) => Err(from_read(digest, error)),
+    }
+}
+
+impl From<BlobError> for io::Error {
+    /// Keeps the kind of an error of the operating system, so that a full disk is still one.
+    fn from(error: BlobError) -> Self {
+        let kind = match &error {
+            BlobError::Io { source, .. } => source.kind(),
+            BlobError::Missing(_) => io::ErrorKind::NotFound,
+            BlobError::Corrupt { .. } | BlobError::TooLarge { .. } => io::ErrorKind::InvalidData,
+        };
+        Self::new(kind, error)
     }
 }
 
@@ -94,12 +111,61 @@ pub fn put_bytes(store: &dyn BlobStore, bytes: &[u8]) -> Result<StoredBlob, Blob
 }
 
 /// The [`BlobError`] inside a read error, so that callers can tell damage from a bad disk.
-fn from_read(digest: Digest, error: io::Error) -> BlobError {
+pub(crate) fn from_read(digest: Digest, error: io::Error) -> BlobError {
     match error.downcast::<BlobError>() {
         Ok(inner) => inner,
         Err(source) => BlobError::Io {
             what: format!("read blob {digest}"),
             source,
         },
+    }
+}
+
+/// A reader that fails at the end of `inner` if the bytes do not have the digest they should.
+///
+/// The read that would report the end fails with [`io::ErrorKind::InvalidData`] wrapping
+/// [`BlobError::Corrupt`], and so does every read after it.
+#[derive(Debug)]
+pub struct VerifyingReader<R> {
+    inner: R,
+    expected: Digest,
+    hash: Sha256,
+    found: Option<Digest>,
+}
+
+impl<R: Read> VerifyingReader<R> {
+    /// Holds the bytes of `inner` to `expected`.
+    pub fn new(inner: R, expected: Digest) -> Self {
+        Self {
+            inner,
+            expected,
+            hash: Sha256::new(),
+            found: None,
+        }
+    }
+}
+
+impl<R: Read> Read for VerifyingReader<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        if self.found.is_none() {
+            let read = self.inner.read(buf)?;
+            if read > 0 {
+                self.hash.update(&buf[..read]);
+                return Ok(read);
+            }
+            let hash = std::mem::take(&mut self.hash);
+            self.found = Some(Digest::from_raw(hash.finalize().into()));
+        }
+        match self.found {
+            Some(found) if found != self.expected => Err(BlobError::Corrupt {
+                expected: self.expected,
+                found,
+            }
+            .into()),
+            _ => Ok(0),
+        }
     }
 }

@@ -12,10 +12,10 @@ pub(crate) const MAX_NAME: usize = 255;
 /// Why bytes are not a path inside a tree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TreePathError {
-    /// Longer than [`MAX_PATH`].
+    /// Longer than 4095 bytes, Linux's `PATH_MAX` less its terminator.
     #[error("a path has at most {MAX_PATH} bytes, this one has {0}")]
     TooLong(usize),
-    /// A name longer than [`MAX_NAME`].
+    /// A name longer than 255 bytes, Linux's `NAME_MAX`.
     #[error("a name has at most {MAX_NAME} bytes: {0}")]
     NameTooLong(String),
     /// Contains a NUL byte.

@@ -1,9 +1,12 @@
-//! File name patterns as Go's `filepath.Match` has them, with `**` of `.dockerignore`.
+//! File name patterns as Go's `filepath.Match` has them: what `COPY` takes.
 //!
-//! `*` any bytes but `/`, `?` one byte but `/`, `[a-z]` and `[^a-z]` classes, `\x` the byte x.
-//! A component that is `**` matches any number of components, none included.
+//! `*` any bytes but `/`, `?` one character but `/`, `[a-z]` and `[^a-z]` classes, `\x` the byte x.
+//! Here `**` means no more than `*`; any depth is [`DeepPattern`](super::DeepPattern).
 
 use super::TreePath;
+
+/// Longest pattern, in bytes: that of a path, and nothing longer could match without stars.
+pub(super) const MAX_PATTERN: usize = super::path::MAX_PATH;
 
 /// Why a pattern is malformed (Go's `ErrBadPattern`).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,10 +17,14 @@ pub enum PatternError {
     /// A backslash at the end.
     #[error("pattern {0:?} ends in a backslash")]
     Escape(String),
+    /// Longer than any path.
+    #[error("a pattern has at most {MAX_PATTERN} bytes, this one has {0}")]
+    TooLong(usize),
 }
 
+/// One token of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
+pub(super) enum Token {
     Byte(u8),
     One,
     Star,
@@ -27,29 +34,21 @@ enum Token {
     },
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Component {
-    /// `**` standing alone.
-    Deep,
-    Names(Vec<Token>),
-}
-
 /// A parsed pattern, matched against whole paths or component by component.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pattern(Vec<Component>);
+pub struct Pattern(Vec<Vec<Token>>);
 
 impl Pattern {
     /// Parses a pattern; leading, trailing and doubled slashes and `.` components are dropped.
     pub fn parse(text: &[u8]) -> Result<Self, PatternError> {
-        let mut components = Vec::new();
-        for part in text.split(|b| *b == b'/') {
-            match part {
-                b"" | b"." => {}
-                b"**" => components.push(Component::Deep),
-                part => components.push(Component::Names(tokens(part)?)),
-            }
+        if text.len() > MAX_PATTERN {
+            return Err(PatternError::TooLong(text.len()));
         }
-        Ok(Self(components))
+        text.split(|b| *b == b'/')
+            .filter(|part| !matches!(*part, b"" | b"."))
+            .map(tokens)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Whether the text has any character that is special in a pattern.
@@ -64,75 +63,59 @@ impl Pattern {
         self.0.len()
     }
 
-    /// Whether component `index` matches `name`. `**` matches every name.
+    /// Whether component `index` matches `name`.
     #[must_use]
     pub fn component_matches(&self, index: usize, name: &[u8]) -> bool {
-        match self.0.get(index) {
-            None => false,
-            Some(Component::Deep) => true,
-            Some(Component::Names(tokens)) => tokens_match(tokens, name),
-        }
+        self.0
+            .get(index)
+            .is_some_and(|tokens| tokens_match(tokens, name))
     }
 
     /// Whether the whole path matches.
     #[must_use]
     pub fn matches(&self, path: &TreePath) -> bool {
-        let names: Vec<&[u8]> = path.names().collect();
-        // reach[i]: the components so far match the first i names. Linear in both, so a
-        // pattern of many stars cannot take exponential time.
-        let mut reach = vec![false; names.len() + 1];
-        reach[0] = true;
-        for component in &self.0 {
-            let mut next = vec![false; names.len() + 1];
-            match component {
-                Component::Deep => {
-                    let mut seen = false;
-                    for (slot, before) in next.iter_mut().zip(&reach) {
-                        seen |= *before;
-                        *slot = seen;
-                    }
-                }
-                Component::Names(tokens) => {
-                    for (index, name) in names.iter().enumerate() {
-                        next[index + 1] = reach[index] && tokens_match(tokens, name);
-                    }
-                }
-            }
-            reach = next;
-        }
-        reach[names.len()]
+        path.names().count() == self.0.len()
+            && path
+                .names()
+                .zip(&self.0)
+                .all(|(name, tokens)| tokens_match(tokens, name))
     }
 }
 
 fn tokens(part: &[u8]) -> Result<Vec<Token>, PatternError> {
-    let shown = || String::from_utf8_lossy(part).into_owned();
     let mut tokens = Vec::new();
     let mut rest = part;
-    while let Some((byte, tail)) = rest.split_first() {
-        rest = tail;
-        match byte {
-            b'*' => {
-                if tokens.last() != Some(&Token::Star) {
-                    tokens.push(Token::Star);
-                }
-            }
-            b'?' => tokens.push(Token::One),
-            b'\\' => {
-                let (byte, tail) = rest
-                    .split_first()
-                    .ok_or_else(|| PatternError::Escape(shown()))?;
-                tokens.push(Token::Byte(*byte));
-                rest = tail;
-            }
-            b'[' => {
-                let (token, tail) = class(rest).ok_or_else(|| PatternError::Class(shown()))?;
-                tokens.push(token);
-                rest = tail;
-            }
-            byte => tokens.push(Token::Byte(*byte)),
+    while let Some(taken) = next_token(rest, part)? {
+        let token;
+        (token, rest) = taken;
+        if token != Token::Star || tokens.last() != Some(&Token::Star) {
+            tokens.push(token);
         }
     }
     Ok(tokens)
+}
+
+/// The first token of `rest` and what follows it; `None` at the end. `whole` is for messages.
+pub(super) fn next_token<'a>(
+    rest: &'a [u8],
+    whole: &[u8],
+) -> Result<Option<(Token, &'a [u8])>, PatternError> {
+    let shown = || String::from_utf8_lossy(whole).into_owned();
+    let Some((byte, rest)) = rest.split_first() else {
+        return Ok(None);
+    };
+    Ok(Some(match byte {
+        b'*' => (Token::Star, rest),
+        b'?' => (Token::One, rest),
+        b'\\' => {
+            let (byte, rest) = rest
+                .split_first()
+                .ok_or_else(|| PatternError::Escape(shown()))?;
+            (Token::Byte(*byte), rest)
+        }
+        b'[' => class(rest).ok_or_else(|| PatternError::Class(shown()))?,
+        byte => (Token::Byte(*byte), rest),
+    }))
 }
 
 fn class(mut rest: &[u8]) -> Option<(Token, &[u8])> {
@@ -271,17 +254,16 @@ mod tests {
     }
 
     #[test]
-    fn two_stars_match_any_depth() {
+    fn two_stars_are_one() {
         for (pattern, path, expected) in [
-            ("**", "a/b", true),
-            ("**/x", "x", true),
-            ("**/x", "a/b/x", true),
-            ("a/**", "a/b/c", true),
-            ("a/**/c", "a/c", true),
-            ("a/**/c", "a/b/b/c", true),
-            ("a/**/c", "b/c", false),
+            ("**", "a", true),
+            ("**", "a/b", false),
+            ("**/x", "a/x", true),
+            ("**/x", "x", false),
+            ("a**b", "axb", true),
         ] {
             assert_eq!(matches(pattern, path), expected, "{pattern} {path}");
         }
+        assert!(Pattern::parse(&[b'a'; MAX_PATTERN + 1]).is_err());
     }
 }

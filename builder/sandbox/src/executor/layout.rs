@@ -3,10 +3,10 @@
 //! ```text
 //! snapshots/<mapping>/<chain>/fs          a stored tree, as ids of the mapping
 //! snapshots/<mapping>/<chain>/info.json   facts on it
-//! runs/<invocation>/<run>/<index>/fs      what a step changed
+//! runs/<invocation>/trees/<run>/<index>/fs   what a step changed
 //! ```
 //!
-//! `<mapping>` and `<invocation>` belong to the root of the mapping and to nobody else: what is below
+//! `<mapping>` and `trees` belong to the root of the mapping and to nobody else: what is below
 //! is made, read and removed by stages only.
 
 use std::{
@@ -22,6 +22,7 @@ use std::{
 use repro_core::{
     build::{ExecutorError, InvocationId, RunId, SnapshotName},
     digest::ChainId,
+    fs::sorted_names,
 };
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
@@ -32,6 +33,8 @@ use crate::{
 
 const SNAPSHOTS: &str = "snapshots";
 const RUNS: &str = "runs";
+/// The directory of an invocation holds the store's lock as well.
+const TREES: &str = "trees";
 /// Only the owner.
 const PRIVATE: u32 = 0o700;
 
@@ -77,6 +80,17 @@ impl Layout {
         format!("{SNAPSHOTS}/{}", self.mapping)
     }
 
+    /// The names of stored trees, and of what unpacking left unfinished.
+    pub(super) fn stored_names(&self) -> Result<Vec<String>, ExecutorError> {
+        let path = self.path.join(self.snapshots());
+        let names = sorted_names(&path).map_err(failed("list", &path))?;
+        // All names there are this program's own: digests in hex.
+        Ok(names
+            .into_iter()
+            .filter_map(|name| name.into_string().ok())
+            .collect())
+    }
+
     /// The facts on a stored tree.
     pub(super) fn info(&self, chain: ChainId) -> PathBuf {
         self.path
@@ -95,7 +109,7 @@ impl Layout {
                 invocation,
                 run,
                 index,
-            } => format!("{RUNS}/{invocation}/{run}/{index}/{TREE_DIR}"),
+            } => format!("{RUNS}/{invocation}/{TREES}/{run}/{index}/{TREE_DIR}"),
         }
     }
 
@@ -105,7 +119,8 @@ impl Layout {
         invocation: &InvocationId,
         mapping: &IdMapping,
     ) -> Result<String, ExecutorError> {
-        let relative = format!("{RUNS}/{invocation}");
+        make(&self.path.join(RUNS).join(invocation.to_string()))?;
+        let relative = format!("{RUNS}/{invocation}/{TREES}");
         give(&self.path.join(&relative), mapping)?;
         Ok(relative)
     }
@@ -115,7 +130,7 @@ impl Layout {
         &self,
         invocation: &InvocationId,
     ) -> Result<Option<String>, ExecutorError> {
-        let relative = format!("{RUNS}/{invocation}");
+        let relative = format!("{RUNS}/{invocation}/{TREES}");
         let path = self.path.join(&relative);
         match fs::symlink_metadata(&path) {
             Ok(_) => Ok(Some(relative)),
@@ -132,7 +147,13 @@ impl Layout {
     /// Removes the directory of an invocation, once a stage has emptied it.
     pub(super) fn remove_invocation(&self, relative: &str) -> Result<(), ExecutorError> {
         let path = self.path.join(relative);
-        fs::remove_dir(&path).map_err(failed("remove", &path))
+        fs::remove_dir(&path).map_err(failed("remove", &path))?;
+        let parent = path.parent().unwrap_or(&path);
+        match fs::remove_dir(parent) {
+            // The store's lock is in it: the store removes both when the invocation is over.
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+            result => result.map_err(failed("remove", parent)),
+        }
     }
 }
 
@@ -181,7 +202,7 @@ mod tests {
             run: RunId::BRepeat,
             index: 7,
         };
-        assert_eq!(layout.tree(&step), "runs/x/b-repeat/7/fs");
+        assert_eq!(layout.tree(&step), "runs/x/trees/b-repeat/7/fs");
         let names = Layout::run_names();
         assert!(names.contains(&RunId::BRepeat.to_string()));
     }

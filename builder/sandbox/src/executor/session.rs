@@ -67,7 +67,8 @@ impl Session {
         mapping: &IdMapping,
         job: Job,
     ) -> Result<Self, ExecutorError> {
-        let (control, theirs) = Channel::pair().map_err(|errno| exhausted("socketpair()", errno))?;
+        let (control, theirs) =
+            Channel::pair().map_err(|errno| exhausted("socketpair()", errno))?;
         let (stream, their_stream) =
             UnixStream::pair().map_err(|error| exhausted("socketpair()", error))?;
         let (log, their_log) =
@@ -79,7 +80,7 @@ impl Session {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|error| not_started(error))?;
+            .map_err(not_started)?;
         let mut session = Self {
             child,
             control,

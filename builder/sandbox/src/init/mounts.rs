@@ -11,7 +11,8 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, CWD, FileType, Mode, OFlags, fstat, major, minor, mkdirat, openat, statat, symlinkat,
+        AtFlags, CWD, FileType, Mode, OFlags, fstat, major, minor, mkdirat, openat, statat,
+        symlinkat,
     },
     io::{Errno, write},
     mount::{
@@ -71,9 +72,21 @@ pub(crate) fn plan(synthesised: &[CString], first_pid: u32) -> Vec<Setup> {
     }
     list.push(mount_at(c"sysfs", "sys", STRICT | MountFlags::RDONLY, ""));
     list.extend(devices());
-    list.extend(policy::READ_ONLY.iter().map(|path| Setup::ReadOnly { path: text(path) }));
-    list.extend(policy::MASKED.iter().map(|path| Setup::Mask { path: text(path) }));
-    list.extend(synthesised.iter().map(|path| Setup::Pin { path: path.clone() }));
+    list.extend(
+        policy::READ_ONLY
+            .iter()
+            .map(|path| Setup::ReadOnly { path: text(path) }),
+    );
+    list.extend(
+        policy::MASKED
+            .iter()
+            .map(|path| Setup::Mask { path: text(path) }),
+    );
+    list.extend(
+        synthesised
+            .iter()
+            .map(|path| Setup::Pin { path: path.clone() }),
+    );
     list
 }
 
@@ -81,16 +94,24 @@ fn devices() -> Vec<Setup> {
     // Not NODEV: it would hold for the nodes too.
     let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
     let mut list = vec![mount_at(c"tmpfs", "dev", flags, "mode=0755,size=64k")];
-    list.extend(policy::DEVICES.iter().map(|(name, major, minor)| Setup::Device {
-        source: text(&format!("/dev/{name}")),
-        target: text(&format!("dev/{name}")),
-        major: *major,
-        minor: *minor,
-    }));
-    list.extend(policy::DEVICE_LINKS.iter().map(|(name, target)| Setup::Link {
-        path: text(&format!("dev/{name}")),
-        target: text(target),
-    }));
+    list.extend(
+        policy::DEVICES
+            .iter()
+            .map(|(name, major, minor)| Setup::Device {
+                source: text(&format!("/dev/{name}")),
+                target: text(&format!("dev/{name}")),
+                major: *major,
+                minor: *minor,
+            }),
+    );
+    list.extend(
+        policy::DEVICE_LINKS
+            .iter()
+            .map(|(name, target)| Setup::Link {
+                path: text(&format!("dev/{name}")),
+                target: text(target),
+            }),
+    );
     let shm = format!("mode=1777,size={}", policy::SHM_SIZE);
     // 5 is the group `tty` of every distribution, and what Docker sets.
     let terminals = "newinstance,ptmxmode=0666,mode=0620,gid=5";
@@ -132,7 +153,13 @@ impl Setup {
                 target,
                 flags,
                 options,
-            } => mount(*kind, target.as_c_str(), *kind, *flags, Some(options.as_c_str())),
+            } => mount(
+                *kind,
+                target.as_c_str(),
+                *kind,
+                *flags,
+                Some(options.as_c_str()),
+            ),
             Self::Directory { path, mode } => {
                 mkdirat(CWD, path.as_c_str(), Mode::from_raw_mode(*mode))
             }
@@ -163,17 +190,17 @@ impl Setup {
                 ),
                 Some(_) => bind_device(c"/dev/null", path, (1, 3)),
             },
-            Self::ReadOnly { path } => match file_type(path)? {
-                None => Ok(()),
-                Some(_) => {
-                    mount_bind(path.as_c_str(), path.as_c_str())?;
-                    mount_remount(
-                        path.as_c_str(),
-                        MountFlags::BIND | MountFlags::RDONLY | STRICT,
-                        c"",
-                    )
+            Self::ReadOnly { path } => {
+                if file_type(path)?.is_none() {
+                    return Ok(());
                 }
-            },
+                mount_bind(path.as_c_str(), path.as_c_str())?;
+                mount_remount(
+                    path.as_c_str(),
+                    MountFlags::BIND | MountFlags::RDONLY | STRICT,
+                    c"",
+                )
+            }
             Self::Write { path, text } => {
                 let file = openat(
                     CWD,
@@ -212,7 +239,13 @@ fn bind_device(source: &CStr, target: &CStr, device: (u32, u32)) -> Result<(), E
     if !is_device {
         return Err(Errno::NODEV);
     }
-    move_mount(&tree, c"", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+    move_mount(
+        &tree,
+        c"",
+        CWD,
+        target,
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+    )
 }
 
 impl fmt::Display for Setup {
@@ -272,7 +305,11 @@ mod tests {
     #[test]
     fn everything_of_the_policy_is_in_the_plan() {
         let list = format!("{:?}", plan(&[c"etc/hosts".to_owned()], 2));
-        for path in policy::MASKED.iter().chain(&policy::READ_ONLY).chain(&["etc/hosts"]) {
+        for path in policy::MASKED
+            .iter()
+            .chain(&policy::READ_ONLY)
+            .chain(&["etc/hosts"])
+        {
             assert!(list.contains(path), "{path}");
         }
     }

@@ -94,7 +94,8 @@ impl Payload {
         join_new_session_keyring().map_err(at(Place::Keyring))?;
         let null = open_null().map_err(at(Place::Streams))?;
         onto_standard_streams(&null, &self.log).map_err(at(Place::Streams))?;
-        self.enter_directory().map_err(at(Place::WorkingDirectory))?;
+        self.enter_directory()
+            .map_err(at(Place::WorkingDirectory))?;
         // While the process still may: afterwards it has not the capability to.
         let listener = notify::install(&self.filter).map_err(at(Place::Filter))?;
         self.hand_over(&listener).map_err(at(Place::Listener))?;

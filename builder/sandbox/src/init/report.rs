@@ -115,7 +115,12 @@ impl Place {
             Self::Setup(index) => (1, index),
             place => {
                 let index = Self::ALL.iter().position(|known| *known == place);
-                (2, index.and_then(|index| u32::try_from(index).ok()).unwrap_or(u32::MAX))
+                (
+                    2,
+                    index
+                        .and_then(|index| u32::try_from(index).ok())
+                        .unwrap_or(u32::MAX),
+                )
             }
         }
     }

@@ -22,7 +22,8 @@ pub(crate) fn up() -> Result<(), Errno> {
     let mut name = [0; libc::IFNAMSIZ];
     name[0] = b'l'.cast_signed();
     name[1] = b'o'.cast_signed();
-    let flags = libc::c_short::try_from(libc::IFF_UP | libc::IFF_RUNNING).unwrap_or(libc::c_short::MAX);
+    let flags =
+        libc::c_short::try_from(libc::IFF_UP | libc::IFF_RUNNING).unwrap_or(libc::c_short::MAX);
     let request = libc::ifreq {
         ifr_name: name,
         ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags: flags },

@@ -91,7 +91,12 @@ mod tests {
     #[test]
     fn loopback_is_no_attempt() {
         let mut observed = Observed::default();
-        for inside in ["127.0.0.1:80", "[::1]:80", "[::ffff:127.0.0.1]:80", "0.0.0.0:80"] {
+        for inside in [
+            "127.0.0.1:80",
+            "[::1]:80",
+            "[::ffff:127.0.0.1]:80",
+            "0.0.0.0:80",
+        ] {
             observed.address(inside.parse().unwrap());
         }
         observed.address("169.254.169.254:80".parse().unwrap());

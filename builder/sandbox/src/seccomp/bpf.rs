@@ -222,9 +222,8 @@ fn verdict(rule: Option<Rule>) -> Vec<Instruction> {
 }
 
 fn socket() -> Vec<Instruction> {
-    let family = |family: i32, otherwise, then| {
-        branch(IF_EQUAL, family.unsigned_abs(), otherwise, then)
-    };
+    let family =
+        |family: i32, otherwise, then| branch(IF_EQUAL, family.unsigned_abs(), otherwise, then);
     let netlink = load(
         argument(2),
         branch(
@@ -398,7 +397,7 @@ mod tests {
     /// The kernel takes an `int`: what is above does not count, for it or for us.
     #[test]
     fn the_upper_half_of_an_argument_hides_nothing() {
-        assert_eq!(run(&X86_64, "socket", &[(1 << 32) | 38, 5, 0]), NOTIFY);
+        assert_eq!(run(&X86_64, "socket", &[0x1_0000_0026, 5, 0]), NOTIFY);
         assert_eq!(run(&X86_64, "socket", &[2, (1 << 32) | 3, 0]), NOTIFY);
     }
 

@@ -94,9 +94,9 @@ impl Listener {
         let Some(bytes) = self.read(call, call.arguments[1], &mut bytes) else {
             return Reply::Fail(Errno::FAULT);
         };
-        let mut words = bytes.chunks_exact(4).map(|word| {
-            word.try_into().map_or(0, i32::from_ne_bytes)
-        });
+        let mut words = bytes
+            .chunks_exact(4)
+            .map(|word| word.try_into().map_or(0, i32::from_ne_bytes));
         let mut next = || words.next().unwrap_or(0);
         let (family, kind, protocol) = (next(), next(), next());
         if !stays_inside(family, kind, protocol) {
@@ -112,12 +112,7 @@ impl Listener {
     }
 
     /// Memory of the calling process; `None` if it is gone or has nothing there.
-    fn read<'a>(
-        &self,
-        call: &Notification,
-        from: u64,
-        bytes: &'a mut [u8],
-    ) -> Option<&'a [u8]> {
+    fn read<'a>(&self, call: &Notification, from: u64, bytes: &'a mut [u8]) -> Option<&'a [u8]> {
         let remote = RemoteIoVec {
             base: usize::try_from(from).ok()?,
             len: bytes.len(),
@@ -183,9 +178,8 @@ fn make_socket(family: i32, kind: i32, protocol: i32) -> Result<OwnedFd, Errno> 
     let mut flags = SocketFlags::CLOEXEC;
     flags.set(SocketFlags::NONBLOCK, kind & libc::SOCK_NONBLOCK != 0);
     let kind = SocketType::from_raw((kind & 0xf).unsigned_abs());
-    let protocol =
-        RawProtocol::new(u32::try_from(protocol).map_err(|_| Errno::PROTONOSUPPORT)?)
-            .map(Protocol::from_raw);
+    let protocol = RawProtocol::new(u32::try_from(protocol).map_err(|_| Errno::PROTONOSUPPORT)?)
+        .map(Protocol::from_raw);
     socket_with(family, kind, flags, protocol)
 }
 
@@ -202,7 +196,11 @@ mod tests {
         for family in [libc::AF_VSOCK, libc::AF_VSOCK, libc::AF_ALG, 9999] {
             refuse(family, libc::SOCK_STREAM, &mut observed);
         }
-        refuse(libc::AF_INET6, libc::SOCK_RAW | libc::SOCK_CLOEXEC, &mut observed);
+        refuse(
+            libc::AF_INET6,
+            libc::SOCK_RAW | libc::SOCK_CLOEXEC,
+            &mut observed,
+        );
         let NetworkObservation {
             refused_sockets, ..
         } = observed.finish(Counters::default());

@@ -10,7 +10,9 @@ use rustix::{
     fs::{Mode, OFlags, openat},
     io::Errno,
     mount::{MountPropagationFlags, mount_change},
-    process::{Resource, Rlimit, Signal, fchdir, getrlimit, set_parent_process_death_signal, setrlimit},
+    process::{
+        Resource, Rlimit, Signal, fchdir, getrlimit, set_parent_process_death_signal, setrlimit,
+    },
 };
 
 use crate::{
@@ -55,7 +57,8 @@ pub(super) fn namespaces(
         Isolation::Trees => TREES,
         Isolation::Program => PROGRAM,
     };
-    unshare(flags).map_err(|errno| refused_namespace(&format!("unshare({flags:?})"), from_nix(errno)))?;
+    unshare(flags)
+        .map_err(|errno| refused_namespace(&format!("unshare({flags:?})"), from_nix(errno)))?;
     mount_change(
         c"/",
         MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
@@ -122,6 +125,10 @@ pub(super) fn open_tree(store: impl AsFd, path: &str) -> Result<OwnedFd, Failure
             Errno::NOENT | Errno::NOTDIR | Errno::LOOP => FailureKind::Input,
             _ => FailureKind::Internal,
         };
-        Failure::new(kind, format!("open({path:?}, O_PATH|O_DIRECTORY)"), Some(errno))
+        Failure::new(
+            kind,
+            format!("open({path:?}, O_PATH|O_DIRECTORY)"),
+            Some(errno),
+        )
     })
 }

@@ -11,7 +11,9 @@ use repro_core::{
     tree::{EntryReader, EntryWriter},
 };
 use rustix::{
-    fs::{AtFlags, Mode, OFlags, RenameFlags, fsync, mkdirat, openat, renameat_with, statat, syncfs},
+    fs::{
+        AtFlags, Mode, OFlags, RenameFlags, fsync, mkdirat, openat, renameat_with, statat, syncfs,
+    },
     io::Errno,
 };
 
@@ -37,7 +39,7 @@ pub(crate) const TREE_DIR: &str = "fs";
 /// Does `job`.
 pub(super) fn perform(job: Job, session: Session) -> Answer {
     match job {
-        Job::Step(job) => step::perform(*job, session).map(Done::Step),
+        Job::Step(job) => step::perform(&job, session).map(Done::Step),
         Job::Unpack {
             parents,
             directory,
@@ -57,7 +59,7 @@ fn unpack(
     let parents = open_trees(&store, parents)?;
     let directory = open_tree(&store, directory)?;
     become_root()?;
-    let lower = lower_view(&mut Scratch::mount()?, &parents)?;
+    let lower = lower_view(&mut Scratch::mount(directory.as_fd())?, &parents)?;
     let partial = partial_name(name);
     let whole = make_dir(&directory, &partial)?;
     let kept = fill(&whole, lower.as_ref(), session.stream).and_then(|info| {

@@ -45,9 +45,13 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Mounts it over the working directory, which becomes its root. Directories that were opened
+    /// Mounts it over `at`, and makes its root the working directory. Directories that were opened
     /// before stay as they were.
-    pub(super) fn mount() -> Result<Self, Failure> {
+    ///
+    /// `at` belongs to the mapped root: a mount point is found by path, and that user may not even
+    /// look into the store's directory.
+    pub(super) fn mount(at: BorrowedFd<'_>) -> Result<Self, Failure> {
+        fchdir(at).during("fchdir(mount point)")?;
         let context = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).during("fsopen(\"tmpfs\")")?;
         // Room for the links of two stacks and a few directories.
         fsconfig_set_string(&context, c"size", c"1m").during("fsconfig(\"size\", \"1m\")")?;
@@ -125,8 +129,14 @@ impl Scratch {
             Some(_) => MountFlags::NODEV,
             None => MountFlags::NODEV | MountFlags::RDONLY,
         };
-        mount(c"overlay", name, c"overlay", flags, Some(cstring(&options)?.as_c_str()))
-            .map_err(|errno| refused(&options, errno))?;
+        mount(
+            c"overlay",
+            name,
+            c"overlay",
+            flags,
+            Some(cstring(&options)?.as_c_str()),
+        )
+        .map_err(|errno| refused(&options, errno))?;
         open_dir(name)
     }
 

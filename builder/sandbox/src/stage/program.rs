@@ -150,7 +150,10 @@ fn init_lost(status: i32) -> Failure {
     }
     Failure::new(
         FailureKind::Internal,
-        format!("the step's first process ended without a report, {:?}", exit_of(status)),
+        format!(
+            "the step's first process ended without a report, {:?}",
+            exit_of(status)
+        ),
         None,
     )
 }
@@ -164,6 +167,9 @@ mod tests {
         assert_eq!(exit_of(0), StepExit::Success);
         assert_eq!(exit_of(3 << 8), StepExit::Code(3));
         assert_eq!(exit_of(libc::SIGTERM), StepExit::Signal(libc::SIGTERM));
-        assert_eq!(exit_of(libc::SIGSEGV | 0x80), StepExit::Signal(libc::SIGSEGV));
+        assert_eq!(
+            exit_of(libc::SIGSEGV | 0x80),
+            StepExit::Signal(libc::SIGSEGV)
+        );
     }
 }

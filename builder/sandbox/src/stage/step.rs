@@ -10,7 +10,7 @@ use repro_core::build::{
     LayerPolicy, NetworkObservation, Normalisation, StepExit, StepResult, Usage,
 };
 use repro_core::tree::TreePath;
-use rustix::{fs::mkdirat, fs::Mode, io::Errno};
+use rustix::{fs::Mode, fs::mkdirat, io::Errno};
 
 use super::{
     Session,
@@ -59,7 +59,7 @@ struct Happened {
     times: TimeRule,
 }
 
-pub(super) fn perform(job: StepJob, session: Session) -> Result<StepResult, Failure> {
+pub(super) fn perform(job: &StepJob, session: Session) -> Result<StepResult, Failure> {
     let started = Instant::now();
     let isolation = match job.action {
         Action::Run(_) => Isolation::Program,
@@ -74,7 +74,7 @@ pub(super) fn perform(job: StepJob, session: Session) -> Result<StepResult, Fail
     let invocation = open_tree(&store, &job.directory)?;
     become_root()?;
     let own = own_directory(invocation, &job.names)?;
-    let mut scratch = Scratch::mount()?;
+    let mut scratch = Scratch::mount(own.as_fd())?;
     let lower = lower_view(&mut scratch, &parents)?;
     let upper = make_dir(&own, TREE_DIR)?;
     tree::prepare_upper(upper.as_fd(), lower.as_ref().map(AsFd::as_fd))
@@ -99,7 +99,7 @@ pub(super) fn perform(job: StepJob, session: Session) -> Result<StepResult, Fail
             let log = log.ok_or_else(|| {
                 Failure::new(FailureKind::Internal, "a program was given no log", None)
             })?;
-            trees.run(spec, &job, log, &control)?
+            trees.run(spec, job, log, &control)?
         }
         Action::Copy { spec, .. } => trees.copy(spec, &sources, job.layer, log)?,
         Action::MakeDir(spec) => {

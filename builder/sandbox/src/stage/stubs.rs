@@ -88,8 +88,7 @@ fn place_of_etc(lower: Option<BorrowedFd<'_>>) -> Result<TreePath, Failure> {
     let Some(lower) = lower else {
         return path(b"etc");
     };
-    let place =
-        resolve(&Root::new(lower), b"/etc").map_err(|error| tree_failure(&error))?;
+    let place = resolve(Root::new(lower), b"/etc").map_err(|error| tree_failure(&error))?;
     for name in MOUNT_POINTS {
         if place.starts_with(&path(name.as_bytes())?) {
             return Err(Failure::refused(format!(
@@ -196,8 +195,10 @@ mod tests {
 
     #[test]
     fn every_synthesised_file_has_a_text_of_its_own() {
-        let texts: std::collections::BTreeSet<_> =
-            SYNTHESISED.iter().map(|name| content(name, "host")).collect();
+        let texts: std::collections::BTreeSet<_> = SYNTHESISED
+            .iter()
+            .map(|name| content(name, "host"))
+            .collect();
         assert_eq!(texts.len(), SYNTHESISED.len());
     }
 }

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, os::fd::BorrowedFd};
 
 use repro_core::tree::{TreePath, show_bytes};
 use rustix::{
-    fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr},
+    fs::{
+        XattrFlags, fgetxattr, fgetxattr_query, flistxattr, flistxattr_query, fremovexattr,
+        fsetxattr,
+    },
     io::Errno,
 };
 
@@ -187,12 +190,16 @@ fn overlay_error(path: &TreePath, name: &[u8]) -> TreeError {
 
 /// The names of all attributes, sorted. A file system without attributes has none.
 fn list(fd: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Errno> {
-    let listed = read_sized(|buffer| flistxattr(fd, buffer));
-    let bytes = match listed {
-        Err(Errno::OPNOTSUPP) => Vec::new(),
+    let size = match flistxattr_query(fd) {
+        Err(Errno::OPNOTSUPP) => 0,
         other => other?,
     };
-    let mut names: Vec<Vec<u8>> = bytes
+    if size == 0 {
+        return Ok(Vec::new());
+    }
+    let mut bytes = vec![0; size];
+    let size = flistxattr(fd, bytes.as_mut_slice())?;
+    let mut names: Vec<Vec<u8>> = bytes[..size]
         .split(|byte| *byte == 0)
         .filter(|name| !name.is_empty())
         .map(<[u8]>::to_vec)
@@ -202,18 +209,13 @@ fn list(fd: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Errno> {
 }
 
 fn get(fd: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno> {
-    read_sized(|buffer| fgetxattr(fd, name, buffer))
-}
-
-/// Asks for the size, then for the bytes.
-fn read_sized(mut read: impl FnMut(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Errno> {
-    let size = read(&mut [])?;
-    let mut bytes = vec![0; size];
+    let size = fgetxattr_query(fd, name)?;
+    let mut value = vec![0; size];
     if size != 0 {
-        let size = read(&mut bytes)?;
-        bytes.truncate(size);
+        let size = fgetxattr(fd, name, value.as_mut_slice())?;
+        value.truncate(size);
     }
-    Ok(bytes)
+    Ok(value)
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ pub fn copy(
         report: CopyReport::default(),
     };
     for pattern in &spec.patterns {
-        let sources = expand(&copier.source, pattern)?;
+        let sources = expand(copier.source, pattern)?;
         if sources.is_empty() {
             copier.report.unmatched.push(pattern.clone());
         }
@@ -124,9 +124,9 @@ impl Copier<'_> {
         } else {
             destination.rsplit_once('/').map_or("", |(above, _)| above)
         };
-        let holder = resolve(&self.dest, holder.as_bytes())?;
+        let holder = resolve(self.dest, holder.as_bytes())?;
         self.make_missing(&holder)?;
-        let target = resolve(&self.dest, destination.as_bytes())?;
+        let target = resolve(self.dest, destination.as_bytes())?;
         let Some(node) = self.source.visible(&source.path)? else {
             // Found a moment ago, in a tree that nobody writes.
             return Err(TreeError::NoSource {
@@ -190,7 +190,7 @@ impl Copier<'_> {
     ) -> Result<(), TreeError> {
         let facts = self.facts(path, node)?;
         match self.dest.node(target)? {
-            None => make_directory(&self.dest, target, &facts)?,
+            None => make_directory(self.dest, target, &facts)?,
             Some(there) if there.is_directory() => {
                 self.dest.set_facts(target, Kind::Directory, &facts)?;
             }
@@ -217,12 +217,12 @@ impl Copier<'_> {
             self.inodes.insert(node.inode, target.clone());
         }
         let facts = self.facts(path, node)?;
-        transfer((&self.source, path, node), &self.dest, target, &facts)
+        transfer((self.source, path, node), self.dest, target, &facts)
     }
 
     /// What a copy of `node` gets.
     fn facts(&self, path: &TreePath, node: &Node) -> Result<Facts, TreeError> {
-        let mut facts = facts_of(&self.source, path, node)?;
+        let mut facts = facts_of(self.source, path, node)?;
         if let Some((uid, gid)) = self.owner {
             (facts.uid, facts.gid) = (uid, gid);
         }
@@ -236,7 +236,7 @@ impl Copier<'_> {
     }
 
     fn make_missing(&mut self, path: &TreePath) -> Result<(), TreeError> {
-        for path in make_missing(&self.dest, path, &self.made)? {
+        for path in make_missing(self.dest, path, &self.made)? {
             self.directories.insert(path, self.made.mtime);
             self.report.entries += 1;
         }

@@ -1,6 +1,7 @@
 //! What a step changed: the layer between two trees, and the upper tree put right to equal it.
 
 mod links;
+mod provided;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +14,7 @@ use repro_core::{
     tree::{Entry, EntryKind, EntrySink, Meta, TreePath, WHITEOUT_PREFIX},
 };
 
-use self::links::Links;
+use self::{links::Links, provided::Provided};
 use super::{
     Root, TreeError,
     attributes::{Attributes, clear_opaque},
@@ -58,18 +59,13 @@ pub fn diff(
     sink: &mut dyn EntrySink,
 ) -> Result<BTreeMap<Normalisation, u64>, TreeError> {
     let upper = Root::new(request.upper);
-    let provided: BTreeSet<TreePath> = request
-        .provided
-        .iter()
-        .filter(|path| !path.is_root())
-        .cloned()
-        .collect();
+    let provided = Provided::new(request.provided);
     let mut differ = Differ {
         lower: request.lower.map(Root::new),
         upper,
         policy: request.policy,
         times: request.times,
-        links: Links::scan(&upper, &provided)?,
+        links: Links::scan(upper, &provided)?,
         provided,
         sink,
         counts: BTreeMap::new(),
@@ -83,7 +79,7 @@ struct Differ<'a> {
     upper: Root<'a>,
     policy: LayerPolicy,
     times: TimeRule,
-    provided: BTreeSet<TreePath>,
+    provided: Provided,
     links: Links,
     sink: &'a mut dyn EntrySink,
     counts: BTreeMap<Normalisation, u64>,
@@ -99,6 +95,16 @@ enum Child {
     Hidden,
 }
 
+/// Whether overlayfs hides the directory of `lower`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opacity {
+    Merged,
+    /// By a mark further up.
+    Inherited,
+    /// By a mark on the directory.
+    Marked,
+}
+
 /// A directory of `upper` on the way down.
 struct Frame {
     path: TreePath,
@@ -108,12 +114,9 @@ struct Frame {
     mtime: Time,
     /// Whether `lower` has a directory there.
     lower: bool,
-    /// Whether overlayfs hides that directory, by a mark here or further up.
-    opaque: bool,
+    opacity: Opacity,
     /// Whether it equals the directory of `lower` and goes if nothing is left in it.
     unchanged: bool,
-    /// Whether the mark is on this directory.
-    marked: bool,
     /// Names of it that stay on disk.
     left: u64,
 }
@@ -122,7 +125,7 @@ impl Differ<'_> {
     fn run(&mut self) -> Result<(), TreeError> {
         let root = TreePath::root();
         let node = self.upper.node(&root)?.ok_or(TreeError::RootEntry)?;
-        let mut frames = vec![self.enter(root, &node, true, false)?];
+        let mut frames = vec![self.enter(root, &node, true, Opacity::Merged)?];
         while let Some(frame) = frames.last_mut() {
             let Some((path, child)) = frame.pending.pop() else {
                 let frame = frames.pop();
@@ -134,10 +137,10 @@ impl Differ<'_> {
                 }
                 continue;
             };
-            let (lower, opaque) = (frame.lower, frame.opaque);
+            let (lower, opacity) = (frame.lower, frame.opacity);
             match child {
                 Child::Directory(node) => {
-                    let below = self.enter(path, &node, lower, opaque)?;
+                    let below = self.enter(path, &node, lower, opacity)?;
                     frames.push(below);
                 }
                 Child::Other(node) => {
@@ -163,7 +166,7 @@ impl Differ<'_> {
         path: TreePath,
         node: &Node,
         lower_above: bool,
-        opaque_above: bool,
+        above: Opacity,
     ) -> Result<Frame, TreeError> {
         let fd = self.upper.open_read(&path)?;
         let attributes = Attributes::read(fd.as_fd(), &path)?;
@@ -193,15 +196,18 @@ impl Differ<'_> {
             }
         };
         let lower = below.is_some();
-        let opaque = opaque_above || attributes.opaque;
+        let opacity = match above {
+            _ if attributes.opaque => Opacity::Marked,
+            Opacity::Merged => Opacity::Merged,
+            Opacity::Inherited | Opacity::Marked => Opacity::Inherited,
+        };
         Ok(Frame {
-            pending: self.children(&path, lower, lower && opaque)?,
+            pending: self.children(&path, lower, lower && opacity != Opacity::Merged)?,
             path,
             mtime,
             lower,
-            opaque,
+            opacity,
             unchanged: equal,
-            marked: attributes.opaque,
             left: 0,
         })
     }
@@ -213,7 +219,7 @@ impl Differ<'_> {
             self.count(Normalisation::DropUnchanged, 1);
             return Ok(false);
         }
-        if frame.marked {
+        if frame.opacity == Opacity::Marked {
             // Not before: links of names below are judged by what it hides.
             clear_opaque(self.upper.open_read(&frame.path)?.as_fd(), &frame.path)?;
         }
@@ -282,7 +288,7 @@ impl Differ<'_> {
         };
         match node.kind {
             Kind::Directory => {
-                if in_lower.is_none() && self.holds_only_provided(path)? {
+                if in_lower.is_none() && self.provided.fill(self.upper, path)? {
                     self.drop_provided(path)?;
                     return Ok(None);
                 }
@@ -306,11 +312,7 @@ impl Differ<'_> {
 
     /// A file, link or FIFO; gives whether it stays on disk.
     fn other(&mut self, path: &TreePath, node: &Node, lower: bool) -> Result<bool, TreeError> {
-        let members = self.links.members(node, path);
-        let Some(first) = members.first().cloned() else {
-            return Ok(false);
-        };
-        if first != *path {
+        if let Some(first) = self.links.earlier(node, path) {
             // Decided with the first of the group.
             if self.links.is_dropped(node) {
                 return self.drop_unchanged(path);
@@ -320,6 +322,7 @@ impl Differ<'_> {
             self.emit(path.clone(), kind, meta, &mut io::empty())?;
             return Ok(true);
         }
+        let members = self.links.members(node, path);
         let attributes = self.upper.attributes(path, node.kind)?;
         let mtime = self.time_of_group(&members, node)?;
         let meta = meta(node, mtime, attributes.kept.clone());
@@ -391,13 +394,13 @@ impl Differ<'_> {
         }
         let same = match node.kind {
             Kind::Symlink => self.upper.read_link(path)? == view.read_link(path)?,
-            Kind::File => same_content((&self.upper, path), (&view, path))?,
+            Kind::File => same_content((self.upper, path), (view, path))?,
             _ => true,
         };
         Ok(same
             && self
                 .links
-                .may_keep_below(&view, &self.upper, &self.provided, &below, members)?)
+                .may_keep_below(view, self.upper, &self.provided, &below, members)?)
     }
 
     fn drop_unchanged(&mut self, path: &TreePath) -> Result<bool, TreeError> {
@@ -406,51 +409,17 @@ impl Differ<'_> {
         Ok(false)
     }
 
-    /// Removes a provided path; what is more than the sandbox's own empty file or directory is
-    /// counted.
+    /// Removes a provided path, and counts what the step wrote there.
     fn drop_provided(&mut self, path: &TreePath) -> Result<(), TreeError> {
-        let written = match self.upper.node(path)? {
-            Some(node) if node.is_directory() => {
-                !self.upper.names(path)?.is_empty() && !self.holds_only_provided(path)?
-            }
-            Some(node) => node.kind != Kind::File || node.size != 0,
-            None => false,
-        };
-        if written {
+        if self.provided.was_written(self.upper, path)? {
             self.count(Normalisation::DropProvided, 1);
         }
         self.upper.remove(path)
     }
 
-    /// Whether a directory was made for provided paths only.
-    fn holds_only_provided(&self, path: &TreePath) -> Result<bool, TreeError> {
-        let mut directories = vec![path.clone()];
-        while let Some(directory) = directories.pop() {
-            let holds_some = self
-                .provided
-                .range(&directory..)
-                .next()
-                .is_some_and(|provided| provided.starts_with(&directory));
-            if !holds_some {
-                return Ok(false);
-            }
-            for name in self.upper.names(&directory)? {
-                let child = join(&directory, &name)?;
-                if self.provided.contains(&child) {
-                    continue;
-                }
-                match self.upper.node(&child)? {
-                    Some(node) if node.is_directory() => directories.push(child),
-                    _ => return Ok(false),
-                }
-            }
-        }
-        Ok(true)
-    }
-
     /// What `lower` says of the directory at `path`; nothing at all below is an implicit root.
     fn lower_facts(&self, path: &TreePath) -> Result<Option<Facts>, TreeError> {
-        let Some(view) = &self.lower else {
+        let Some(view) = self.lower else {
             return Ok(path.is_root().then(implicit_directory));
         };
         match view.visible(path)? {

@@ -31,7 +31,7 @@ pub(super) fn implicit_directory() -> Facts {
 }
 
 /// The facts of a node as they are.
-pub(super) fn facts_of(root: &Root<'_>, path: &TreePath, node: &Node) -> Result<Facts, TreeError> {
+pub(super) fn facts_of(root: Root<'_>, path: &TreePath, node: &Node) -> Result<Facts, TreeError> {
     Ok(Facts {
         mode: node.mode,
         uid: node.uid,
@@ -43,7 +43,7 @@ pub(super) fn facts_of(root: &Root<'_>, path: &TreePath, node: &Node) -> Result<
 
 /// Makes a file of exactly `size` bytes.
 pub(super) fn make_file(
-    root: &Root<'_>,
+    root: Root<'_>,
     path: &TreePath,
     facts: &Facts,
     size: u64,
@@ -68,7 +68,7 @@ pub(super) fn make_file(
 }
 
 pub(super) fn make_symlink(
-    root: &Root<'_>,
+    root: Root<'_>,
     path: &TreePath,
     facts: &Facts,
     target: &[u8],
@@ -77,7 +77,7 @@ pub(super) fn make_symlink(
     root.set_facts(path, Kind::Symlink, facts)
 }
 
-pub(super) fn make_fifo(root: &Root<'_>, path: &TreePath, facts: &Facts) -> Result<(), TreeError> {
+pub(super) fn make_fifo(root: Root<'_>, path: &TreePath, facts: &Facts) -> Result<(), TreeError> {
     root.make_fifo(path)?;
     root.set_facts(path, Kind::Fifo, facts)
 }
@@ -85,7 +85,7 @@ pub(super) fn make_fifo(root: &Root<'_>, path: &TreePath, facts: &Facts) -> Resu
 /// Makes a directory, or takes the one that is there, and gives it `facts`, attributes that it
 /// should not have included. Its time holds until something is made in it.
 pub(super) fn make_directory(
-    root: &Root<'_>,
+    root: Root<'_>,
     path: &TreePath,
     facts: &Facts,
 ) -> Result<(), TreeError> {
@@ -99,8 +99,8 @@ pub(super) fn make_directory(
 
 /// Copies one entry that is no directory to a free name of another tree.
 pub(super) fn transfer(
-    source: (&Root<'_>, &TreePath, &Node),
-    dest: &Root<'_>,
+    source: (Root<'_>, &TreePath, &Node),
+    dest: Root<'_>,
     path: &TreePath,
     facts: &Facts,
 ) -> Result<(), TreeError> {
@@ -117,10 +117,10 @@ pub(super) fn transfer(
 
 /// File to file, so that the kernel copies, or shares the blocks where it can.
 fn copy_file(
-    root: &Root<'_>,
+    root: Root<'_>,
     from: &TreePath,
     node: &Node,
-    dest: &Root<'_>,
+    dest: Root<'_>,
     path: &TreePath,
     facts: &Facts,
 ) -> Result<(), TreeError> {
@@ -140,8 +140,8 @@ fn copy_file(
 
 /// Whether two files of equal size have equal bytes.
 pub(super) fn same_content(
-    one: (&Root<'_>, &TreePath),
-    other: (&Root<'_>, &TreePath),
+    one: (Root<'_>, &TreePath),
+    other: (Root<'_>, &TreePath),
 ) -> Result<bool, TreeError> {
     let path = one.1;
     let mut files = [one.0.open_file(path)?, other.0.open_file(other.1)?];

@@ -27,9 +27,9 @@ pub fn make_dir(
 ) -> Result<TreePath, TreeError> {
     let root = Root::new(dest);
     let (uid, gid) = resolve_owner(dest, owner)?;
-    let path = resolve(&root, path.as_bytes())?;
+    let path = resolve(root, path.as_bytes())?;
     let facts = made(&path, uid, gid, policy)?;
-    let made = make_missing(&root, &path, &facts)?;
+    let made = make_missing(root, &path, &facts)?;
     for path in made.iter().rev() {
         root.set_time(path, facts.mtime)?;
     }
@@ -55,7 +55,7 @@ pub(super) fn made(
 
 /// Makes what is missing of `path`; gives what was made, outermost first.
 pub(super) fn make_missing(
-    root: &Root<'_>,
+    root: Root<'_>,
     path: &TreePath,
     facts: &Facts,
 ) -> Result<Vec<TreePath>, TreeError> {
@@ -86,8 +86,8 @@ pub fn prepare_upper(
         None => implicit_directory(),
         Some(lower) => {
             let node = lower.node(&path)?.ok_or(TreeError::RootEntry)?;
-            facts_of(&lower, &path, &node)?
+            facts_of(lower, &path, &node)?
         }
     };
-    make_directory(&Root::new(upper), &path, &facts)
+    make_directory(Root::new(upper), &path, &facts)
 }

@@ -43,7 +43,7 @@ impl Time {
         Timestamps {
             last_access: Timespec {
                 tv_sec: 0,
-                tv_nsec: UTIME_OMIT.into(),
+                tv_nsec: UTIME_OMIT,
             },
             last_modification: Timespec {
                 tv_sec: self.seconds,

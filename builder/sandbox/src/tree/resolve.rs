@@ -12,7 +12,7 @@ const MAX_LINKS: usize = 40;
 /// Resolves `path`, which may be absolute and have `..`, to where it leads inside the tree:
 /// every link is followed, an absolute target begins at the root, `..` stays at the root, and
 /// names that are not there are taken as written.
-pub fn resolve(root: &Root<'_>, path: &[u8]) -> Result<TreePath, TreeError> {
+pub fn resolve(root: Root<'_>, path: &[u8]) -> Result<TreePath, TreeError> {
     let mut at = TreePath::root();
     let mut links = 0;
     let mut left: VecDeque<Vec<u8>> = split(path);
@@ -45,7 +45,7 @@ pub fn resolve(root: &Root<'_>, path: &[u8]) -> Result<TreePath, TreeError> {
 }
 
 /// As [`resolve`] for all names but the last: where the name itself is.
-pub(super) fn resolve_parent(root: &Root<'_>, path: &TreePath) -> Result<TreePath, TreeError> {
+pub(super) fn resolve_parent(root: Root<'_>, path: &TreePath) -> Result<TreePath, TreeError> {
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) => Ok(resolve(root, parent.as_bytes())?.join(name)?),
         _ => Ok(TreePath::root()),

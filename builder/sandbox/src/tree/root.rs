@@ -55,7 +55,7 @@ impl<'fd> Root<'fd> {
     }
 
     /// Opens what is at `path`; a link itself, never its target.
-    pub(super) fn open(&self, path: &TreePath, flags: OFlags) -> Result<OwnedFd, Errno> {
+    pub(super) fn open(self, path: &TreePath, flags: OFlags) -> Result<OwnedFd, Errno> {
         let name = if path.is_root() {
             OsStr::new(".")
         } else {
@@ -74,19 +74,19 @@ impl<'fd> Root<'fd> {
     }
 
     /// Opens a file, FIFO or directory for reading. A FIFO does not block.
-    pub(super) fn open_read(&self, path: &TreePath) -> Result<OwnedFd, TreeError> {
+    pub(super) fn open_read(self, path: &TreePath) -> Result<OwnedFd, TreeError> {
         self.open(path, OFlags::RDONLY | OFlags::NONBLOCK)
             .map_err(TreeError::io("open it", path))
     }
 
     /// Opens a regular file for reading its content.
-    pub(super) fn open_file(&self, path: &TreePath) -> Result<File, TreeError> {
+    pub(super) fn open_file(self, path: &TreePath) -> Result<File, TreeError> {
         self.open_read(path).map(File::from)
     }
 
     /// Opens a regular file for reading; `None` where there is nothing. Anything else is an
     /// error: a pipe could be read without end.
-    pub(crate) fn open_regular(&self, path: &TreePath) -> Result<Option<File>, TreeError> {
+    pub(crate) fn open_regular(self, path: &TreePath) -> Result<Option<File>, TreeError> {
         match self.visible(path)?.map(|node| node.kind) {
             None => Ok(None),
             Some(Kind::File) => self.open_file(path).map(Some),
@@ -96,7 +96,7 @@ impl<'fd> Root<'fd> {
 
     /// What is at `path`; `None` where there is nothing, or something that is no directory
     /// further up.
-    pub(super) fn node(&self, path: &TreePath) -> Result<Option<Node>, TreeError> {
+    pub(super) fn node(self, path: &TreePath) -> Result<Option<Node>, TreeError> {
         let fd = match self.open(path, OFlags::PATH) {
             Ok(fd) => fd,
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
@@ -113,12 +113,12 @@ impl<'fd> Root<'fd> {
     }
 
     /// As [`Root::node`], for a tree whose whiteouts mean nothing: there is nothing below.
-    pub(super) fn visible(&self, path: &TreePath) -> Result<Option<Node>, TreeError> {
+    pub(super) fn visible(self, path: &TreePath) -> Result<Option<Node>, TreeError> {
         Ok(self.node(path)?.filter(|node| node.kind != Kind::Whiteout))
     }
 
     /// The names in a directory, sorted bytewise.
-    pub(super) fn names(&self, path: &TreePath) -> Result<Vec<Vec<u8>>, TreeError> {
+    pub(super) fn names(self, path: &TreePath) -> Result<Vec<Vec<u8>>, TreeError> {
         let fd = self
             .open(path, OFlags::RDONLY | OFlags::DIRECTORY)
             .map_err(TreeError::io("list it", path))?;
@@ -126,7 +126,7 @@ impl<'fd> Root<'fd> {
     }
 
     /// The target of a symbolic link.
-    pub(super) fn read_link(&self, path: &TreePath) -> Result<Vec<u8>, TreeError> {
+    pub(super) fn read_link(self, path: &TreePath) -> Result<Vec<u8>, TreeError> {
         let fd = self
             .open(path, OFlags::PATH)
             .map_err(TreeError::io("read the link", path))?;
@@ -137,7 +137,7 @@ impl<'fd> Root<'fd> {
 
     /// The attributes of a file or directory. Other types have none that a step can set or a
     /// layer keeps: the kernel allows `user.*` on these two only, and capabilities on files.
-    pub(super) fn attributes(&self, path: &TreePath, kind: Kind) -> Result<Attributes, TreeError> {
+    pub(super) fn attributes(self, path: &TreePath, kind: Kind) -> Result<Attributes, TreeError> {
         match kind {
             Kind::Directory | Kind::File => Attributes::read(self.open_read(path)?.as_fd(), path),
             _ => Ok(Attributes::default()),
@@ -145,7 +145,7 @@ impl<'fd> Root<'fd> {
     }
 
     /// The directory that holds `path`, and the name in it.
-    fn parent<'path>(&self, path: &'path TreePath) -> Result<(OwnedFd, &'path OsStr), TreeError> {
+    fn parent(self, path: &TreePath) -> Result<(OwnedFd, &OsStr), TreeError> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(TreeError::RootEntry);
         };
@@ -155,13 +155,13 @@ impl<'fd> Root<'fd> {
         Ok((fd, OsStr::from_bytes(name)))
     }
 
-    pub(super) fn make_directory(&self, path: &TreePath) -> Result<(), TreeError> {
+    pub(super) fn make_directory(self, path: &TreePath) -> Result<(), TreeError> {
         let (parent, name) = self.parent(path)?;
         mkdirat(&parent, name, Mode::RWXU).map_err(TreeError::io("make the directory", path))
     }
 
     /// Makes an empty file, open for writing.
-    pub(super) fn make_file(&self, path: &TreePath) -> Result<File, TreeError> {
+    pub(super) fn make_file(self, path: &TreePath) -> Result<File, TreeError> {
         let (parent, name) = self.parent(path)?;
         openat(
             &parent,
@@ -173,26 +173,26 @@ impl<'fd> Root<'fd> {
         .map_err(TreeError::io("make the file", path))
     }
 
-    pub(super) fn make_symlink(&self, path: &TreePath, target: &[u8]) -> Result<(), TreeError> {
+    pub(super) fn make_symlink(self, path: &TreePath, target: &[u8]) -> Result<(), TreeError> {
         let (parent, name) = self.parent(path)?;
         symlinkat(OsStr::from_bytes(target), &parent, name)
             .map_err(TreeError::io("make the symbolic link", path))
     }
 
-    pub(super) fn make_fifo(&self, path: &TreePath) -> Result<(), TreeError> {
+    pub(super) fn make_fifo(self, path: &TreePath) -> Result<(), TreeError> {
         let (parent, name) = self.parent(path)?;
         mknodat(&parent, name, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
             .map_err(TreeError::io("make the named pipe", path))
     }
 
-    pub(super) fn make_whiteout(&self, path: &TreePath) -> Result<(), TreeError> {
+    pub(super) fn make_whiteout(self, path: &TreePath) -> Result<(), TreeError> {
         let (parent, name) = self.parent(path)?;
         mknodat(&parent, name, FileType::CharacterDevice, Mode::empty(), 0)
             .map_err(TreeError::io("make the whiteout", path))
     }
 
     /// Makes `path` another name of `target`, a link itself if that is one.
-    pub(super) fn make_link(&self, path: &TreePath, target: &TreePath) -> Result<(), TreeError> {
+    pub(super) fn make_link(self, path: &TreePath, target: &TreePath) -> Result<(), TreeError> {
         let (parent, name) = self.parent(path)?;
         let (target_parent, target_name) = self.parent(target)?;
         linkat(&target_parent, target_name, &parent, name, AtFlags::empty())
@@ -200,19 +200,19 @@ impl<'fd> Root<'fd> {
     }
 
     /// Removes one name that is no directory.
-    pub(super) fn unlink(&self, path: &TreePath) -> Result<(), TreeError> {
+    pub(super) fn unlink(self, path: &TreePath) -> Result<(), TreeError> {
         let (parent, name) = self.parent(path)?;
         unlinkat(&parent, name, AtFlags::empty()).map_err(TreeError::io("delete it", path))
     }
 
     /// Removes an empty directory.
-    pub(super) fn remove_directory(&self, path: &TreePath) -> Result<(), TreeError> {
+    pub(super) fn remove_directory(self, path: &TreePath) -> Result<(), TreeError> {
         let (parent, name) = self.parent(path)?;
         unlinkat(&parent, name, AtFlags::REMOVEDIR).map_err(TreeError::io("delete it", path))
     }
 
     /// Removes whatever is there, with everything below.
-    pub(super) fn remove(&self, path: &TreePath) -> Result<(), TreeError> {
+    pub(super) fn remove(self, path: &TreePath) -> Result<(), TreeError> {
         let (parent, name) = self.parent(path)?;
         remove_tree(parent.as_fd(), name.as_bytes()).map_err(|source: RemoveError| {
             TreeError::Remove {
@@ -223,7 +223,7 @@ impl<'fd> Root<'fd> {
     }
 
     /// Sets the time of what is at `path`, of a link itself.
-    pub(super) fn set_time(&self, path: &TreePath, mtime: Time) -> Result<(), TreeError> {
+    pub(super) fn set_time(self, path: &TreePath, mtime: Time) -> Result<(), TreeError> {
         if path.is_root() {
             // The descriptor of the root may be one that names a place only.
             return utimensat(self.fd, ".", &mtime.stamps(), AtFlags::SYMLINK_NOFOLLOW)
@@ -237,7 +237,7 @@ impl<'fd> Root<'fd> {
     /// Gives `facts` to what is at `path`. The owner comes first: a change of owner clears
     /// set-id bits and capabilities.
     pub(super) fn set_facts(
-        &self,
+        self,
         path: &TreePath,
         kind: Kind,
         facts: &Facts,

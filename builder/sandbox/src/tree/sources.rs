@@ -25,7 +25,7 @@ pub(super) struct Source {
 /// As in `BuildKit`: links before the first component with a wildcard are followed, and so is
 /// what was found in the end; none in between. A pattern without wildcard must be there, one
 /// with a wildcard may match nothing. `..` stays in the tree.
-pub(super) fn expand(root: &Root<'_>, pattern: &str) -> Result<Vec<Source>, TreeError> {
+pub(super) fn expand(root: Root<'_>, pattern: &str) -> Result<Vec<Source>, TreeError> {
     let mut names: Vec<&[u8]> = Vec::new();
     for name in pattern.as_bytes().split(|byte| *byte == b'/') {
         match name {
@@ -99,7 +99,7 @@ fn has_wildcard(name: &[u8]) -> bool {
 }
 
 /// The error for a missing source, with names that look like the one that is missing.
-fn no_source(root: &Root<'_>, pattern: &str, names: &[&[u8]]) -> Result<TreeError, TreeError> {
+fn no_source(root: Root<'_>, pattern: &str, names: &[&[u8]]) -> Result<TreeError, TreeError> {
     let mut near = Vec::new();
     if let Some((last, above)) = names.split_last() {
         let directory = resolve(root, &above.join(&b'/'))?;

@@ -99,7 +99,7 @@ impl Unpacker<'_> {
             EntryKind::Whiteout => return self.whiteout(&path),
             EntryKind::OpaqueWhiteout => {
                 // Its directory is the entry's path itself, which may be a link of this layer.
-                let path = resolve(&self.dest, path.as_bytes())?;
+                let path = resolve(self.dest, path.as_bytes())?;
                 self.parents(&path)?;
                 self.described(&path)?;
                 return self.mark_opaque(&path);
@@ -111,15 +111,15 @@ impl Unpacker<'_> {
         match &entry.kind {
             EntryKind::File { size } => {
                 self.make_way(&path)?;
-                make_file(&self.dest, &path, &facts, *size, content)
+                make_file(self.dest, &path, &facts, *size, content)
             }
             EntryKind::Symlink { target } => {
                 self.make_way(&path)?;
-                make_symlink(&self.dest, &path, &facts, target)
+                make_symlink(self.dest, &path, &facts, target)
             }
             EntryKind::Fifo => {
                 self.make_way(&path)?;
-                make_fifo(&self.dest, &path, &facts)
+                make_fifo(self.dest, &path, &facts)
             }
             EntryKind::Hardlink { target } => self.hard_link(&path, target),
             EntryKind::CharDevice { major, minor } => {
@@ -136,7 +136,7 @@ impl Unpacker<'_> {
     fn place(&self, path: &TreePath) -> Result<TreePath, TreeError> {
         match path.parent() {
             Some(parent) if self.directories.contains_key(&parent) => Ok(path.clone()),
-            _ => resolve_parent(&self.dest, path),
+            _ => resolve_parent(self.dest, path),
         }
     }
 
@@ -155,7 +155,7 @@ impl Unpacker<'_> {
             (None, Some(facts)) if !removed_below => facts,
             (None, _) => implicit_directory(),
         };
-        make_directory(&self.dest, path, &facts)?;
+        make_directory(self.dest, path, &facts)?;
         self.directories.insert(path.clone(), facts.mtime);
         if removed_below {
             self.mark_opaque(path)?;
@@ -210,9 +210,8 @@ impl Unpacker<'_> {
     fn whiteout(&mut self, path: &TreePath) -> Result<(), TreeError> {
         match self.dest.node(path)?.map(|node| node.kind) {
             Some(Kind::Directory) => self.mark_opaque(path),
-            Some(_) => Ok(()),
             None if self.in_lower(path)? => self.dest.make_whiteout(path),
-            None => Ok(()),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -225,7 +224,7 @@ impl Unpacker<'_> {
 
     /// Whether `lower` shows something at `path` through what this layer hides.
     fn in_lower(&self, path: &TreePath) -> Result<bool, TreeError> {
-        let Some(lower) = &self.lower else {
+        let Some(lower) = self.lower else {
             return Ok(false);
         };
         let mut above = path.parent();
@@ -240,7 +239,7 @@ impl Unpacker<'_> {
 
     /// The facts of `lower`'s directory at `path`, if it shows one there.
     fn lower_directory(&self, path: &TreePath) -> Result<Option<Facts>, TreeError> {
-        let Some(lower) = &self.lower else {
+        let Some(lower) = self.lower else {
             return Ok(None);
         };
         if !self.in_lower(path)? {
@@ -258,7 +257,8 @@ impl Unpacker<'_> {
             target: target.clone(),
         };
         let target = self.place(target)?;
-        if target == *path {
+        if target.starts_with(path) {
+            // Making way for the link would remove its target.
             return Err(missing());
         }
         match self.dest.node(&target)?.map(|node| node.kind) {
@@ -271,16 +271,12 @@ impl Unpacker<'_> {
                 match lower.visible(&target)? {
                     Some(node) if !node.is_directory() && self.in_lower(&target)? => {
                         self.parents(&target)?;
-                        let facts = facts_of(&lower, &target, &node)?;
-                        transfer((&lower, &target, &node), &self.dest, &target, &facts)?;
+                        let facts = facts_of(lower, &target, &node)?;
+                        transfer((lower, &target, &node), self.dest, &target, &facts)?;
                     }
                     _ => return Err(missing()),
                 }
             }
-        }
-        if target.starts_with(path) {
-            // Making way for the link would remove its target.
-            return Err(missing());
         }
         self.make_way(path)?;
         self.dest.make_link(path, &target)

@@ -44,14 +44,20 @@ fn ends_are_told_apart() {
         assert!(seen.layer.0.is_empty(), "{script}");
     }
     let error = bench.run(sh("kill -KILL $$")).unwrap_err();
-    assert!(matches!(error, ExecutorError::Exhausted { .. }), "{error:?}");
+    assert!(
+        matches!(error, ExecutorError::Exhausted { .. }),
+        "{error:?}"
+    );
 }
 
 fn the_environment_is_exact() {
     let bench = Bench::new();
     let mut run = sh("");
     run.argv = vec!["env".into()];
-    run.env = vec![("A".into(), "1".into()), ("PATH".into(), "/nothing:/bin".into())];
+    run.env = vec![
+        ("A".into(), "1".into()),
+        ("PATH".into(), "/nothing:/bin".into()),
+    ];
     let seen = bench.run(run.clone()).unwrap();
     assert_eq!(seen.output, "A=1\nPATH=/nothing:/bin\nHOME=/root\n");
     run.argv = vec!["/bin/env".into()];
@@ -69,10 +75,15 @@ fn the_process_is_set_up_the_same_everywhere() {
         "ls /proc/self/fd | grep -v '^3$' | tr '\\n' ' ' ; echo; readlink /proc/self/fd/0; umask; \
          ulimit -n; ulimit -Hn; ulimit -c; ulimit -s; pwd",
     );
-    assert_eq!(seen.output, "0 1 2 \n/dev/null\n0022\n16384\n16384\n0\n8192\n/\n");
+    assert_eq!(
+        seen.output,
+        "0 1 2 \n/dev/null\n0022\n16384\n16384\n0\n8192\n/\n"
+    );
     let mut run = sh("");
     let pattern = "^(Cap|NoNewPrivs|Seccomp:|Sig(Ign|Blk))";
-    run.argv = ["grep", "-E", pattern, "/proc/self/status"].map(str::to_owned).to_vec();
+    run.argv = ["grep", "-E", pattern, "/proc/self/status"]
+        .map(str::to_owned)
+        .to_vec();
     let seen = bench.run(run).unwrap();
     let expected = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n\
                     CapInh:\t0000000000000000\nCapPrm:\t00000000800405fb\n\
@@ -101,7 +112,15 @@ fn axes_show_inside() {
     let seen: Vec<_> = b.lines().collect();
     assert_eq!(
         seen,
-        ["20011", "repro-b-canary", "repro-b-domain-canary", "1", "repro-b-canary", "1", "00040000"]
+        [
+            "20011",
+            "repro-b-canary",
+            "repro-b-domain-canary",
+            "1",
+            "repro-b-canary",
+            "1",
+            "00040000"
+        ]
     );
     let random = run(&Variation {
         address_space: AddressSpace::Random,
@@ -128,8 +147,13 @@ fn users_have_their_groups_and_home() {
 
 fn a_background_process_does_not_survive() {
     let bench = Bench::new();
-    let seen = bench.sh("setsid sh -c 'while :; do echo x >> /tmp/grows; done' & sleep 0.2; echo $!");
-    let grown = seen.layer.0.iter().find(|(entry, _)| entry.path.to_string() == "tmp/grows");
+    let seen =
+        bench.sh("setsid sh -c 'while :; do echo x >> /tmp/grows; done' & sleep 0.2; echo $!");
+    let grown = seen
+        .layer
+        .0
+        .iter()
+        .find(|(entry, _)| entry.path.to_string() == "tmp/grows");
     let length = grown.expect("it has written").1.len();
     // The next step sees the tree of the layer, not a later one.
     let path = bench.store.path().join("runs/test/a/0/fs/tmp/grows");
@@ -143,13 +167,19 @@ fn what_cannot_be_started_is_refused() {
         let mut run = sh("");
         run.argv = vec![program.into()];
         let error = bench.run(run).unwrap_err();
-        assert!(matches!(error, ExecutorError::Refused(_)), "{program}: {error:?}");
+        assert!(
+            matches!(error, ExecutorError::Refused(_)),
+            "{program}: {error:?}"
+        );
     }
     for cwd in ["/nothing", "/etc/passwd"] {
         let mut run = sh("true");
         run.cwd = cwd.into();
         let error = bench.run(run).unwrap_err();
-        assert!(matches!(error, ExecutorError::Refused(_)), "{cwd}: {error:?}");
+        assert!(
+            matches!(error, ExecutorError::Refused(_)),
+            "{cwd}: {error:?}"
+        );
     }
     let mut run = sh("true");
     run.env.push(("A".into(), "nul\0".into()));
@@ -164,7 +194,10 @@ fn cancelling_ends_a_step_and_forbids_the_next() {
         bench.executor.cancel();
         step.join().unwrap()
     });
-    assert!(matches!(result, Err(ExecutorError::Cancelled)), "{result:?}");
+    assert!(
+        matches!(result, Err(ExecutorError::Cancelled)),
+        "{result:?}"
+    );
     let spec = bench.spec(StepAction::Run(sh("true")));
     let next = bench.run_spec(&spec, &Variation::run_a());
     assert!(matches!(next, Err(ExecutorError::Cancelled)), "{next:?}");

@@ -15,7 +15,7 @@ use repro_core::{
         Executor, ExecutorError, InvocationId, LayerPolicy, RunId, RunSpec, SnapshotName,
         StepAction, StepObserver, StepResult, StepSpec, Variation,
     },
-    digest::{ChainId, Digest, DiffId},
+    digest::{ChainId, DiffId, Digest},
     epoch::{Epoch, Tick},
     tree::{Entry, EntryKind, EntrySink, EntrySource, Meta, TreePath},
 };
@@ -25,10 +25,11 @@ use repro_sandbox::{NativeExecutor, StageImage};
 const BUSYBOX: &str = "/bin/busybox";
 /// Programs of busybox that the tests use, as links.
 const APPLETS: &[&str] = &[
-    "cat", "chmod", "chown", "cp", "date", "dd", "echo", "env", "false", "grep", "head", "hostname",
-    "id", "kill", "ln", "ls", "mkdir", "mkfifo", "mknod", "mount", "mv", "nc", "nproc", "nslookup",
-    "ping", "ps", "pwd", "readlink", "rm", "rmdir", "sed", "setsid", "sh", "sleep", "sort", "stat",
-    "su", "test", "touch", "tr", "cut", "true", "umount", "uname", "unshare", "wc", "wget",
+    "cat", "chmod", "chown", "cp", "date", "dd", "echo", "env", "false", "grep", "head",
+    "hostname", "id", "kill", "ln", "ls", "mkdir", "mkfifo", "mknod", "mount", "mv", "nc", "nproc",
+    "nslookup", "ping", "ps", "pwd", "readlink", "rm", "rmdir", "sed", "setsid", "sh", "sleep",
+    "sort", "stat", "su", "test", "touch", "tr", "cut", "true", "umount", "uname", "unshare", "wc",
+    "wget",
 ];
 
 /// A layer held in memory.
@@ -36,7 +37,13 @@ const APPLETS: &[&str] = &[
 pub(crate) struct Layer(pub(crate) Vec<(Entry, Vec<u8>)>);
 
 impl Layer {
-    pub(crate) fn add(&mut self, path: &str, kind: EntryKind, mode: u16, content: &[u8]) -> &mut Entry {
+    pub(crate) fn add(
+        &mut self,
+        path: &str,
+        kind: EntryKind,
+        mode: u16,
+        content: &[u8],
+    ) -> &mut Entry {
         let entry = Entry {
             path: TreePath::parse(path.as_bytes()).expect("a good path"),
             kind,
@@ -212,7 +219,11 @@ impl Bench {
         }
     }
 
-    pub(crate) fn run_spec(&self, spec: &StepSpec, variation: &Variation) -> Result<Seen, ExecutorError> {
+    pub(crate) fn run_spec(
+        &self,
+        spec: &StepSpec,
+        variation: &Variation,
+    ) -> Result<Seen, ExecutorError> {
         let log = Log::default();
         let mut layer = Layer::default();
         let result = self.executor.run(spec, variation, &mut layer, &log)?;

@@ -25,7 +25,9 @@ fn with_links(names: &[(&str, &str)]) -> Layer {
             .into_iter()
             .filter(|(entry, _)| {
                 let path = entry.path.to_string();
-                !names.iter().any(|(name, _)| path == *name || path.starts_with(&format!("{name}/")))
+                !names
+                    .iter()
+                    .any(|(name, _)| path == *name || path.starts_with(&format!("{name}/")))
             })
             .collect(),
     );
@@ -40,7 +42,11 @@ fn links_where_the_sandbox_mounts() {
     fs::write(outside.path().join("canary"), "untouched").unwrap();
     let absolute = outside.path().to_str().unwrap();
     for target in ["../../../../../..", absolute, "/proc/self/root", "/tmp"] {
-        let bench = Bench::with(&with_links(&[("dev", target), ("proc", target), ("sys", target)]));
+        let bench = Bench::with(&with_links(&[
+            ("dev", target),
+            ("proc", target),
+            ("sys", target),
+        ]));
         let seen = bench.sh(
             "stat -c %t:%T /dev/null; readlink /proc/self; ls /sys/kernel >/dev/null; echo x > /dev/x",
         );
@@ -64,7 +70,10 @@ fn a_link_where_etc_should_be() {
     assert_eq!(seen.output, "repro-a\nrepro-a\n7\n");
     assert!(seen.layer.0.is_empty(), "{:?}", seen.layer.paths());
     let bench = Bench::with(&with_links(&[("etc", "/proc/1/root/etc")]));
-    assert!(matches!(bench.run(sh("true")), Err(ExecutorError::Refused(_))));
+    assert!(matches!(
+        bench.run(sh("true")),
+        Err(ExecutorError::Refused(_))
+    ));
 }
 
 fn files_where_directories_should_be() {
@@ -76,12 +85,19 @@ fn files_where_directories_should_be() {
     let seen = bench.sh("echo evil > /etc/hosts; cat /etc/resolv.conf; stat -c %t:%T /dev/null");
     assert!(seen.output.contains("nameserver"), "{}", seen.output);
     assert!(seen.layer.0.is_empty(), "{:?}", seen.layer.paths());
-    let mut layer = Layer(image().0.into_iter().filter(|(entry, _)| {
-        !entry.path.to_string().starts_with("etc")
-    }).collect());
+    let mut layer = Layer(
+        image()
+            .0
+            .into_iter()
+            .filter(|(entry, _)| !entry.path.to_string().starts_with("etc"))
+            .collect(),
+    );
     layer.file("etc", 0o644, b"a file");
     let bench = Bench::with(&layer);
-    assert!(matches!(bench.run(sh("true")), Err(ExecutorError::Refused(_))));
+    assert!(matches!(
+        bench.run(sh("true")),
+        Err(ExecutorError::Refused(_))
+    ));
 }
 
 /// A step replaces parents of what the sandbox put there; nothing of ours is removed through them.
@@ -90,9 +106,19 @@ fn mount_points_are_not_made_through_links() {
     fs::create_dir(outside.path().join("resolv.conf")).unwrap();
     let bench = Bench::new();
     let target = outside.path().display();
-    let seen = bench.run(sh(&format!("mv /etc /old; rm -rf /etc; ln -s {target} /etc; true")));
+    let seen = bench.run(sh(&format!(
+        "mv /etc /old; rm -rf /etc; ln -s {target} /etc; true"
+    )));
     let seen = seen.unwrap();
-    assert!(!seen.layer.paths().iter().any(|path| path.starts_with("etc/resolv")), "{:?}", seen.layer.paths());
+    assert!(
+        !seen
+            .layer
+            .paths()
+            .iter()
+            .any(|path| path.starts_with("etc/resolv")),
+        "{:?}",
+        seen.layer.paths()
+    );
     assert_eq!(names_in(outside.path()), ["resolv.conf"]);
 }
 
@@ -100,7 +126,10 @@ fn overlay_attributes_of_an_image_hide_nothing() {
     let bench = Bench::new();
     let mut layer = Layer::default();
     let directory = layer.dir("etc");
-    directory.meta.xattrs.insert(b"user.overlay.opaque".to_vec(), b"y".to_vec());
+    directory
+        .meta
+        .xattrs
+        .insert(b"user.overlay.opaque".to_vec(), b"y".to_vec());
     let upper = bench.unpack(&[bench.image], "opaque", &layer);
     let mut spec = bench.spec(StepAction::Run(sh("cat /etc/passwd")));
     spec.parents.push(SnapshotName::Stored(upper));

@@ -104,7 +104,11 @@ fn devices_are_the_policys() {
         ]
     );
     for line in ["1:3", "1:5", "1:7", "1:8", "1:9", "5:0"] {
-        assert!(seen.output.contains(&format!("character special file {line}")), "{line}");
+        assert!(
+            seen.output
+                .contains(&format!("character special file {line}")),
+            "{line}"
+        );
     }
     assert!(seen.output.ends_with("\nfull\n1\n"), "{}", seen.output);
 }
@@ -116,7 +120,10 @@ fn no_way_through_descriptors() {
             let mut run = sh("pwd; ls");
             run.cwd = format!("/proc/{of}/fd/{number}");
             let error = bench.run(run).unwrap_err();
-            assert!(matches!(error, ExecutorError::Refused(_)), "{number}: {error:?}");
+            assert!(
+                matches!(error, ExecutorError::Refused(_)),
+                "{number}: {error:?}"
+            );
         }
     }
     let mut run = sh("pwd");

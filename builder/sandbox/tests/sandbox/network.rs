@@ -72,7 +72,13 @@ abstract connection refused
         .collect();
     assert_eq!(
         refused,
-        [("alg", 1), ("netlink", 1), ("packet", 1), ("raw", 2), ("vsock", 1)]
+        [
+            ("alg", 1),
+            ("netlink", 1),
+            ("packet", 1),
+            ("raw", 2),
+            ("vsock", 1)
+        ]
     );
     assert_eq!(network.abstract_sockets, 1);
     let names: Vec<_> = network.names.keys().map(String::as_str).collect();
@@ -99,7 +105,13 @@ fn names_are_refused_at_once() {
     let bench = Bench::new();
     let seen = bench.sh("nslookup one.example; nslookup two.example; true");
     assert!(seen.output.contains("REFUSED"), "{}", seen.output);
-    let names: Vec<_> = seen.result.network.names.keys().map(String::as_str).collect();
+    let names: Vec<_> = seen
+        .result
+        .network
+        .names
+        .keys()
+        .map(String::as_str)
+        .collect();
     assert_eq!(names, ["one.example", "two.example"]);
     assert!(seen.result.usage.wall_ms < 4000, "{:?}", seen.result.usage);
 }

@@ -42,7 +42,10 @@ pub(crate) fn add_to(layer: &mut Layer) {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     let mut files: Vec<PathBuf> = maps
         .lines()
-        .filter_map(|line| line.split_once('/').map(|(_, path)| PathBuf::from(format!("/{path}"))))
+        .filter_map(|line| {
+            line.split_once('/')
+                .map(|(_, path)| PathBuf::from(format!("/{path}")))
+        })
         .filter(|path| path.to_string_lossy().contains(".so"))
         .collect();
     files.sort();
@@ -51,7 +54,9 @@ pub(crate) fn add_to(layer: &mut Layer) {
         layer.file(file.to_str().unwrap(), 0o755, &fs::read(file).unwrap());
     }
     // The loader under the name that programs have it by.
-    let loader = files.iter().find(|path| path.to_string_lossy().contains("/ld-linux"));
+    let loader = files
+        .iter()
+        .find(|path| path.to_string_lossy().contains("/ld-linux"));
     let directory = loader.and_then(|path| path.parent()).expect("a loader");
     layer.link("lib64", directory.to_str().unwrap());
     layer.file(PATH, 0o755, &fs::read("/proc/self/exe").unwrap());
@@ -65,10 +70,20 @@ fn egress(abstract_name: &str) {
     for address in ["192.0.2.1:80", "169.254.169.254:80", "[2001:db8::1]:80"] {
         let address: SocketAddr = address.parse().unwrap();
         let failed = TcpStream::connect_timeout(&address, TIMEOUT).err();
-        say(&format!("tcp-{address}"), failed.map(|error| error.kind().to_string()));
-        let local = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        say(
+            &format!("tcp-{address}"),
+            failed.map(|error| error.kind().to_string()),
+        );
+        let local = if address.is_ipv4() {
+            "0.0.0.0:0"
+        } else {
+            "[::]:0"
+        };
         let failed = UdpSocket::bind(local).unwrap().send_to(b"x", address).err();
-        say(&format!("udp-{address}"), failed.map(|error| error.kind().to_string()));
+        say(
+            &format!("udp-{address}"),
+            failed.map(|error| error.kind().to_string()),
+        );
     }
     let failed = "canary.example:80".to_socket_addrs().err();
     say("name", failed.map(|_| "refused".to_owned()));

@@ -75,7 +75,13 @@ impl Account {
     fn create() -> Self {
         succeeded(
             &Command::new("useradd")
-                .args(["--no-create-home", "--home-dir", "/", "--shell", "/bin/false"])
+                .args([
+                    "--no-create-home",
+                    "--home-dir",
+                    "/",
+                    "--shell",
+                    "/bin/false",
+                ])
                 .args(["--system", "--user-group", USER])
                 .output()
                 .unwrap(),

@@ -46,7 +46,10 @@ pub(super) fn is_bound(name: &[u8]) -> bool {
 /// The table shows an abstract name behind an `@`, and each NUL in it as another.
 fn is_listed(table: &[u8], name: &[u8]) -> bool {
     let mut shown = vec![b'@'];
-    shown.extend(name.iter().map(|byte| if *byte == 0 { b'@' } else { *byte }));
+    shown.extend(
+        name.iter()
+            .map(|byte| if *byte == 0 { b'@' } else { *byte }),
+    );
     table
         .split(|byte| *byte == b'\n')
         .any(|line| line.ends_with(&[b" ", &shown[..]].concat()))

@@ -51,7 +51,8 @@ pub(crate) fn install(filter: &[Instruction]) -> Result<OwnedFd, Errno> {
         filter: filter.as_ptr().cast_mut(),
     };
     // Without WAIT_KILLABLE_RECV, a signal makes a waiting call start anew, and be counted twice.
-    let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+    let flags =
+        libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
     // SAFETY: `program` and the filter it points to live until the call returns; the kernel only reads.
     let result = unsafe {
         libc::syscall(
@@ -147,7 +148,11 @@ pub(super) fn reply(listener: &OwnedFd, id: u64, reply: Reply) -> Result<(), Err
             &raw mut response,
         )
     };
-    if result == 0 { Ok(()) } else { Err(last_errno()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(last_errno())
+    }
 }
 
 /// Puts a copy of `socket` into the calling process and answers with its number, in one.
@@ -173,5 +178,9 @@ fn install_socket(
             &raw const request,
         )
     };
-    if result >= 0 { Ok(()) } else { Err(last_errno()) }
+    if result >= 0 {
+        Ok(())
+    } else {
+        Err(last_errno())
+    }
 }

@@ -73,7 +73,8 @@ fn environment(spec: &RunSpec, home: &[u8]) -> Result<Vec<CString>, Failure> {
                 "{name:?} cannot name an environment variable"
             )));
         }
-        variables.push(CString::new(format!("{name}={value}")).during(&format!("variable {name:?}"))?);
+        variables
+            .push(CString::new(format!("{name}={value}")).during(&format!("variable {name:?}"))?);
     }
     let has = |wanted: &str| spec.env.iter().any(|(name, _)| name == wanted);
     if !has("HOME") {
@@ -120,22 +121,21 @@ pub(super) fn not_started(place: Place, errno: Errno, setup: &[Setup], spec: &Ru
         (Place::Exec, Errno::NOENT) => Failure::refused(format!(
             "program {program:?} is not in the image (or its interpreter is not)"
         )),
-        (Place::Exec, Errno::ACCESS) => {
-            Failure::refused(format!("program {program:?} is not executable for the user"))
-        }
+        (Place::Exec, Errno::ACCESS) => Failure::refused(format!(
+            "program {program:?} is not executable for the user"
+        )),
         (Place::Exec, Errno::NOEXEC) => Failure::refused(format!(
             "program {program:?} is not a program of this kind of machine"
         )),
         (Place::Exec, Errno::TOOBIG) => Failure::refused(format!(
             "arguments and environment of {program:?} are longer than a process can have"
         )),
-        (
-            Place::WorkingDirectory,
-            Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS,
-        ) => Failure::refused(format!(
-            "working directory {:?} is not a directory of the image that can be entered",
-            spec.cwd
-        )),
+        (Place::WorkingDirectory, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => {
+            Failure::refused(format!(
+                "working directory {:?} is not a directory of the image that can be entered",
+                spec.cwd
+            ))
+        }
         (Place::OpenFiles, Errno::PERM) => Failure::machine(
             format!("setrlimit(RLIMIT_NOFILE, {})", policy::OPEN_FILES),
             format!(
@@ -203,7 +203,10 @@ mod tests {
 
     #[test]
     fn programs_are_looked_for_as_execvp_does() {
-        assert_eq!(texts(&candidates("sh", "/a::b").unwrap()), ["/a/sh", "./sh", "b/sh"]);
+        assert_eq!(
+            texts(&candidates("sh", "/a::b").unwrap()),
+            ["/a/sh", "./sh", "b/sh"]
+        );
         assert_eq!(texts(&candidates("./sh", "/a").unwrap()), ["./sh"]);
     }
 
@@ -214,6 +217,10 @@ mod tests {
         let setup = crate::init::mounts::plan(&[], 2);
         let failure = not_started(Place::Setup(0), Errno::PERM, &setup, &spec(&[]));
         assert!(matches!(failure.kind, FailureKind::Machine { .. }));
-        assert!(failure.what.starts_with("mount(\"proc\""), "{}", failure.what);
+        assert!(
+            failure.what.starts_with("mount(\"proc\""),
+            "{}",
+            failure.what
+        );
     }
 }

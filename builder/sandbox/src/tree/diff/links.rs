@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use repro_core::tree::{Meta, TreePath};
 
-use super::join;
+use super::{join, provided::Provided};
 use crate::tree::{
     Root, TreeError,
     node::{Inode, Kind, Node},
@@ -33,7 +33,7 @@ pub(super) struct Links {
 
 impl Links {
     /// Finds the groups of `upper`, without what lies in `provided`.
-    pub(super) fn scan(upper: &Root<'_>, provided: &BTreeSet<TreePath>) -> Result<Self, TreeError> {
+    pub(super) fn scan(upper: Root<'_>, provided: &Provided) -> Result<Self, TreeError> {
         let mut groups: BTreeMap<u64, Vec<TreePath>> = BTreeMap::new();
         walk(upper, provided, &mut |path, node| {
             groups.entry(node.inode.number).or_default().push(path);
@@ -45,6 +45,12 @@ impl Links {
             groups,
             ..Self::default()
         })
+    }
+
+    /// The first of all names of a file, if it has several and that is not `path`.
+    pub(super) fn earlier(&self, node: &Node, path: &TreePath) -> Option<TreePath> {
+        let first = self.groups.get(&node.inode.number)?.first()?;
+        (first != path).then(|| first.clone())
     }
 
     /// All names in the layer of the file at `path`, in canonical order.
@@ -90,9 +96,9 @@ impl Links {
     /// the copied-up names would join them again, which is not what the step left.
     pub(super) fn may_keep_below(
         &mut self,
-        view: &Root<'_>,
-        upper: &Root<'_>,
-        provided: &BTreeSet<TreePath>,
+        view: Root<'_>,
+        upper: Root<'_>,
+        provided: &Provided,
         below: &Node,
         members: &[TreePath],
     ) -> Result<bool, TreeError> {
@@ -108,7 +114,7 @@ impl Links {
         };
         self.taken.insert(below.inode);
         for name in lower.get(&below.inode).into_iter().flatten() {
-            if !members.contains(name) && is_untouched(upper, provided, name)? {
+            if members.binary_search(name).is_err() && is_untouched(upper, provided, name)? {
                 return Ok(false);
             }
         }
@@ -116,20 +122,16 @@ impl Links {
     }
 }
 
-fn lower_groups(view: &Root<'_>) -> Result<BTreeMap<Inode, Vec<TreePath>>, TreeError> {
+fn lower_groups(view: Root<'_>) -> Result<BTreeMap<Inode, Vec<TreePath>>, TreeError> {
     let mut groups: BTreeMap<Inode, Vec<TreePath>> = BTreeMap::new();
-    walk(view, &BTreeSet::new(), &mut |path, node| {
+    walk(view, &Provided::default(), &mut |path, node| {
         groups.entry(node.inode).or_default().push(path);
     })?;
     Ok(groups)
 }
 
 /// Whether a name of the tree below shows through `upper`.
-fn is_untouched(
-    upper: &Root<'_>,
-    provided: &BTreeSet<TreePath>,
-    path: &TreePath,
-) -> Result<bool, TreeError> {
+fn is_untouched(upper: Root<'_>, provided: &Provided, path: &TreePath) -> Result<bool, TreeError> {
     let mut at = TreePath::root();
     for name in path.names() {
         at = join(&at, name)?;
@@ -151,8 +153,8 @@ fn is_untouched(
 
 /// Calls `found` with every name of a file that has several, without what lies in `without`.
 fn walk(
-    root: &Root<'_>,
-    without: &BTreeSet<TreePath>,
+    root: Root<'_>,
+    without: &Provided,
     found: &mut dyn FnMut(TreePath, &Node),
 ) -> Result<(), TreeError> {
     let mut directories = vec![TreePath::root()];

@@ -1,0 +1,502 @@
+//! The whole of one build, from a request to a record.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use repro_core::{
+    build::{
+        BuildRecord, BuildRequest, Clock, Cost, EpochChoice, EpochRecord, EpochSource, Executor,
+        Finding, InputKind, InputRecord, Outcome, PlannedStep, Reason, RunId, RunRecord, Runs,
+        Variation,
+    },
+    digest::{ChainId, Digest},
+    epoch::Epoch,
+    event::{Event, EventSink},
+    platform::Platform,
+    reference::ImageRef,
+    store::Store,
+};
+use repro_toolchains::{Sources, lock::LockBasis};
+
+use crate::{
+    context::{Context, ContextSpec, IgnoreFile, check_source, take},
+    dockerfile::{self, Dockerfile, GlobalScope, PlatformArgs, looks_like_secret},
+    error::BuildError,
+    plan::{self, Bases, CopyFrom, Outline, Plan, PlanError, StageBase, Work},
+    schedule::{Board, RunContext, RunEnd, run},
+    source::{Resolved, Resolver, unpack},
+};
+
+/// What a build works with.
+#[derive(Clone, Copy)]
+pub struct Builder<'a> {
+    /// Where bytes are kept.
+    pub store: &'a Store,
+    /// Who runs the steps.
+    pub executor: &'a dyn Executor,
+    /// What the project declares.
+    pub sources: &'a Sources<'a>,
+    /// Who watches.
+    pub events: &'a dyn EventSink,
+    /// What time it is.
+    pub clock: &'a dyn Clock,
+}
+
+impl std::fmt::Debug for Builder<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("executor", &self.executor.name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Everything that has to be there before a step can run.
+struct Prepared {
+    plan: Plan,
+    context: Option<Context>,
+    inputs: Vec<InputRecord>,
+    epoch: EpochRecord,
+    findings: Vec<Finding>,
+}
+
+impl Builder<'_> {
+    /// Builds. What the steps leave is the caller's to discard, since it is the caller who knows
+    /// when an invocation is over. A step that fails is a record with that outcome; an error is everything that kept
+    /// the build from coming so far.
+    pub fn build(&self, request: &BuildRequest) -> Result<BuildRecord, BuildError> {
+        let prepared = self.prepare(request)?;
+        self.events.event(Event::Planned {
+            steps: count(
+                prepared
+                    .plan
+                    .steps
+                    .iter()
+                    .filter(|step| step.work.is_filesystem()),
+            ),
+            runs: match request.runs {
+                Runs::One => 1,
+                Runs::Two => 2,
+            },
+        });
+        let runs = self.runs(request, &prepared)?;
+        let record = record(request, prepared, runs);
+        self.events.event(Event::Finished {
+            outcome: record.outcome,
+        });
+        Ok(record)
+    }
+
+    fn prepare(&self, request: &BuildRequest) -> Result<Prepared, BuildError> {
+        refuse_secrets(request)?;
+        let file = dockerfile::parse(&request.dockerfile.name, &request.dockerfile.text)?;
+        let globals = globals(&file, request)?;
+        let outline = plan::outline(&file, request, &globals)?;
+        self.check_lock(request, &outline)?;
+        let mut inputs = vec![dockerfile_input(request)];
+        let (bases, newest) = self.bases(request, &outline, &mut inputs)?;
+        let (epoch, finding) = epoch(request.epoch, newest);
+        let plan = plan::plan(&file, &outline, &bases, &globals, request, epoch.value)?;
+        let context = self.context(request, &file, &plan)?;
+        inputs.extend(context.as_ref().and_then(context_input));
+        let mut findings = file.findings;
+        findings.extend(plan.findings.iter().cloned());
+        findings.extend(context.iter().flat_map(|context| context.findings.clone()));
+        findings.extend(finding);
+        for finding in &findings {
+            self.events.event(Event::Finding {
+                finding: finding.clone(),
+            });
+        }
+        Ok(Prepared {
+            plan,
+            context,
+            inputs,
+            epoch,
+            findings,
+        })
+    }
+
+    /// A lock pins the names of one Dockerfile and project; made from others, it pins nothing.
+    fn check_lock(&self, request: &BuildRequest, outline: &Outline) -> Result<(), BuildError> {
+        let Some(lock) = self.sources.lock else {
+            return Ok(());
+        };
+        let project = self.sources.project;
+        let declared = |name: &String| {
+            project.toolchains.contains_key(name) || project.inputs.contains_key(name)
+        };
+        let external: BTreeSet<ImageRef> = outline
+            .names
+            .iter()
+            .filter(|name| !declared(&name.name))
+            .filter_map(|name| name.name.parse().ok())
+            .collect();
+        let platforms = BTreeSet::from([request.platform.clone()]);
+        let target = request.target.as_deref();
+        let basis = LockBasis::new(project, &external, &platforms, target, request.ruleset);
+        Ok(lock.check_fresh(&basis)?)
+    }
+
+    /// Looks up every name from outside and unpacks what it means; gives the newest time of what
+    /// stages start from.
+    fn bases(
+        &self,
+        request: &BuildRequest,
+        outline: &Outline,
+        inputs: &mut Vec<InputRecord>,
+    ) -> Result<(Bases, u64), BuildError> {
+        let resolver = Resolver {
+            store: self.store,
+            sources: self.sources,
+            platform: &request.platform,
+            lock_mode: request.lock_mode,
+        };
+        let mut bases = Bases::default();
+        let mut newest_base = 0;
+        for name in &outline.names {
+            let meaning = resolver.resolve(&name.name).map_err(|source| {
+                let mut diagnostic = Box::new(name.diagnostic.clone());
+                diagnostic.message = format!("cannot use {}", name.name);
+                BuildError::Resolve {
+                    diagnostic,
+                    source: Box::new(source),
+                }
+            })?;
+            let (layers, records) = match meaning {
+                Resolved::Image { image, records } => {
+                    let layers = image.layers.clone();
+                    bases.images.insert(name.name.clone(), *image);
+                    (layers, records)
+                }
+                Resolved::Tree { layer, records } => {
+                    let chain = vec![ChainId::base(layer.diff_id)];
+                    bases.trees.insert(name.name.clone(), chain);
+                    (vec![layer], records)
+                }
+            };
+            inputs.extend(records);
+            let newest = unpack(&layers, self.store, self.executor, self.events)?;
+            if name.is_base {
+                newest_base = newest_base.max(newest);
+            }
+        }
+        Ok((bases, newest_base))
+    }
+
+    /// Takes the context if a step copies from it, makes sure that it has what is copied, and
+    /// unpacks it.
+    fn context(
+        &self,
+        request: &BuildRequest,
+        file: &Dockerfile,
+        plan: &Plan,
+    ) -> Result<Option<Context>, BuildError> {
+        let copies: Vec<(u32, &[String])> = plan
+            .steps
+            .iter()
+            .filter_map(|step| match &step.work {
+                Work::Copy {
+                    from: CopyFrom::Context,
+                    patterns,
+                    ..
+                } => Some((step.line, patterns.as_slice())),
+                _ => None,
+            })
+            .collect();
+        if copies.is_empty() {
+            return Ok(None);
+        }
+        let ignore = match &request.ignore {
+            Some(text) => IgnoreFile::parse(&text.text).map_err(|source| BuildError::Ignore {
+                file: text.name.clone(),
+                source,
+            })?,
+            None => IgnoreFile::default(),
+        };
+        let spec = ContextSpec {
+            root: &request.context,
+            ignore: &ignore,
+            exclude: &request.exclude,
+            modes: request.context_modes,
+            ruleset: request.ruleset,
+        };
+        let context = take(&spec, self.store.blobs(), self.events)?;
+        for (line, patterns) in copies {
+            for pattern in patterns {
+                check_source(&context, pattern).map_err(|missing| BuildError::MissingSource {
+                    diagnostic: Box::new(file.diagnostic_at(
+                        line,
+                        missing.to_string(),
+                        missing.hint.clone(),
+                    )),
+                    missing,
+                })?;
+            }
+        }
+        if let Some(layer) = &context.layer {
+            unpack(
+                &[layer.descriptor()],
+                self.store,
+                self.executor,
+                self.events,
+            )?;
+        }
+        Ok(Some(context))
+    }
+
+    fn runs(
+        &self,
+        request: &BuildRequest,
+        prepared: &Prepared,
+    ) -> Result<Vec<RunRecord>, BuildError> {
+        let context = RunContext {
+            plan: &prepared.plan,
+            context: prepared
+                .context
+                .iter()
+                .filter_map(|context| context.layer.as_ref())
+                .map(|layer| ChainId::base(layer.diff_id))
+                .collect(),
+            invocation: &request.invocation,
+            epoch: prepared.epoch.value,
+            ruleset: request.ruleset,
+            executor: self.executor,
+            blobs: self.store.blobs(),
+            events: self.events,
+            clock: self.clock,
+        };
+        let plain = Variation::run_a();
+        let (a, b) = match request.runs {
+            Runs::One => (run(&context, RunId::A, &plain, None), None),
+            Runs::Two => {
+                let varied = Variation::run_b(&request.vary);
+                let board = Board::default();
+                std::thread::scope(|scope| {
+                    let b = scope.spawn(|| run(&context, RunId::B, &varied, Some(&board)));
+                    let a = run(&context, RunId::A, &plain, Some(&board));
+                    (a, Some(b.join()))
+                })
+            }
+        };
+        let mut runs = Vec::new();
+        // A first: where both fail, what happened to A is what the user should read.
+        let a = finished(a?);
+        let b = match b {
+            None => None,
+            Some(Ok(b)) => Some(b?),
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+        };
+        let a_built = a.as_ref().is_some_and(|a| a.failure.is_none());
+        runs.extend(a);
+        if let Some(b) = b.and_then(finished) {
+            let repeat = a_built && b.failure.is_some();
+            runs.push(b);
+            if repeat {
+                runs.extend(finished(run(&context, RunId::BRepeat, &plain, None)?));
+            }
+        }
+        Ok(runs)
+    }
+}
+
+fn finished(end: RunEnd) -> Option<RunRecord> {
+    match end {
+        RunEnd::Done(record) => Some(*record),
+        RunEnd::Stopped => None,
+    }
+}
+
+fn count<T>(items: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(items.count()).unwrap_or(u32::MAX)
+}
+
+/// A build argument is recorded in clear, since a rebuild needs it.
+fn refuse_secrets(request: &BuildRequest) -> Result<(), BuildError> {
+    for (name, value) in &request.build_args {
+        if let Some(sign) = looks_like_secret(name, value)
+            && !request.allowed_args.contains(name)
+        {
+            return Err(BuildError::SecretArg {
+                name: name.clone(),
+                sign,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What `FROM` sees.
+fn globals(file: &Dockerfile, request: &BuildRequest) -> Result<GlobalScope, BuildError> {
+    let platforms = PlatformArgs {
+        build: Platform::host(),
+        target: request.platform.clone(),
+    };
+    let mut globals = GlobalScope::new(&platforms, request.target.as_deref(), &request.build_args);
+    for args in &file.global_args {
+        globals
+            .arg(&args.kind)
+            .map_err(|error| PlanError::at(file, args, error))?;
+    }
+    Ok(globals)
+}
+
+fn context_input(context: &Context) -> Option<InputRecord> {
+    context.layer.as_ref().map(|layer| InputRecord {
+        uri: "context".into(),
+        name: None,
+        digest: layer.diff_id.0,
+        kind: InputKind::Context,
+        step: None,
+        locked: false,
+    })
+}
+
+fn dockerfile_input(request: &BuildRequest) -> InputRecord {
+    InputRecord {
+        uri: "dockerfile".into(),
+        name: Some(request.dockerfile.name.clone()),
+        digest: Digest::of(&request.dockerfile.text),
+        kind: InputKind::Dockerfile,
+        step: None,
+        locked: false,
+    }
+}
+
+/// Rule 1: the epoch in force, and a finding where it lies before the base.
+fn epoch(choice: EpochChoice, newest_base: u64) -> (EpochRecord, Option<Finding>) {
+    let (value, source) = match choice {
+        EpochChoice::Flag(epoch) => (epoch, EpochSource::Flag),
+        EpochChoice::Environment(epoch) => (epoch, EpochSource::Environment),
+        EpochChoice::Config(epoch) => (epoch, EpochSource::Config),
+        EpochChoice::Git(epoch) => (epoch, EpochSource::Git),
+        EpochChoice::Base => match Epoch::new(newest_base) {
+            Ok(epoch) if epoch > Epoch::MIN => (epoch, EpochSource::Base),
+            _ => (Epoch::MIN, EpochSource::Minimum),
+        },
+    };
+    let finding = (value.seconds() < newest_base).then(|| Finding {
+        code: "epoch-before-base".into(),
+        message: format!(
+            "SOURCE_DATE_EPOCH {} is older than the newest file of the base ({newest_base}): new \
+             files look older than those of the base",
+            value.seconds()
+        ),
+        line: None,
+    });
+    (EpochRecord { value, source }, finding)
+}
+
+fn record(request: &BuildRequest, prepared: Prepared, runs: Vec<RunRecord>) -> BuildRecord {
+    let Prepared {
+        plan,
+        inputs,
+        epoch,
+        mut findings,
+        ..
+    } = prepared;
+    findings.extend(intermediate_differences(&plan, &runs));
+    let outcome = Outcome::new(reason(request.runs, &runs), cost(&runs));
+    BuildRecord {
+        version: 1,
+        invocation: request.invocation.clone(),
+        tags: request.tags.clone(),
+        platform: request.platform.clone(),
+        ruleset: request.ruleset,
+        epoch,
+        dockerfile: request.dockerfile.name.clone(),
+        target: request.target.clone(),
+        build_args: request.build_args.clone(),
+        labels: request.labels.clone(),
+        inputs: sorted(inputs),
+        plan: planned(&plan),
+        runs,
+        findings,
+        outcome,
+    }
+}
+
+/// Each input once, by uri.
+fn sorted(inputs: Vec<InputRecord>) -> Vec<InputRecord> {
+    let by_key: BTreeMap<_, _> = inputs
+        .into_iter()
+        .map(|input| ((input.uri.clone(), input.digest), input))
+        .collect();
+    by_key.into_values().collect()
+}
+
+fn planned(plan: &Plan) -> Vec<PlannedStep> {
+    let mut in_image = BTreeSet::from([plan.target]);
+    let mut stage = plan.target;
+    while let StageBase::Stage(base) = plan.stages[stage].base {
+        in_image.insert(base);
+        stage = base;
+    }
+    plan.steps
+        .iter()
+        .map(|step| PlannedStep {
+            stage: plan.stages[step.stage].name.clone(),
+            instruction: step.history.clone(),
+            line: step.line,
+            filesystem: step.work.is_filesystem(),
+            in_image: in_image.contains(&step.stage),
+        })
+        .collect()
+}
+
+fn of(runs: &[RunRecord], id: RunId) -> Option<&RunRecord> {
+    runs.iter().find(|run| run.id == id)
+}
+
+fn reason(asked: Runs, runs: &[RunRecord]) -> Reason {
+    let Some(a) = of(runs, RunId::A) else {
+        return Reason::Internal;
+    };
+    if a.failure.is_some() {
+        return Reason::StepFailed;
+    }
+    if asked == Runs::One {
+        return Reason::NotCompared;
+    }
+    match (of(runs, RunId::B), of(runs, RunId::BRepeat)) {
+        (Some(b), _) if b.failure.is_none() => {
+            if b.image == a.image {
+                Reason::Reproduced
+            } else {
+                Reason::Differs
+            }
+        }
+        (Some(_), Some(repeat)) if repeat.failure.is_none() => Reason::FailsUnderVariation,
+        (Some(_), Some(_)) => Reason::StepFailed,
+        (Some(_) | None, _) => Reason::Internal,
+    }
+}
+
+/// A stage that is copied from may differ in files that never reach the image: the verdict is on
+/// the image, and the user learns of the rest.
+fn intermediate_differences(plan: &Plan, runs: &[RunRecord]) -> Vec<Finding> {
+    let (Some(a), Some(b)) = (of(runs, RunId::A), of(runs, RunId::B)) else {
+        return Vec::new();
+    };
+    if a.image != b.image || a.image.is_none() {
+        return Vec::new();
+    }
+    a.steps
+        .iter()
+        .zip(&b.steps)
+        .filter(|(a, b)| a.diff_id != b.diff_id)
+        .map(|(a, _)| Finding {
+            code: "intermediate-differs".into(),
+            message: "the layers of this step differ, but nothing of it reaches the image".into(),
+            line: plan.steps.get(a.index as usize).map(|step| step.line),
+        })
+        .collect()
+}
+
+fn cost(runs: &[RunRecord]) -> Cost {
+    runs.iter()
+        .flat_map(|run| &run.steps)
+        .fold(Cost::default(), |cost, step| Cost {
+            cpu_ms: cost.cpu_ms + step.usage.cpu_ms,
+            peak_rss_bytes: cost.peak_rss_bytes.max(step.usage.peak_rss_bytes),
+            layer_bytes: cost.layer_bytes + step.blob_size.unwrap_or(0),
+        })
+}

@@ -1,0 +1,182 @@
+//! Instructions back to text that parses to the same instructions.
+
+use std::fmt::{self, Display, Write as _};
+
+use super::{
+    ast::{
+        ArgDefinition, CommandLine, Dockerfile, From, InstructionKind, ListSyntax, PairSyntax,
+        Pairs,
+    },
+    copy::CopyArgs,
+    keyword::Keyword,
+};
+
+impl Display for Dockerfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = |instruction: &dyn Display| {
+            let text = instruction.to_string();
+            // An escape at the end that is not followed by a newline in the original would be
+            // a continuation here. A form feed is a blank, but not one of those that may follow
+            // the mark of a continuation.
+            let guard = match self.directives.escape.continued(&text) {
+                Some(_) => "\u{c}",
+                None => "",
+            };
+            writeln!(f, "{text}{guard}")
+        };
+        let directives = self.directives.to_string();
+        if !directives.is_empty() {
+            line(&directives.trim_end())?;
+        }
+        for args in &self.global_args {
+            line(&Definitions(&args.kind))?;
+        }
+        for stage in &self.stages {
+            line(&stage.from.kind)?;
+            for instruction in &stage.instructions {
+                line(&instruction.kind)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Definitions<'a>(&'a [ArgDefinition]);
+
+impl Display for Definitions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = self.0.iter().map(|arg| match &arg.default {
+            Some(default) => format!("{}={default}", arg.name),
+            None => arg.name.to_string(),
+        });
+        arguments(f, Keyword::Arg, &words.collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl Display for From {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        if let Some(platform) = &self.platform {
+            flag(&mut text, "platform", platform.raw())?;
+        }
+        plain(&mut text, self.image.raw());
+        if let Some(name) = &self.name {
+            write!(text, " AS {name}")?;
+        }
+        write!(f, "FROM {text}")
+    }
+}
+
+impl Display for InstructionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keyword = self.keyword();
+        match self {
+            Self::Arg(args) => Definitions(args).fmt(f),
+            Self::Cmd(command) | Self::Entrypoint(command) | Self::Run(command) => {
+                arguments(f, keyword, &command.to_string())
+            }
+            Self::Copy(copy) => write!(f, "{keyword} {copy}"),
+            Self::Env(pairs) | Self::Label(pairs) => arguments(f, keyword, &pairs.to_string()),
+            Self::Expose(ports) => {
+                let ports: Vec<&str> = ports.iter().map(super::Template::raw).collect();
+                arguments(f, keyword, &ports.join(" "))
+            }
+            Self::User(line) | Self::Workdir(line) => arguments(f, keyword, line.raw()),
+        }
+    }
+}
+
+impl Display for CommandLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shell(command) => f.write_str(command),
+            Self::Exec(arguments) => f.write_str(&json(arguments.iter().map(String::as_str))),
+        }
+    }
+}
+
+impl Display for Pairs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pairs = self.pairs.iter().map(|pair| {
+            let between = match self.syntax {
+                PairSyntax::Assignments => "=",
+                // An escape takes the first blank: with one alone the value would be part of the
+                // first word, and an = in it would make this an assignment.
+                PairSyntax::Legacy if pair.name.raw().ends_with(['\\', '`']) => "  ",
+                PairSyntax::Legacy => " ",
+            };
+            format!("{}{between}{}", pair.name, pair.value)
+        });
+        f.write_str(&pairs.collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl Display for CopyArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        if let Some(from) = &self.from {
+            // Expanded already, so what would be special is made plain again.
+            flag(&mut text, "from", &single_quoted(from))?;
+        }
+        for (name, value) in [("chown", &self.chown), ("chmod", &self.chmod)] {
+            if let Some(value) = value {
+                flag(&mut text, name, value.raw())?;
+            }
+        }
+        let words = self.sources.iter().chain([&self.destination]);
+        let words = words.map(super::Template::raw);
+        match self.syntax {
+            ListSyntax::Json => text.push_str(&json(words)),
+            ListSyntax::Words => {
+                let words: Vec<&str> = words.collect();
+                // Words that begin with [ are no JSON array as they stand; with other blanks
+                // between them they might be. A vertical tab is a blank, but not to JSON.
+                let blank = if words[0].starts_with('[') {
+                    "\u{b}"
+                } else {
+                    " "
+                };
+                plain(&mut text, &words.join(blank));
+            }
+        }
+        f.write_str(&text)
+    }
+}
+
+/// Keyword and arguments that must not be taken for flags.
+fn arguments(f: &mut fmt::Formatter<'_>, keyword: Keyword, text: &str) -> fmt::Result {
+    let mut guarded = String::new();
+    plain(&mut guarded, text);
+    write!(f, "{keyword} {guarded}")
+}
+
+fn plain(text: &mut String, arguments: &str) {
+    if arguments.starts_with("--") {
+        text.push_str("-- ");
+    }
+    text.push_str(arguments);
+}
+
+fn flag(text: &mut String, name: &str, value: &str) -> fmt::Result {
+    let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
+    let simple = quoted == value && !value.contains(|c: char| c.is_whitespace() || c == '\'');
+    let quote = if simple { "" } else { "\"" };
+    write!(text, "--{name}={quote}{quoted}{quote} ")
+}
+
+/// A word that expands to `text`, if quoting is needed.
+fn single_quoted(text: &str) -> String {
+    let special = |c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '$' | '\\' | '`');
+    if text.contains(special) {
+        format!("'{}'", text.replace('\'', "'\"'\"'"))
+    } else {
+        text.to_owned()
+    }
+}
+
+fn json<'a>(items: impl Iterator<Item = &'a str>) -> String {
+    let items: Vec<String> = items
+        .map(|item| serde_json::Value::from(item).to_string())
+        .collect();
+    format!("[{}]", items.join(", "))
+}

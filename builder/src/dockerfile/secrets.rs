@@ -1,0 +1,123 @@
+//! Values that should not stand in a build argument, since those are recorded in clear.
+
+use std::fmt;
+
+/// Parts of a name that say secret.
+const NAMES: [&str; 13] = [
+    "apikey",
+    "auth",
+    "credential",
+    "credentials",
+    "key",
+    "passphrase",
+    "passwd",
+    "password",
+    "pat",
+    "pword",
+    "pwd",
+    "secret",
+    "token",
+];
+/// Parts of a name that say the rest is no secret.
+const PUBLIC: [&str; 5] = ["public", "pub", "url", "file", "path"];
+/// What tokens of well-known services begin with, and the fewest characters they have.
+const PREFIXES: [(&str, usize); 13] = [
+    ("AKIA", 20),
+    ("ASIA", 20),
+    ("AIza", 39),
+    ("ghp_", 40),
+    ("gho_", 40),
+    ("ghu_", 40),
+    ("ghs_", 40),
+    ("github_pat_", 40),
+    ("glpat-", 20),
+    ("hf_", 30),
+    ("npm_", 40),
+    ("xoxb-", 20),
+    ("xoxp-", 20),
+];
+
+/// Why an argument looks like a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretSign {
+    /// By its name, such as `DB_PASSWORD`.
+    Name,
+    /// By its value: a private key, a token of a known service, an address with a password.
+    Value,
+}
+
+impl fmt::Display for SecretSign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "by its name",
+            Self::Value => "by its value",
+        })
+    }
+}
+
+/// Whether a build argument looks like a secret. An empty value never does.
+#[must_use]
+pub fn looks_like_secret(name: &str, value: &str) -> Option<SecretSign> {
+    if value.is_empty() {
+        return None;
+    }
+    let name = name.to_ascii_lowercase();
+    let parts = || name.split(['_', '-', '.']);
+    if parts().any(|part| NAMES.contains(&part)) && !parts().any(|part| PUBLIC.contains(&part)) {
+        return Some(SecretSign::Name);
+    }
+    let token = |(prefix, length): &(&str, usize)| {
+        value.len() >= *length
+            && value.starts_with(prefix)
+            && value
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+    };
+    let private_key = value.contains("-----BEGIN ") && value.contains("PRIVATE KEY-----");
+    (private_key || PREFIXES.iter().any(token) || has_password(value)).then_some(SecretSign::Value)
+}
+
+/// `scheme://user:password@host`.
+fn has_password(value: &str) -> bool {
+    let Some((_, rest)) = value.split_once("://") else {
+        return false;
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority
+        .rsplit_once('@')
+        .and_then(|(user, _)| user.split_once(':'))
+        .is_some_and(|(_, password)| !password.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_values_that_look_secret() {
+        let aws = format!("AKIA{}", "Q".repeat(16));
+        for (name, value, sign) in [
+            ("NPM_TOKEN", "x", Some(SecretSign::Name)),
+            ("db-password", "x", Some(SecretSign::Name)),
+            ("AWS_SECRET_ACCESS_KEY", "x", Some(SecretSign::Name)),
+            ("AWS_SESSION_TOKEN", "x", Some(SecretSign::Name)),
+            ("AWS_REGION", "eu-central-1", None),
+            ("PUBLIC_KEY", "x", None),
+            ("TOKEN_URL", "https://example.org/token", None),
+            ("TOKEN", "", None),
+            ("TOKENS", "4096", None),
+            ("MONKEY", "x", None),
+            ("VERSION", "1.2.3", None),
+            ("ID", aws.as_str(), Some(SecretSign::Value)),
+            ("REPO", "https://u:p@example.org/x", Some(SecretSign::Value)),
+            ("REPO", "https://u@example.org/x:y@z", None),
+            (
+                "PEM",
+                "-----BEGIN EC PRIVATE KEY-----\n",
+                Some(SecretSign::Value),
+            ),
+        ] {
+            assert_eq!(looks_like_secret(name, value), sign, "{name}={value}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! From a Dockerfile to steps: pure, and the same for every run.
+//!
+//! ```text
+//! Dockerfile --outline--> Outline            which stages are needed, which names they start from
+//!            --resolve--> Bases              each name looked up, each configuration known
+//!            --plan-----> Plan               every instruction expanded, every step spelt out
+//! ```
+//!
+//! The bases come in the middle because an instruction may use what its base sets
+//! (`ENV PATH=/x:$PATH`).
+
+mod error;
+mod outline;
+mod steps;
+#[cfg(test)]
+mod tests;
+
+pub use error::{PlanError, PlanFault};
+pub use outline::{Outline, OutlineError, SourceName, outline};
+pub use steps::{Bases, plan};
+
+use repro_core::{
+    build::{Finding, MakeDirSpec, Owner, RunSpec},
+    digest::ChainId,
+    epoch::Tick,
+    image::{ImageConfig, LayerDescriptor},
+};
+
+/// An image that stages start from or copy from, unpacked or to be unpacked as `chain`.
+#[derive(Debug, Clone)]
+pub struct BaseImage {
+    /// Its configuration.
+    pub config: ImageConfig,
+    /// Its layers, lowest first.
+    pub layers: Vec<LayerDescriptor>,
+    /// The chain of each prefix of its layers.
+    pub chain: Vec<ChainId>,
+}
+
+/// Everything a build does.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The stages that the target needs, in the order of the Dockerfile.
+    pub stages: Vec<Stage>,
+    /// Index of the stage whose image is wanted: the last one.
+    pub target: usize,
+    /// Every instruction of those stages, in order.
+    pub steps: Vec<Step>,
+    /// What the user should know.
+    pub findings: Vec<Finding>,
+}
+
+/// One stage.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    /// Its name, or its number in the Dockerfile.
+    pub name: String,
+    /// What it starts from.
+    pub base: StageBase,
+    /// The configuration that its instructions lead to; layers, times and history come from a run.
+    pub config: ImageConfig,
+}
+
+/// What a stage starts from.
+#[derive(Debug, Clone)]
+pub enum StageBase {
+    /// Nothing.
+    Scratch,
+    /// An earlier stage, by its index in [`Plan::stages`].
+    Stage(usize),
+    /// An image.
+    Image(Box<BaseImage>),
+}
+
+/// One instruction.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Index of its stage in [`Plan::stages`].
+    pub stage: usize,
+    /// Line in the Dockerfile, from 1.
+    pub line: u32,
+    /// The instruction, expanded, as the image's history shows it.
+    pub history: String,
+    /// What it does to the file system.
+    pub work: Work,
+    /// k of rule 2, for instructions that work on the file system.
+    pub tick: Tick,
+}
+
+/// What an instruction does to the file system.
+#[derive(Debug, Clone)]
+pub enum Work {
+    /// Nothing: it changes the configuration.
+    Nothing,
+    /// Runs a program.
+    Run(RunSpec),
+    /// Copies files.
+    Copy {
+        /// Whence.
+        from: CopyFrom,
+        /// Path patterns inside the source.
+        patterns: Vec<String>,
+        /// Whither, absolute.
+        destination: String,
+        /// Owner of what is copied.
+        owner: Owner,
+        /// `--chmod`.
+        mode: Option<u16>,
+    },
+    /// Makes a directory.
+    MakeDir(MakeDirSpec),
+}
+
+/// The tree a copy reads.
+#[derive(Debug, Clone)]
+pub enum CopyFrom {
+    /// The context.
+    Context,
+    /// A stage, by its index in [`Plan::stages`].
+    Stage(usize),
+    /// An image or a declared input, lowest layer first.
+    Tree(Vec<ChainId>),
+}
+
+impl Work {
+    /// Whether the instruction can make a layer.
+    #[must_use]
+    pub const fn is_filesystem(&self) -> bool {
+        !matches!(self, Self::Nothing)
+    }
+}

@@ -1,0 +1,68 @@
+//! Why a Dockerfile that parses cannot be built.
+
+use repro_core::epoch::TooManyTicks;
+
+use crate::dockerfile::{CopyError, Diagnostic, Dockerfile, ExpandError, Instruction, PortError};
+
+/// What is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanFault {
+    /// A variable.
+    #[error(transparent)]
+    Expand(#[from] ExpandError),
+    /// `COPY`.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// `EXPOSE`.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// More steps than rule 2 has ticks for.
+    #[error(transparent)]
+    Ticks(#[from] TooManyTicks),
+    /// An argument that is empty once expanded.
+    #[error("{0} becomes empty")]
+    Empty(String),
+    /// A platform that this machine does not run.
+    #[error("the platform {0} cannot be built here, only {1} can")]
+    Platform(String, String),
+    /// `--from` of a stage that comes later, or of the stage itself.
+    #[error("the stage {0} is not finished here: only earlier stages can be copied from")]
+    LaterStage(String),
+    /// `FROM` of an input.
+    #[error("{0} is an input, a tree of files; FROM needs an image")]
+    InputAsBase(String),
+}
+
+impl PlanFault {
+    fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Platform(..) => "leave --platform out, or build on a machine of that platform",
+            Self::InputAsBase(_) => "copy from it instead: COPY --from=NAME / /src",
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+/// One fault and its place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{diagnostic}")]
+pub struct PlanError {
+    /// What is wrong.
+    pub fault: PlanFault,
+    /// Where, and how to show it.
+    pub diagnostic: Box<Diagnostic>,
+}
+
+impl PlanError {
+    /// A fault of one instruction.
+    pub(crate) fn at<K>(
+        file: &Dockerfile,
+        instruction: &Instruction<K>,
+        fault: impl Into<PlanFault>,
+    ) -> Self {
+        let fault = fault.into();
+        let diagnostic = Box::new(file.diagnostic(instruction, fault.to_string(), fault.hint()));
+        Self { fault, diagnostic }
+    }
+}

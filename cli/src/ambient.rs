@@ -1,0 +1,156 @@
+//! What surrounds the program: clock, environment, terminal, random numbers.
+//!
+//! Read here, once, and passed on as values: no other file of any crate looks at them, so that
+//! nothing of the caller's surroundings can reach a byte of an image by accident.
+
+use std::{ffi::OsString, io::IsTerminal as _, path::PathBuf, time::SystemTime};
+
+use repro_core::build::{Clock, InvocationId, InvocationIdError};
+
+/// What a stream leads to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// A file, a pipe, or a terminal that can neither colour nor move its cursor (`TERM=dumb`).
+    #[default]
+    Plain,
+    /// A terminal.
+    Terminal,
+}
+
+impl Stream {
+    /// Whether it is a terminal that can colour and move its cursor.
+    pub(crate) const fn is_terminal(self) -> bool {
+        matches!(self, Self::Terminal)
+    }
+}
+
+/// The surroundings at the start of the program.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ambient {
+    /// `HOME`.
+    pub(crate) home: Option<PathBuf>,
+    /// `XDG_DATA_HOME`.
+    pub(crate) data_home: Option<PathBuf>,
+    /// `SOURCE_DATE_EPOCH`.
+    pub(crate) source_date_epoch: Option<OsString>,
+    /// `RUST_LOG`.
+    pub(crate) log_filter: Option<String>,
+    /// `NO_COLOR` (no-color.org): set and not empty.
+    pub(crate) no_color: bool,
+    /// What standard output is.
+    pub(crate) stdout: Stream,
+    /// What standard error is.
+    pub(crate) stderr: Stream,
+    /// `RUST_BACKTRACE`: set, not empty and not `0`.
+    pub(crate) backtrace: bool,
+}
+
+impl Ambient {
+    /// Reads the surroundings of this process.
+    pub(crate) fn read() -> Self {
+        let set = |name| variable(name).is_some_and(|value| !value.is_empty() && value != "0");
+        let dumb = variable("TERM").is_some_and(|value| value == "dumb");
+        let stream = |terminal| {
+            if terminal && !dumb {
+                Stream::Terminal
+            } else {
+                Stream::Plain
+            }
+        };
+        Self {
+            home: variable("HOME").map(PathBuf::from),
+            data_home: variable("XDG_DATA_HOME").map(PathBuf::from),
+            source_date_epoch: variable("SOURCE_DATE_EPOCH"),
+            log_filter: variable("RUST_LOG").and_then(|value| value.into_string().ok()),
+            no_color: variable("NO_COLOR").is_some_and(|value| !value.is_empty()),
+            stdout: stream(std::io::stdout().is_terminal()),
+            stderr: stream(std::io::stderr().is_terminal()),
+            backtrace: set("RUST_BACKTRACE"),
+        }
+    }
+}
+
+/// The caller's value of a build argument that is given by name alone.
+pub(crate) fn build_argument(name: &str) -> Option<OsString> {
+    // `var_os` panics on names that no variable can have.
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return None;
+    }
+    variable(name)
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the environment"
+    )]
+    std::env::var_os(name)
+}
+
+/// The clock of the machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    fn unix_seconds(&self) -> i64 {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place that reads the clock"
+        )]
+        let now = SystemTime::now();
+        // A clock before 1970 is set wrong; statements then say 1970, which is as wrong and
+        // does not fail the build.
+        now.duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |past| i64::try_from(past.as_secs()).unwrap_or(i64::MAX))
+    }
+}
+
+/// Why there is no name for an invocation.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InvocationError {
+    /// The kernel gives no random bytes.
+    #[error("cannot get random bytes from the kernel")]
+    Random(#[from] getrandom::Error),
+    /// The name made is none: a bug.
+    #[error("the name made for this invocation is not one")]
+    Name(#[from] InvocationIdError),
+}
+
+/// Random bytes of the kernel, for keys.
+pub(crate) fn fill_random(bytes: &mut [u8]) -> std::io::Result<()> {
+    Ok(getrandom::fill(bytes)?)
+}
+
+/// A new name for an invocation: the time, to sort by, and 64 random bits, to be the only one.
+pub(crate) fn invocation_id(clock: &dyn Clock) -> Result<InvocationId, InvocationError> {
+    let mut random = [0_u8; 8];
+    getrandom::fill(&mut random)?;
+    let time: String = clock
+        .rfc3339()
+        .chars()
+        .filter(|c| !matches!(c, '-' | ':'))
+        .collect();
+    let random = u64::from_be_bytes(random);
+    Ok(InvocationId::try_from(format!("{time}-{random:016x}"))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixed;
+
+    impl Clock for Fixed {
+        fn unix_seconds(&self) -> i64 {
+            1_700_000_000
+        }
+    }
+
+    #[test]
+    fn invocations_sort_by_time_and_differ() {
+        let one = invocation_id(&Fixed).unwrap().to_string();
+        let two = invocation_id(&Fixed).unwrap().to_string();
+        assert!(one.starts_with("20231114T221320Z-"), "{one}");
+        assert_ne!(one, two);
+    }
+}

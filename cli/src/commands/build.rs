@@ -1,0 +1,130 @@
+//! `repro build`
+
+mod request;
+mod run;
+mod values;
+
+pub(crate) use run::run;
+pub(crate) use values::{OnDifference, RunCount};
+
+use std::path::PathBuf;
+
+use repro_core::{image::transport::Archive, platform::Platform, reference::ImageRef};
+
+use repro_toolchains::fetch::Mirror;
+
+use crate::args::{JsonArgs, ProgressArgs, archive};
+use values::{EpochArg, Pair, Vary};
+
+/// Build an image twice, compare the runs and write signed evidence
+///
+/// Builds the Dockerfile of CONTEXT in two sandboxes that have no network and differ in what must
+/// not matter. Exit 0 means that both runs gave the same image; exit 1 that they did not, and that
+/// the report says why. The image delivered is always that of the first run.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  repro build .
+  repro build -t acme/app:1 -o docker-archive:app.tar --key repro.key .
+  repro build --vary all,-clock --build-arg VERSION=2 app
+  repro build --on-difference warn --json . > report.json")]
+pub(crate) struct Args {
+    /// Directory with the files that the Dockerfile may copy
+    #[arg(value_name = "CONTEXT")]
+    pub(crate) context: PathBuf,
+    /// Read this Dockerfile; CONTEXT/Dockerfile unless given here or in repro.toml
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Name the image in the store, if it is reproducible; repeat for several names
+    #[arg(short, long = "tag", value_name = "REF")]
+    pub(crate) tags: Vec<ImageRef>,
+    /// Build this stage; the last one unless given
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) target: Option<String>,
+    /// Set a build argument; NAME alone takes the value from the environment
+    #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
+    pub(crate) arguments: Vec<Pair>,
+    /// Allow a build argument that looks like a secret: its value is signed in clear
+    #[arg(long = "allow-arg", value_name = "NAME")]
+    pub(crate) allowed: Vec<String>,
+    /// Set a label of the image
+    #[arg(long = "label", value_name = "NAME[=VALUE]")]
+    pub(crate) labels: Vec<Pair>,
+    /// Build for this platform; only that of this machine can be built
+    #[arg(long, value_name = "OS/ARCH", env = "REPRO_PLATFORM")]
+    pub(crate) platform: Option<Platform>,
+    /// Also write the image: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF] or
+    /// rootfs:FILE
+    #[arg(short, long, value_name = "DEST", value_parser = archive)]
+    pub(crate) output: Vec<Archive>,
+
+    /// Run the build this many times; with 1 nothing is compared
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        help_heading = "Comparison",
+        env = "REPRO_RUNS"
+    )]
+    pub(crate) runs: RunCount,
+    /// Vary these axes between the runs: all, none, or names separated by commas; -NAME leaves one
+    /// out
+    #[arg(
+        long,
+        value_name = "AXES",
+        help_heading = "Comparison",
+        allow_hyphen_values = true,
+        env = "REPRO_VARY"
+    )]
+    pub(crate) vary: Option<Vary>,
+    /// End with exit code 1, or 0, if the runs differ
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHAT",
+        default_value_t,
+        help_heading = "Comparison",
+        env = "REPRO_ON_DIFFERENCE"
+    )]
+    pub(crate) on_difference: OnDifference,
+
+    /// Take this time for "now" everywhere in the image: seconds since 1970, or git for the time of
+    /// the last commit
+    #[arg(long, value_name = "T", help_heading = "Inputs")]
+    pub(crate) source_date_epoch: Option<EpochArg>,
+    /// Refuse every input that repro.lock does not pin
+    #[arg(long, help_heading = "Inputs", env = "REPRO_LOCKED")]
+    pub(crate) locked: bool,
+    /// Look for packages on this mirror first; repeat for several
+    #[arg(
+        long = "mirror",
+        value_name = "URL",
+        help_heading = "Inputs",
+        env = "REPRO_MIRROR",
+        value_delimiter = ' '
+    )]
+    pub(crate) mirrors: Vec<Mirror>,
+
+    /// Sign with this private key; with a key made for this build alone unless given
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Evidence",
+        env = "REPRO_KEY"
+    )]
+    pub(crate) key: Option<PathBuf>,
+    /// Write the evidence pack to this directory
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "repro-out",
+        help_heading = "Evidence",
+        env = "REPRO_EVIDENCE"
+    )]
+    pub(crate) evidence: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) progress: ProgressArgs,
+    #[command(flatten)]
+    pub(crate) json: JsonArgs,
+}

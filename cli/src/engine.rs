@@ -1,0 +1,98 @@
+//! What runs steps and brings files, ready to work and ready to be stopped.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use repro_core::{
+    build::{Executor as _, InvocationId},
+    store::{RunDir, Store},
+};
+use repro_sandbox::{NativeExecutor, StageImage};
+use repro_toolchains::fetch::{FetchSettings, Fetcher, Mirror, RetryPolicy, machine_mirrors};
+
+use crate::{commands::Context, error::CommandError};
+
+/// Where the machine's own package sources are listed.
+pub(crate) const APT: &str = "/etc/apt";
+
+/// Executor and downloads of one invocation. A signal stops both.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) executor: Arc<NativeExecutor>,
+    pub(crate) fetcher: Fetcher,
+    invocation: InvocationId,
+    /// Locked while it lives: if this process is killed, the next one knows what to sweep.
+    scratch: RunDir,
+}
+
+impl Engine {
+    /// Gets ready, and removes what killed processes left.
+    pub(crate) fn start(
+        context: &Context,
+        store: &Store,
+        invocation: &InvocationId,
+        mirrors: &[Mirror],
+    ) -> Result<Self, CommandError> {
+        let executor = Arc::new(NativeExecutor::new(StageImage::capture()?, store.root())?);
+        sweep(store, &executor)?;
+        let scratch = store.create_run(invocation)?;
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let fetcher = Fetcher::new(FetchSettings {
+            mirrors: all_mirrors(mirrors),
+            partial: store.blobs().tmp().to_owned(),
+            retry: RetryPolicy::default(),
+            cancelled: Arc::clone(&cancelled),
+        });
+        let stopped = Arc::clone(&executor);
+        context.interrupts.on_signal(move || {
+            cancelled.store(true, Ordering::SeqCst);
+            stopped.cancel();
+        });
+        Ok(Self {
+            executor,
+            fetcher,
+            invocation: invocation.clone(),
+            scratch,
+        })
+    }
+
+    /// Removes what the steps left, and gives `result` back: where there is an error already, it
+    /// is the one to tell.
+    pub(crate) fn finish<T>(self, result: Result<T, CommandError>) -> Result<T, CommandError> {
+        let swept = self
+            .executor
+            .discard(&self.invocation)
+            .map_err(CommandError::from)
+            .and_then(|()| Ok(self.scratch.remove()?));
+        let value = result?;
+        swept?;
+        Ok(value)
+    }
+}
+
+/// Removes what builds left whose process was killed; gives how many they were.
+pub(crate) fn sweep(store: &Store, executor: &NativeExecutor) -> Result<u64, CommandError> {
+    let mut swept = 0;
+    for stale in store.stale_runs()? {
+        executor.discard(stale.invocation())?;
+        stale.remove()?;
+        swept += 1;
+    }
+    Ok(swept)
+}
+
+/// The mirrors of the caller, then those that the machine installs its own packages from.
+fn all_mirrors(given: &[Mirror]) -> Vec<Mirror> {
+    let mut mirrors = given.to_vec();
+    // A machine without readable apt sources has other mirrors, or has all files already.
+    match machine_mirrors(Path::new(APT)) {
+        Ok(own) => mirrors.extend(own),
+        Err(error) => tracing::info!(%error, "the machine's package sources cannot be read"),
+    }
+    mirrors
+}

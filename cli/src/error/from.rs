@@ -1,0 +1,220 @@
+//! Which kind of trouble each error of the libraries is, and its next step. In one file, so
+//! that equal troubles get equal exit codes.
+
+mod build;
+mod toolchains;
+
+use std::io;
+
+use repro_core::{
+    build::ExecutorError,
+    image::{ImageError, transport::TransportError},
+    layer::OpenLayerError,
+    store::{BlobError, GcError, StoreError},
+};
+use repro_verifier::{
+    compare::CompareError, keys::KeyError, pack::PackError, report::ReportError, verify::FilesError,
+};
+
+use super::{CommandError, ErrorKind};
+use crate::{ambient::InvocationError, exit::Signal};
+
+/// The next step where something of the store cannot be read.
+pub(crate) const DAMAGED: &str = "`repro store verify` says what is damaged";
+
+/// Trouble with a file that the user named: to read what is not there is wrong input, a full
+/// disk is worth a retry, and so on.
+pub(crate) fn io_kind(error: &io::Error) -> ErrorKind {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => ErrorKind::Interrupted(Signal::Pipe),
+        io::ErrorKind::StorageFull
+        | io::ErrorKind::QuotaExceeded
+        | io::ErrorKind::OutOfMemory
+        | io::ErrorKind::TimedOut
+        | io::ErrorKind::Interrupted => ErrorKind::Inconclusive,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Machine,
+        _ => ErrorKind::Input,
+    }
+}
+
+impl From<InvocationError> for CommandError {
+    fn from(error: InvocationError) -> Self {
+        let kind = match error {
+            InvocationError::Random(_) => ErrorKind::Machine,
+            InvocationError::Name(_) => ErrorKind::Internal,
+        };
+        Self::new(kind, &error)
+    }
+}
+
+impl From<ExecutorError> for CommandError {
+    fn from(error: ExecutorError) -> Self {
+        let (kind, hint) = match &error {
+            ExecutorError::Machine { hint, .. } => (ErrorKind::Machine, Some(hint.clone())),
+            ExecutorError::Exhausted { .. } => (
+                ErrorKind::Inconclusive,
+                Some("the same again may succeed".to_owned()),
+            ),
+            ExecutorError::Refused(_) => (ErrorKind::StepFailed, None),
+            ExecutorError::Input { .. } => (
+                ErrorKind::Input,
+                Some("`repro store verify` says whether the store is damaged".to_owned()),
+            ),
+            ExecutorError::Cancelled => (ErrorKind::Interrupted(Signal::Interrupt), None),
+            ExecutorError::Internal { .. } => (ErrorKind::Internal, None),
+        };
+        let result = Self::new(kind, &error);
+        match hint {
+            Some(hint) => result.hint(hint),
+            None => result,
+        }
+    }
+}
+
+impl From<BlobError> for CommandError {
+    fn from(error: BlobError) -> Self {
+        match &error {
+            BlobError::Io { source, .. } => Self::new(io_kind(source), &error),
+            BlobError::Missing(_) | BlobError::Corrupt { .. } | BlobError::TooLarge { .. } => {
+                Self::new(ErrorKind::Input, &error).hint(DAMAGED)
+            }
+        }
+    }
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Blob(error) => error.into(),
+            StoreError::Io { ref source, .. } => {
+                // The store is the machine's: what cannot be read or written there is no input.
+                let kind = match io_kind(source) {
+                    ErrorKind::Input => ErrorKind::Machine,
+                    kind => kind,
+                };
+                Self::new(kind, &error)
+            }
+            StoreError::NotAStore(_) => {
+                Self::new(ErrorKind::Usage, &error).hint("name an empty directory: --store DIR")
+            }
+            StoreError::Meta { .. } => Self::new(ErrorKind::Machine, &error)
+                .hint("use the version of repro that made it, or another one: --store DIR"),
+            StoreError::Document { .. } => Self::new(ErrorKind::Input, &error).hint(DAMAGED),
+            StoreError::TagDigest { .. } => Self::new(ErrorKind::Usage, &error),
+            StoreError::Canonical(_) | StoreError::RunExists(_) => {
+                Self::new(ErrorKind::Internal, &error)
+            }
+        }
+    }
+}
+
+impl From<GcError> for CommandError {
+    fn from(error: GcError) -> Self {
+        match error {
+            GcError::Store(error) => error.into(),
+            GcError::InUse => Self::new(ErrorKind::Inconclusive, &error)
+                .hint("wait until no build uses the store"),
+        }
+    }
+}
+
+impl From<OpenLayerError> for CommandError {
+    fn from(error: OpenLayerError) -> Self {
+        Self::new(ErrorKind::Input, &error)
+    }
+}
+
+impl From<ImageError> for CommandError {
+    fn from(error: ImageError) -> Self {
+        match error {
+            ImageError::Blob(error) => error.into(),
+            ImageError::NoPlatform { .. } => {
+                Self::new(ErrorKind::Input, &error).hint("choose one: --platform OS/ARCH")
+            }
+            ImageError::Layer { ref source, .. } => match io_kind(source) {
+                kind @ ErrorKind::Inconclusive => Self::new(kind, &error),
+                _ => Self::new(ErrorKind::Input, &error),
+            },
+            _ => Self::new(ErrorKind::Input, &error),
+        }
+    }
+}
+
+impl From<TransportError> for CommandError {
+    fn from(error: TransportError) -> Self {
+        match error {
+            TransportError::Image(error) => error.into(),
+            TransportError::Blob(error) => error.into(),
+            TransportError::Io { ref source, .. } => Self::new(io_kind(source), &error),
+            TransportError::RegistryNotYet(_)
+            | TransportError::InStore(_)
+            | TransportError::SeveralImages { .. }
+            | TransportError::NotEmpty(_) => Self::new(ErrorKind::Usage, &error),
+            _ => Self::new(ErrorKind::Input, &error),
+        }
+    }
+}
+
+impl From<KeyError> for CommandError {
+    fn from(error: KeyError) -> Self {
+        match &error {
+            KeyError::Entropy(_) | KeyError::BrokenEntropy(_) => {
+                Self::new(ErrorKind::Machine, &error)
+            }
+            _ => Self::new(ErrorKind::Usage, &error).hint("`repro keygen` makes a pair of keys"),
+        }
+    }
+}
+
+impl From<FilesError> for CommandError {
+    fn from(error: FilesError) -> Self {
+        // A pack that cannot be looked at verifies nothing, and that is a refusal.
+        Self::new(ErrorKind::Refused, &error)
+    }
+}
+
+impl From<PackError> for CommandError {
+    fn from(error: PackError) -> Self {
+        match error {
+            PackError::Blob(error) => error.into(),
+            PackError::Io { ref source, .. } => {
+                let kind = match io_kind(source) {
+                    ErrorKind::Input => ErrorKind::Machine,
+                    kind => kind,
+                };
+                Self::new(kind, &error)
+            }
+            PackError::Busy(_) => Self::new(ErrorKind::Inconclusive, &error)
+                .hint("wait for the other build, or name another directory: --evidence DIR"),
+            PackError::NotOurs { .. } => {
+                Self::new(ErrorKind::Usage, &error).hint("name another one: --evidence DIR")
+            }
+            PackError::Image(_) => Self::new(ErrorKind::Input, &error).hint(DAMAGED),
+            PackError::NoReport | PackError::Provenance { .. } | PackError::Canonical(_) => {
+                Self::new(ErrorKind::Internal, &error)
+            }
+        }
+    }
+}
+
+impl From<CompareError> for CommandError {
+    fn from(error: CompareError) -> Self {
+        match error {
+            CompareError::Blob(error) => error.into(),
+            CompareError::OpenLayer(error) => error.into(),
+            CompareError::Layer { ref source, .. } | CompareError::Scratch { ref source, .. } => {
+                Self::new(io_kind(source), &error)
+            }
+            CompareError::Image { .. } | CompareError::Config { .. } => {
+                Self::new(ErrorKind::Input, &error).hint(DAMAGED)
+            }
+            _ => Self::new(ErrorKind::Internal, &error),
+        }
+    }
+}
+
+impl From<ReportError> for CommandError {
+    fn from(error: ReportError) -> Self {
+        Self::new(ErrorKind::Internal, &error)
+    }
+}

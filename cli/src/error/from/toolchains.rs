@@ -1,0 +1,155 @@
+//! Errors of `repro.toml`, `repro.lock` and what is made from them.
+
+use repro_toolchains::{
+    SourceError,
+    diagnostic::Diagnostic,
+    fetch::{AptSourcesError, FetchError},
+    inputs::InputError,
+    lock::LockError,
+    materialise::MaterialiseError,
+    project::ProjectError,
+};
+
+use super::io_kind;
+use crate::{
+    error::{CommandError, ErrorKind, Excerpt},
+    exit::Signal,
+};
+
+impl From<Diagnostic> for CommandError {
+    fn from(diagnostic: Diagnostic) -> Self {
+        let place = Excerpt {
+            file: diagnostic.file().to_owned(),
+            line: diagnostic.line(),
+            column: diagnostic.column(),
+            length: 1,
+            text: diagnostic.text().to_owned(),
+            label: None,
+        };
+        Self::message(ErrorKind::Usage, diagnostic.message()).at(place)
+    }
+}
+
+impl From<ProjectError> for CommandError {
+    fn from(error: ProjectError) -> Self {
+        match error {
+            ProjectError::Invalid(diagnostic) => diagnostic.into(),
+            ProjectError::Io { ref source, .. } => Self::new(io_kind(source), &error),
+        }
+    }
+}
+
+impl From<LockError> for CommandError {
+    fn from(error: LockError) -> Self {
+        match error {
+            // A lock that is not one is an input that cannot be told, not a wrong option.
+            LockError::Invalid(diagnostic) => Self {
+                kind: ErrorKind::Input,
+                ..diagnostic.into()
+            },
+            LockError::Io { ref source, .. } => Self::new(io_kind(source), &error),
+            _ => Self::new(ErrorKind::Input, &error),
+        }
+    }
+}
+
+impl From<AptSourcesError> for CommandError {
+    fn from(error: AptSourcesError) -> Self {
+        Self::new(ErrorKind::Machine, &error)
+            .hint("name a mirror that is used in its place: --mirror URL")
+    }
+}
+
+impl From<FetchError> for CommandError {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::Store { path, source } => {
+                Self::from(source).context(format!("cannot keep {path}"))
+            }
+            FetchError::Unavailable { .. } => {
+                Self::new(ErrorKind::Input, &error).hint("name a mirror that has it: --mirror URL")
+            }
+            FetchError::Digest { .. } => Self::new(ErrorKind::Input, &error)
+                .hint("nothing of it was kept; another mirror may have the right file"),
+            FetchError::Partial { ref source, .. } => {
+                let kind = match io_kind(source) {
+                    ErrorKind::Input => ErrorKind::Machine,
+                    kind => kind,
+                };
+                Self::new(kind, &error)
+            }
+            FetchError::Cancelled => Self::new(ErrorKind::Interrupted(Signal::Interrupt), &error),
+        }
+    }
+}
+
+impl From<MaterialiseError> for CommandError {
+    fn from(error: MaterialiseError) -> Self {
+        match error {
+            MaterialiseError::Fetch { name, source } => {
+                Self::from(*source).context(format!("cannot fetch the packages of {name}"))
+            }
+            MaterialiseError::Executor { program, source } => {
+                Self::from(source).context(format!("cannot run {program} in the sandbox"))
+            }
+            MaterialiseError::Layer { name, source } => {
+                Self::from(source).context(format!("cannot keep the layer of {name}"))
+            }
+            MaterialiseError::Image { name, source } => {
+                Self::from(*source).context(format!("cannot keep the image of {name}"))
+            }
+            MaterialiseError::Store(error) => error.into(),
+            MaterialiseError::Package { ref source, .. }
+            | MaterialiseError::Tree { ref source, .. } => Self::new(io_kind(source), &error),
+            // Its packages are pinned and its programs ran alone: the next run gives the same.
+            MaterialiseError::Failed { .. } => Self::new(ErrorKind::StepFailed, &error),
+            MaterialiseError::Steps(_) => Self::new(ErrorKind::Internal, &error),
+        }
+    }
+}
+
+impl From<InputError> for CommandError {
+    fn from(error: InputError) -> Self {
+        match error {
+            InputError::Fetch { purl, source } => {
+                Self::from(*source).context(format!("cannot fetch the files of {purl}"))
+            }
+            InputError::Layer { purl, source } => {
+                Self::from(source).context(format!("cannot keep the tree of {purl}"))
+            }
+            InputError::Store(error) => error.into(),
+            InputError::Unpack { ref source, .. } => Self::new(io_kind(source), &error),
+            InputError::Dsc { .. } => Self::new(ErrorKind::Input, &error),
+        }
+    }
+}
+
+impl From<SourceError> for CommandError {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Lock(error) => error.into(),
+            SourceError::Toolchain(error) => error.into(),
+            SourceError::Input(error) => error.into(),
+            SourceError::NotLocked(_)
+            | SourceError::OtherThing { .. }
+            | SourceError::Platform { .. } => Self::new(ErrorKind::Input, &error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use repro_toolchains::project::Project;
+
+    use super::*;
+
+    #[test]
+    fn a_mistake_in_repro_toml_is_shown_with_its_line() {
+        let diagnostic = Project::parse("repro.toml", "[build]\ndockerfil = 'x'\n").unwrap_err();
+        let error = CommandError::from(ProjectError::from(diagnostic));
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        let place = error.excerpts()[0].render().join("\n");
+        assert!(place.contains("repro.toml:2:1"), "{place}");
+        assert!(place.ends_with("2 | dockerfil = 'x'\n  | ^"), "{place}");
+    }
+}

@@ -1,0 +1,34 @@
+//! The command line of `repro`: arguments, settings, command, output, exit code.
+//!
+//! ```text
+//! arguments (args, commands/*) + surroundings (ambient) -> settings -> command -> output, exit
+//! ```
+//!
+//! This is the only crate that prints, and `ambient` its only file that reads the clock, the
+//! environment and random numbers.
+
+#![forbid(unsafe_code)]
+
+mod ambient;
+mod app;
+mod args;
+mod commands;
+#[cfg(test)]
+mod docs;
+mod engine;
+mod error;
+pub mod exit;
+mod files;
+mod git;
+mod images;
+mod interrupt;
+mod output;
+mod progress;
+mod settings;
+mod text;
+
+/// Runs the program on the arguments of this process.
+#[must_use]
+pub fn run() -> std::process::ExitCode {
+    app::run()
+}

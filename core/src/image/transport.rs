@@ -1,0 +1,220 @@
+//! Images in and out of a store, in the forms that other tools know, spelt as in skopeo.
+
+mod docker;
+mod location;
+mod oci;
+mod rootfs;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+pub use location::{Archive, Location, LocationError};
+
+use self::source::Source;
+use super::{ImageError, StoredImage, stored::read_layers};
+use crate::{
+    digest::Digest,
+    fs::persist_durably,
+    layer::{BuildLayerError, Limits},
+    platform::Platform,
+    reference::ImageRef,
+    ruleset::Ruleset,
+    store::{BlobError, LocalBlobs},
+};
+
+/// Why an image did not get in or out.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// Registries are not reached yet.
+    #[error(
+        "docker://{0}: registries are not supported yet; copy the image to an OCI layout first"
+    )]
+    RegistryNotYet(ImageRef),
+    /// A name in the store where a file or directory belongs.
+    #[error("{0} names an image in the store; a file or directory is written oci:DIR or the like")]
+    InStore(ImageRef),
+    /// The operating system's word.
+    #[error("{what}")]
+    Io {
+        /// The operation and the file.
+        what: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file that the form needs is not there.
+    #[error("{} has no {name}", path.display())]
+    NoMember {
+        /// The archive or directory.
+        path: PathBuf,
+        /// The file inside.
+        name: String,
+    },
+    /// Not what the transport says.
+    #[error("{} is not {form}", path.display())]
+    NotThisForm {
+        /// The archive or directory.
+        path: PathBuf,
+        /// What it should be.
+        form: &'static str,
+        /// Why not, where a document is at fault.
+        #[source]
+        source: Option<serde_json::Error>,
+    },
+    /// A document inside is longer than any.
+    #[error("{name} has more than the {limit} bytes allowed")]
+    DocumentTooLarge {
+        /// The document.
+        name: String,
+        /// The limit.
+        limit: u64,
+    },
+    /// The image asked for is not among those that are there.
+    #[error("{} has no image {wanted:?}, only: {}", path.display(), .found.join(", "))]
+    NoSuchImage {
+        /// The archive or directory.
+        path: PathBuf,
+        /// The tag or reference asked for.
+        wanted: String,
+        /// What there is.
+        found: Vec<String>,
+    },
+    /// Several images, and none was asked for.
+    #[error("{} has several images; name one of: {}", path.display(), .found.join(", "))]
+    SeveralImages {
+        /// The archive or directory.
+        path: PathBuf,
+        /// What there is.
+        found: Vec<String>,
+    },
+    /// Indexes in indexes without end.
+    #[error("the image lies below more than {0} indexes")]
+    TooDeep(usize),
+    /// A blob is not as long as its descriptor says.
+    #[error("blob {digest} has more or fewer than the {expected} bytes its descriptor says")]
+    BlobSize {
+        /// The blob.
+        digest: Digest,
+        /// What its descriptor says.
+        expected: u64,
+    },
+    /// A layer does not unpack to what the configuration says.
+    #[error("layer {number} has diffID {found}, the configuration says {expected}")]
+    DiffId {
+        /// From 1.
+        number: usize,
+        /// What the configuration says.
+        expected: Digest,
+        /// What its tar hashes to.
+        found: Digest,
+    },
+    /// The directory to write to holds other things.
+    #[error("{} is neither empty nor an OCI layout", .0.display())]
+    NotEmpty(PathBuf),
+    /// The image itself.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The store.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// The layer of a plain tar could not be made.
+    #[error(transparent)]
+    BuildLayer(#[from] BuildLayerError),
+}
+
+impl TransportError {
+    fn io(what: &str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let what = format!("{what} {}", path.display());
+        move |source| Self::Io { what, source }
+    }
+}
+
+/// How an image is brought in.
+#[derive(Debug, Clone, Copy)]
+pub struct ImportOptions<'a> {
+    /// Which image of several; the platform of a plain tar.
+    pub platform: &'a Platform,
+    /// How much of a foreign layer is believed.
+    pub limits: Limits,
+    /// The rules for layers that have to be made.
+    pub ruleset: Ruleset,
+}
+
+/// Brings an image into a store. Every digest is verified, every layer is read to its end, and
+/// its `diff_id` is computed anew; on an error nothing in the store refers to what was copied.
+pub fn import(
+    blobs: &LocalBlobs,
+    from: &Archive,
+    options: ImportOptions<'_>,
+) -> Result<StoredImage, TransportError> {
+    let image = match from {
+        Archive::OciDir { dir, tag } => {
+            oci::import(blobs, &mut Source::dir(dir), tag.as_deref(), options)?
+        }
+        Archive::OciArchive { file, tag } => {
+            let mut source = Source::archive(file, blobs.tmp(), options.limits)?;
+            oci::import(blobs, &mut source, tag.as_deref(), options)?
+        }
+        Archive::DockerArchive { file, reference } => {
+            let mut source = Source::archive(file, blobs.tmp(), options.limits)?;
+            docker::import(blobs, &mut source, reference.as_ref(), options)?
+        }
+        Archive::Rootfs { file } => rootfs::import(blobs, file, options)?,
+    };
+    // Reads every layer through both of its digests and the strict reader.
+    read_layers(blobs, &image, options.limits)?;
+    Ok(image)
+}
+
+/// Writes an image of the store to a file or directory. The same image and name give the same
+/// bytes. `name` is what an archive calls the image, where it holds names.
+pub fn export(
+    blobs: &LocalBlobs,
+    image: &StoredImage,
+    name: Option<&ImageRef>,
+    to: &Archive,
+) -> Result<(), TransportError> {
+    match to {
+        Archive::OciDir { dir, tag } => oci::export_dir(blobs, image, tag.as_deref(), dir),
+        Archive::OciArchive { file, tag } => write_whole(file, |out| {
+            oci::export_archive(blobs, image, tag.as_deref(), out)
+        }),
+        Archive::DockerArchive { file, reference } => write_whole(file, |out| {
+            docker::export(blobs, image, reference.as_ref().or(name), out)
+        }),
+        Archive::Rootfs { file } => {
+            write_whole(file, |out| rootfs::export(blobs, image, file, out))
+        }
+    }
+}
+
+/// Permissions of what is written for others.
+const FILE_MODE: u32 = 0o644;
+
+/// Writes `path` by way of a temporary file beside it, so that it is whole or as it was.
+fn write_whole(
+    path: &Path,
+    write: impl FnOnce(&mut dyn io::Write) -> Result<(), TransportError>,
+) -> Result<(), TransportError> {
+    let dir = match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+    let file = tempfile::NamedTempFile::new_in(dir);
+    let file = file.map_err(TransportError::io("make a file in", dir))?;
+    let mut out = io::BufWriter::with_capacity(256 << 10, file);
+    write(&mut out)?;
+    let file = out.into_inner().map_err(io::IntoInnerError::into_error);
+    let file = file.map_err(TransportError::io("write", path))?;
+    persist_durably(
+        file,
+        &dir.join(path.file_name().unwrap_or_default()),
+        FILE_MODE,
+    )
+    .map_err(TransportError::io("write", path))
+}

@@ -1,0 +1,266 @@
+//! OCI image layouts (image-spec, "Image Layout").
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Read as _, Write},
+    path::Path,
+};
+
+use serde::Deserialize;
+
+use super::{FILE_MODE, ImportOptions, TransportError, source::Source};
+use crate::{
+    digest::Digest,
+    fs::{persist_durably, sorted_names},
+    image::{
+        Descriptor, Index, MAX_DOCUMENT, Manifest, REF_NAME, StoredImage, load_image, pick_platform,
+    },
+    layer::LayerWriter,
+    ruleset::Ruleset,
+    store::{BlobStore, LocalBlobs},
+    tree::{Entry, EntryKind, EntrySink as _, Meta, TreePath},
+};
+
+const FORM: &str = "an OCI image layout";
+const LAYOUT_VERSION: &str = "1.0.0";
+pub(super) const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+/// Indexes that may lie on the way to an image. Two are in use: the layout's own, and one of
+/// platforms.
+const MAX_DEPTH: usize = 4;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LayoutFile {
+    image_layout_version: String,
+}
+
+pub(super) fn import(
+    blobs: &LocalBlobs,
+    source: &mut Source,
+    tag: Option<&str>,
+    options: ImportOptions<'_>,
+) -> Result<StoredImage, TransportError> {
+    let layout: LayoutFile = serde_json::from_slice(&source.document("oci-layout")?)
+        .map_err(|error| source.not_this_form(FORM, Some(error)))?;
+    if layout.image_layout_version != LAYOUT_VERSION {
+        return Err(source.not_this_form("an OCI image layout of version 1.0.0", None));
+    }
+    let index = Index::parse(&source.document("index.json")?, None)?;
+    let mut chosen = choose(source, &index, tag, options)?;
+    for _ in 0..MAX_DEPTH {
+        if chosen.size > MAX_DOCUMENT {
+            return Err(TransportError::DocumentTooLarge {
+                name: chosen.digest.to_string(),
+                limit: MAX_DOCUMENT,
+            });
+        }
+        copy_in(blobs, source, &chosen)?;
+        let bytes = crate::store::read_small(blobs, chosen.digest, MAX_DOCUMENT)?;
+        if chosen.media_type.is_index() {
+            let index = Index::parse(&bytes, Some(&chosen.media_type))?;
+            chosen = pick_platform(&index, options.platform)?.clone();
+            continue;
+        }
+        let manifest = Manifest::parse(&bytes, Some(&chosen.media_type))?;
+        copy_in(blobs, source, &manifest.config)?;
+        for layer in &manifest.layers {
+            copy_in(blobs, source, layer)?;
+        }
+        return Ok(load_image(blobs, chosen.digest)?);
+    }
+    Err(TransportError::TooDeep(MAX_DEPTH))
+}
+
+fn choose(
+    source: &Source,
+    index: &Index,
+    tag: Option<&str>,
+    options: ImportOptions<'_>,
+) -> Result<Descriptor, TransportError> {
+    let name = |found: &Descriptor| found.annotations.get(REF_NAME).cloned();
+    let named = |tag: &str| {
+        let mut with = index.manifests.iter();
+        with.find(|found| name(found).as_deref() == Some(tag))
+    };
+    let found = || {
+        let manifests = index.manifests.iter();
+        manifests
+            .map(|found| name(found).unwrap_or_else(|| found.digest.to_string()))
+            .collect()
+    };
+    match (tag, &index.manifests[..]) {
+        (Some(tag), _) => named(tag)
+            .cloned()
+            .ok_or_else(|| TransportError::NoSuchImage {
+                path: source.path().to_owned(),
+                wanted: tag.to_owned(),
+                found: found(),
+            }),
+        (None, [only]) => Ok(only.clone()),
+        (None, several) if several.iter().any(|found| found.platform.is_none()) => {
+            Err(TransportError::SeveralImages {
+                path: source.path().to_owned(),
+                found: found(),
+            })
+        }
+        (None, _) => Ok(pick_platform(index, options.platform)?.clone()),
+    }
+}
+
+/// Copies a blob into the store, if it has the size and digest that its descriptor says.
+fn copy_in(blobs: &LocalBlobs, source: &Source, blob: &Descriptor) -> Result<(), TransportError> {
+    let wrong_size = || TransportError::BlobSize {
+        digest: blob.digest,
+        expected: blob.size,
+    };
+    let (reader, size) = source.open(&blob_name(blob.digest))?;
+    if size != blob.size {
+        return Err(wrong_size());
+    }
+    let mut out = blobs.create()?;
+    let copied = io::copy(&mut reader.take(blob.size), &mut out)
+        .map_err(TransportError::io("copy a blob from", source.path()))?;
+    if copied != blob.size {
+        return Err(wrong_size());
+    }
+    out.commit_as(blob.digest)?;
+    Ok(())
+}
+
+fn blob_name(digest: Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
+/// The entry of `index.json` for an image.
+fn index_entry(image: &StoredImage, tag: Option<&str>) -> Descriptor {
+    let mut entry = image.descriptor.clone();
+    entry.annotations = tag
+        .map(|tag| (REF_NAME.to_owned(), tag.to_owned()))
+        .into_iter()
+        .collect();
+    entry
+}
+
+/// Digests and sizes of everything an image is made of.
+fn parts(image: &StoredImage) -> BTreeMap<Digest, u64> {
+    let manifest = &image.manifest;
+    let parts = manifest
+        .layers
+        .iter()
+        .chain([&manifest.config, &image.descriptor]);
+    parts.map(|part| (part.digest, part.size)).collect()
+}
+
+/// Adds the image to a layout, in place of the one that had its name.
+pub(super) fn export_dir(
+    blobs: &LocalBlobs,
+    image: &StoredImage,
+    tag: Option<&str>,
+    dir: &Path,
+) -> Result<(), TransportError> {
+    let target = dir.join("blobs/sha256");
+    let mut index = existing_index(dir)?;
+    fs::create_dir_all(&target).map_err(TransportError::io("make", &target))?;
+    for digest in parts(image).into_keys() {
+        write_file(&dir.join(blob_name(digest)), &target, |out| {
+            io::copy(&mut blobs.open(digest).map_err(io::Error::from)?, out).map(drop)
+        })?;
+    }
+    index
+        .manifests
+        .retain(|found| found.annotations.get(REF_NAME).map(String::as_str) != tag);
+    index.manifests.push(index_entry(image, tag));
+    index.manifests.sort_by_key(|found| {
+        let name = found.annotations.get(REF_NAME).cloned();
+        (name, found.digest)
+    });
+    let bytes = crate::json::canonical(&index).map_err(crate::image::ImageError::Canonical)?;
+    write_file(&dir.join("oci-layout"), dir, |out| out.write_all(LAYOUT))?;
+    // Last: until it is there, nothing refers to the new blobs.
+    write_file(&dir.join("index.json"), dir, |out| out.write_all(&bytes))
+}
+
+/// The index of a layout that is there, or an empty one for an empty or new directory.
+fn existing_index(dir: &Path) -> Result<Index, TransportError> {
+    let names = match sorted_names(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        result => result.map_err(TransportError::io("list", dir))?,
+    };
+    if names.is_empty() {
+        return Ok(Index::new(Vec::new()));
+    }
+    if !names.iter().any(|name| name == "oci-layout") {
+        return Err(TransportError::NotEmpty(dir.to_owned()));
+    }
+    match Source::dir(dir).document("index.json") {
+        Ok(bytes) => Ok(Index::parse(&bytes, None)?),
+        Err(TransportError::NoMember { .. }) => Ok(Index::new(Vec::new())),
+        Err(error) => Err(error),
+    }
+}
+
+fn write_file(
+    path: &Path,
+    tmp: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), TransportError> {
+    let attempt = || {
+        let mut file = tempfile::NamedTempFile::new_in(tmp)?;
+        write(&mut file)?;
+        persist_durably(file, path, FILE_MODE)
+    };
+    attempt().map_err(TransportError::io("write", path))
+}
+
+/// Writes a layout with one image as a tar: names in canonical order, everything dated 1970.
+pub(super) fn export_archive(
+    blobs: &LocalBlobs,
+    image: &StoredImage,
+    tag: Option<&str>,
+    out: &mut dyn Write,
+) -> Result<(), TransportError> {
+    let index = Index::new(vec![index_entry(image, tag)]);
+    let index = crate::json::canonical(&index).map_err(crate::image::ImageError::Canonical)?;
+    let write = || {
+        let mut tar = LayerWriter::new(out, Ruleset::V1);
+        for dir in ["blobs", "blobs/sha256"] {
+            tar.entry(&member(dir, EntryKind::Directory)?, &mut io::empty())?;
+        }
+        for (digest, size) in parts(image) {
+            let mut content = blobs.open(digest).map_err(io::Error::from)?;
+            let kind = EntryKind::File { size };
+            tar.entry(&member(&blob_name(digest), kind)?, &mut content)?;
+        }
+        for (name, bytes) in [("index.json", &index[..]), ("oci-layout", LAYOUT)] {
+            tar.entry(&file_member(name, bytes)?, &mut &bytes[..])?;
+        }
+        tar.finish().map(drop)
+    };
+    write().map_err(|source| TransportError::Io {
+        what: "write an OCI archive".into(),
+        source,
+    })
+}
+
+pub(super) fn file_member(name: &str, bytes: &[u8]) -> io::Result<Entry> {
+    let size = bytes.len() as u64;
+    member(name, EntryKind::File { size })
+}
+
+/// An entry of an archive that is no layer.
+pub(super) fn member(name: &str, kind: EntryKind) -> io::Result<Entry> {
+    let mode = if kind == EntryKind::Directory {
+        0o755
+    } else {
+        0o644
+    };
+    Ok(Entry {
+        path: TreePath::parse(name.as_bytes()).map_err(io::Error::other)?,
+        kind,
+        meta: Meta {
+            mode,
+            ..Meta::default()
+        },
+    })
+}

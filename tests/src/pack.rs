@@ -1,0 +1,105 @@
+//! An evidence pack, as a reader of the documentation takes it apart.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+/// A pack on disk.
+#[derive(Debug)]
+pub struct Pack {
+    dir: PathBuf,
+    /// `report.json`.
+    pub report: Value,
+}
+
+impl Pack {
+    /// Reads the report of the pack in `dir`.
+    #[track_caller]
+    #[must_use]
+    pub fn read(dir: &Path) -> Self {
+        let path = dir.join("reproducibility/report.json");
+        let text = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let report: Value = serde_json::from_slice(&text).expect("the report is JSON");
+        assert_eq!(
+            report["schema"], "https://intelgraph.io/repro/report/v1",
+            "{report}"
+        );
+        Self {
+            dir: dir.to_owned(),
+            report,
+        }
+    }
+
+    /// The verdict.
+    #[track_caller]
+    #[must_use]
+    pub fn verdict(&self) -> &str {
+        self.report["verdict"]
+            .as_str()
+            .expect("a report has a verdict")
+    }
+
+    /// Digest of the image's manifest.
+    #[track_caller]
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        self.report["image"]["manifestDigest"]
+            .as_str()
+            .expect("the report names the image")
+    }
+
+    /// The codes of the causes.
+    #[must_use]
+    pub fn causes(&self) -> Vec<&str> {
+        self.list("causes", "code")
+    }
+
+    /// One field of each difference.
+    #[must_use]
+    pub fn differences(&self, field: &str) -> Vec<&str> {
+        self.list("differences", field)
+    }
+
+    fn list(&self, list: &str, field: &str) -> Vec<&str> {
+        self.report[list]
+            .as_array()
+            .expect("the report has the list")
+            .iter()
+            .map(|value| value[field].as_str().expect("the field is a text"))
+            .collect()
+    }
+
+    /// One run.
+    #[track_caller]
+    #[must_use]
+    pub fn run(&self, id: &str) -> &Value {
+        let runs = self.report["runs"].as_array().expect("a report has runs");
+        runs.iter()
+            .find(|run| run["id"] == id)
+            .unwrap_or_else(|| panic!("there is no run {id} in {runs:?}"))
+    }
+
+    /// The steps of one run, with their network and logs.
+    #[track_caller]
+    #[must_use]
+    pub fn steps(&self, run: &str) -> &[Value] {
+        self.run(run)["steps"].as_array().expect("a run has steps")
+    }
+
+    /// What the step at `line` of the Dockerfile printed.
+    #[track_caller]
+    #[must_use]
+    pub fn log(&self, run: &str, line: u64) -> String {
+        let step = self
+            .steps(run)
+            .iter()
+            .find(|step| step["line"] == line)
+            .unwrap_or_else(|| panic!("no step at line {line}: {}", self.report));
+        let index = step["index"].as_u64().expect("a step has an index");
+        let path = self.dir.join(format!("logs/run-{run}/{index:02}.log"));
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+}

@@ -1,0 +1,63 @@
+//! Locks: which bytes a name means.
+//!
+//! `toolchains/defs/NAME.lock` lists the packages of a shipped toolchain with the signed chain
+//! that they were found by. A project's `repro.lock` refers to such a lock by its digest and
+//! lists bases and inputs of its own. Both are written by `toolchains/lock.py` and read here,
+//! strictly: an unknown key, a digest of the wrong form or a doubled name is an error with its
+//! line, because a lock that is half understood pins nothing.
+
+mod basis;
+mod parts;
+mod project;
+mod toolchain;
+
+use std::io;
+
+pub use basis::LockBasis;
+pub use parts::{
+    Archive, ArchiveDate, EntryPlatform, Fingerprint, FingerprintError, PoolFile, PoolPath,
+    PoolPathError, UnknownVersion, Version1,
+};
+pub use project::{
+    LockedBase, LockedInput, LockedSourceFile, LockedToolchain, ProjectLock, file_name,
+};
+pub use toolchain::{LockedPackage, Phase, ToolchainLock};
+
+use crate::diagnostic::Diagnostic;
+
+/// What to do about a lock that does not fit, for messages.
+pub const RELOCK_HINT: &str = "write the lock again: toolchains/lock.py project DIRECTORY";
+
+/// Why a lock cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// The file cannot be read.
+    #[error("cannot read {file}")]
+    Io {
+        /// The file.
+        file: String,
+        /// The operating system's word.
+        #[source]
+        source: io::Error,
+    },
+    /// Something in it is wrong.
+    #[error(transparent)]
+    Invalid(#[from] Diagnostic),
+    /// It was made from other names than the project has now.
+    #[error(transparent)]
+    Stale(Diagnostic),
+    /// It names a shipped toolchain that this program has in another state, or not at all.
+    #[error(transparent)]
+    OtherToolchain(Diagnostic),
+}
+
+impl LockError {
+    /// The next step.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "a lock is a regular text file that the build can read",
+            Self::Invalid(_) | Self::Stale(_) | Self::OtherToolchain(_) => RELOCK_HINT,
+        }
+    }
+}

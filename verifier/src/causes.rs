@@ -1,0 +1,21 @@
+//! Why files differ: the catalogue of causes as data, and the detectors that name one.
+//!
+//! A detector names a cause only from what lies in the two files and from what is known of the
+//! two runs; nothing is executed. `unknown` is an answer, with the bytes that led to it.
+
+mod align;
+mod binary;
+mod catalogue;
+mod content;
+mod facts;
+mod lexer;
+mod moment;
+mod numbers;
+mod random;
+mod secrecy;
+mod segments;
+
+pub use catalogue::{Cause, CauseInfo, Confidence, UnknownCause, explain};
+pub use content::{ContentFinding, ContentView, Excerpt, Excerpts, find_causes, name_cause};
+pub use facts::{Facts, FactsError, RunFacts, Window};
+pub use secrecy::{SecretMarker, excerpts_by_name, secret_marker};

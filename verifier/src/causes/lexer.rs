@@ -1,0 +1,264 @@
+//! Words of a text, in which a date, a UUID or an address is one word, and the words that
+//! differ between two texts.
+
+use std::{ops::Range, sync::LazyLock};
+
+use regex::bytes::Regex;
+
+use super::{
+    align::hunks,
+    moment::PATTERNS,
+    segments::{Segment, segments},
+};
+
+/// Most words on one side of a hunk that are compared one by one; a longer hunk is one change.
+const MAX_WORDS: usize = 20_000;
+/// Most changes found in one window; what lies behind them is not looked at.
+const MAX_CHANGES: usize = 4_000;
+
+/// A UUID in its canonical form.
+const UUID: &str = r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}\b";
+
+static WORDS: LazyLock<Regex> = LazyLock::new(|| {
+    let moments = PATTERNS.map(unnamed).join("|");
+    let pattern =
+        format!(r"(?-u)(?:{moments}|{UUID}|0[xX][0-9A-Fa-f]+\b|[0-9A-Za-z]+|[ \t\r\n]+|(?s:.))");
+    Regex::new(&pattern).expect("a constant pattern")
+});
+
+static WHOLE_UUID: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(&format!("^(?-u){UUID}$")).expect("a constant pattern"));
+
+/// A pattern without its group names, which a pattern may hold once only.
+fn unnamed(pattern: &str) -> String {
+    "ymndHMSpze".chars().fold(pattern.to_owned(), |text, name| {
+        text.replace(&format!("(?P<{name}>"), "(?:")
+    })
+}
+
+/// Whether `word` is a UUID.
+pub(super) fn is_uuid(word: &[u8]) -> bool {
+    WHOLE_UUID.is_match(word)
+}
+
+/// Bytes of one window that differ from bytes of the other; either may be empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Change {
+    /// Where in window A.
+    pub(super) a: Range<usize>,
+    /// Where in window B.
+    pub(super) b: Range<usize>,
+    /// Whether it is binary data.
+    pub(super) binary: bool,
+}
+
+/// What differs between two windows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Changes {
+    /// The same segments in another order.
+    Reordered {
+        /// The first that stands elsewhere.
+        first: Change,
+    },
+    /// These bytes, in order of their place.
+    Words(Vec<Change>),
+}
+
+/// Finds what differs between windows `a` and `b`.
+pub(super) fn changes(a: &[u8], b: &[u8]) -> Changes {
+    let (cut_a, cut_b) = (segments(a), segments(b));
+    let mut found = Vec::new();
+    let lines_a = slices(a, &cut_a, Segment::range);
+    let lines_b = slices(b, &cut_b, Segment::range);
+    for hunk in hunks(&lines_a, &lines_b) {
+        if found.len() >= MAX_CHANGES {
+            break;
+        }
+        hunk_changes(
+            (a, &cut_a[hunk.0]),
+            (b, &cut_b[hunk.1]),
+            (end_before(&found), a.len(), b.len()),
+            &mut found,
+        );
+    }
+    if let Some(first) = found.first()
+        && same_lines((a, &cut_a), (b, &cut_b))
+    {
+        return Changes::Reordered {
+            first: first.clone(),
+        };
+    }
+    Changes::Words(found)
+}
+
+/// Where the last change ended, for hunks that have no segments on one side.
+fn end_before(found: &[Change]) -> (usize, usize) {
+    found
+        .last()
+        .map_or((0, 0), |change| (change.a.end, change.b.end))
+}
+
+fn same_lines((a, cut_a): (&[u8], &[Segment]), (b, cut_b): (&[u8], &[Segment])) -> bool {
+    fn sorted<'a>(bytes: &'a [u8], cut: &[Segment]) -> Vec<&'a [u8]> {
+        let mut lines: Vec<&[u8]> = cut
+            .iter()
+            .map(|segment| bytes[segment.range().clone()].trim_ascii_end())
+            .collect();
+        lines.sort_unstable();
+        lines
+    }
+    cut_a.len() == cut_b.len() && sorted(a, cut_a) == sorted(b, cut_b)
+}
+
+/// The bytes of each of `parts`.
+fn slices<'a, P>(bytes: &'a [u8], parts: &[P], range: fn(&P) -> &Range<usize>) -> Vec<&'a [u8]> {
+    let parts = parts.iter().map(range);
+    parts.map(|range| &bytes[range.clone()]).collect()
+}
+
+fn hunk_changes(
+    (a, cut_a): (&[u8], &[Segment]),
+    (b, cut_b): (&[u8], &[Segment]),
+    (after, len_a, len_b): ((usize, usize), usize, usize),
+    found: &mut Vec<Change>,
+) {
+    let words_a = words(a, cut_a);
+    let words_b = words(b, cut_b);
+    if words_a.len() > MAX_WORDS || words_b.len() > MAX_WORDS {
+        found.push(Change {
+            a: span(&words_a, 0..words_a.len(), after.0.min(len_a)),
+            b: span(&words_b, 0..words_b.len(), after.1.min(len_b)),
+            binary: false,
+        });
+        return;
+    }
+    let slices_a = slices(a, &words_a, |word| &word.range);
+    let slices_b = slices(b, &words_b, |word| &word.range);
+    for (range_a, range_b) in hunks(&slices_a, &slices_b) {
+        if found.len() >= MAX_CHANGES {
+            return;
+        }
+        // As many words on both sides: each replaces one.
+        if range_a.len() == range_b.len() {
+            found.extend(
+                words_a[range_a]
+                    .iter()
+                    .zip(&words_b[range_b])
+                    .filter(|(word_a, word_b)| a[word_a.range.clone()] != b[word_b.range.clone()])
+                    .map(|(word_a, word_b)| Change {
+                        a: word_a.range.clone(),
+                        b: word_b.range.clone(),
+                        binary: word_a.binary || word_b.binary,
+                    }),
+            );
+            continue;
+        }
+        let binary = words_a[range_a.clone()]
+            .iter()
+            .chain(&words_b[range_b.clone()])
+            .any(|word| word.binary);
+        found.push(Change {
+            a: span(&words_a, range_a, after.0.min(len_a)),
+            b: span(&words_b, range_b, after.1.min(len_b)),
+            binary,
+        });
+    }
+}
+
+/// The bytes from the first to the last word of `range`; empty where the range is.
+fn span(words: &[Word], range: Range<usize>, otherwise: usize) -> Range<usize> {
+    let start = words
+        .get(range.start)
+        .map(|word| word.range.start)
+        .or_else(|| words.last().map(|word| word.range.end))
+        .unwrap_or(otherwise);
+    let end = range
+        .end
+        .checked_sub(1)
+        .and_then(|last| words.get(last))
+        .map_or(start, |word| word.range.end);
+    start..end.max(start)
+}
+
+struct Word {
+    range: Range<usize>,
+    binary: bool,
+}
+
+fn words(bytes: &[u8], cut: &[Segment]) -> Vec<Word> {
+    let mut words = Vec::new();
+    for segment in cut {
+        match segment {
+            Segment::Binary(range) => words.push(Word {
+                range: range.clone(),
+                binary: true,
+            }),
+            Segment::Line(range) => {
+                words.extend(WORDS.find_iter(&bytes[range.clone()]).map(|found| Word {
+                    range: range.start + found.start()..range.start + found.end(),
+                    binary: false,
+                }));
+            }
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs<'a>(a: &'a str, b: &'a str) -> Vec<(&'a str, &'a str)> {
+        match changes(a.as_bytes(), b.as_bytes()) {
+            Changes::Words(found) => found
+                .into_iter()
+                .map(|change| (&a[change.a], &b[change.b]))
+                .collect(),
+            Changes::Reordered { .. } => panic!("reordered"),
+        }
+    }
+
+    #[test]
+    fn a_date_is_one_word() {
+        assert_eq!(
+            pairs(
+                "on Mon Nov 23 21:33:27 UTC 2026 by x\n8 CPUs\n",
+                "on Mon Nov 23 21:33:29 UTC 2026 by x\n1 CPUs\n"
+            ),
+            [
+                (
+                    "Mon Nov 23 21:33:27 UTC 2026",
+                    "Mon Nov 23 21:33:29 UTC 2026"
+                ),
+                ("8", "1")
+            ]
+        );
+    }
+
+    #[test]
+    fn equal_numbers_of_words_are_paired() {
+        assert_eq!(
+            pairs("a1 b2 same", "c3 d4 same"),
+            [("a1", "c3"), ("b2", "d4")]
+        );
+    }
+
+    #[test]
+    fn insertions_have_an_empty_side() {
+        assert_eq!(pairs("one\n", "one\ntwo\n"), [("", "two\n")]);
+    }
+
+    #[test]
+    fn another_order_is_not_a_change_of_words() {
+        assert!(matches!(
+            changes(b"x\ny\nz", b"z\nx\ny\n"),
+            Changes::Reordered { .. }
+        ));
+    }
+
+    #[test]
+    fn uuids() {
+        assert!(is_uuid(b"0f0c28b1-6b4e-4b6f-9a53-8f8a3b0f7d11"));
+        assert!(!is_uuid(b"0f0c28b1-6b4e-4b6f-9a53-8f8a3b0f7d1"));
+    }
+}

@@ -1,0 +1,242 @@
+//! Dates, times of day and numbers of seconds, and whether they are those of the two runs.
+
+use std::sync::LazyLock;
+
+use jiff::{
+    civil::{DateTime, Time},
+    tz::Offset,
+};
+use regex::bytes::{Captures, Regex};
+
+use super::{Confidence, Facts, facts::Window};
+
+/// The shapes of a moment. The group names say what a part is: `y` year, `m` month number,
+/// `n` month name, `d` day, `H` `M` `S` time of day, `p` AM or PM, `z` zone, `e` a number since
+/// 1970 in the unit that its length tells.
+///
+/// First the longer shapes, since the first that fits wins.
+pub(super) const PATTERNS: [&str; 9] = [
+    // 2026-11-23T21:33:27.5+01:00, 2026/11/23 21:33:27 UTC
+    r"(?P<y>\d{4})[-/](?P<m>\d\d)[-/](?P<d>\d\d)[T _](?P<H>\d\d):(?P<M>\d\d):(?P<S>\d\d)(?:[.,]\d{1,9})?(?: ?(?P<z>Z|UTC|GMT|[+-]\d\d:?\d\d))?\b",
+    // Mon Nov 23 21:33:27 UTC 2026, Mon Nov 23 21:33:27 2026
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? (?P<n>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) +(?P<d>\d{1,2}) (?P<H>\d\d):(?P<M>\d\d):(?P<S>\d\d) (?:(?P<z>[A-Z]{2,5}|[+-]\d{4}) )?(?P<y>\d{4})\b",
+    // Mon, 23 Nov 2026 21:33:27 +0000, Mon 23 Nov 2026 09:33:27 PM UTC
+    r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? )?(?P<d>\d{1,2})[ -](?P<n>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[ -](?P<y>\d{4}) (?P<H>\d\d):(?P<M>\d\d):(?P<S>\d\d)(?: (?P<p>AM|PM))?(?: (?P<z>UTC|GMT|[+-]\d{4}))?\b",
+    // Nov 23 2026 21:33:27
+    r"(?P<n>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) +(?P<d>\d{1,2}),? (?P<y>\d{4})[ ,]+(?P<H>\d\d):(?P<M>\d\d):(?P<S>\d\d)\b",
+    // 23/Nov/2026:21:33:27 +0000
+    r"(?P<d>\d\d)/(?P<n>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)/(?P<y>\d{4}):(?P<H>\d\d):(?P<M>\d\d):(?P<S>\d\d)(?: (?P<z>[+-]\d{4}))?\b",
+    // 20261123213327, 20261123T213327Z, 20261123-213327
+    r"(?P<y>(?:19|20)\d\d)(?P<m>0[1-9]|1[0-2])(?P<d>[0-2]\d|3[01])[T_.-]?(?P<H>[01]\d|2[0-3])(?P<M>[0-5]\d)(?P<S>[0-5]\d)Z?\b",
+    // 21:33:27
+    r"(?P<H>[01]\d|2[0-3]):(?P<M>[0-5]\d):(?P<S>[0-5]\d)(?:\.\d{1,9})?\b",
+    // 1795469607.123456789
+    r"(?P<e>\d{10})\.\d{1,9}\b",
+    // 1795469607, and the same in milliseconds, microseconds, nanoseconds
+    r"(?P<e>\d{19}|\d{16}|\d{13}|\d{10})\b",
+];
+
+static SHAPES: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+    PATTERNS
+        .iter()
+        .map(|pattern| Regex::new(&format!("^(?-u){pattern}$")).expect("a constant pattern"))
+        .collect()
+});
+
+/// Offsets of time zones are multiples of this many seconds.
+const ZONE_STEP: i64 = 15 * 60;
+/// The widest zones are UTC-12 and UTC+14.
+const WIDEST_ZONE: i64 = 14 * 3600;
+const DAY: i64 = 24 * 3600;
+
+/// What a text says about time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    /// Seconds since 1970, read from a date; in UTC unless the text names an offset.
+    Date(i64),
+    /// Seconds since midnight.
+    TimeOfDay(i64),
+    /// Seconds since 1970, read from a bare number.
+    Number(i64),
+}
+
+/// Whether `a` and `b` are moments of the two runs.
+pub(super) fn judge(a: &[u8], b: &[u8], facts: &Facts) -> Option<Confidence> {
+    let (a, b) = (parse(a)?, parse(b)?);
+    let windows = facts.a.window.zip(facts.b.window);
+    match (a, b, windows) {
+        (
+            Moment::Date(a) | Moment::Number(a),
+            Moment::Date(b) | Moment::Number(b),
+            Some((wa, wb)),
+        ) if wa.holds(a) && wb.holds(b) => Some(Confidence::Certain),
+        (Moment::TimeOfDay(a), Moment::TimeOfDay(b), Some(windows)) => {
+            in_some_zone(a, b, windows).then_some(Confidence::Likely)
+        }
+        // Two dates, or without the times of the runs two times of day, that differ can hardly
+        // be anything else.
+        (Moment::Date(_), Moment::Date(_), _)
+        | (Moment::TimeOfDay(_), Moment::TimeOfDay(_), None) => Some(Confidence::Likely),
+        // Without the times of the runs a bare number of ten digits can be anything.
+        _ => None,
+    }
+}
+
+/// Whether both times of day lie in their runs for one and the same zone.
+fn in_some_zone(a: i64, b: i64, (window_a, window_b): (Window, Window)) -> bool {
+    let holds = |window: Window, time: i64, zone: i64| {
+        let midnight = window.start.div_euclid(DAY) * DAY;
+        [-DAY, 0, DAY]
+            .iter()
+            .any(|day| window.holds(midnight + day + time - zone))
+    };
+    (-WIDEST_ZONE / ZONE_STEP..=WIDEST_ZONE / ZONE_STEP)
+        .map(|step| step * ZONE_STEP)
+        .any(|zone| holds(window_a, a, zone) && holds(window_b, b, zone))
+}
+
+fn parse(text: &[u8]) -> Option<Moment> {
+    SHAPES
+        .iter()
+        .find_map(|shape| shape.captures(text))
+        .and_then(|captures| read(&captures))
+}
+
+fn read(captures: &Captures<'_>) -> Option<Moment> {
+    let text = |name| {
+        captures
+            .name(name)
+            .and_then(|part| std::str::from_utf8(part.as_bytes()).ok())
+    };
+    let number = |name| text(name)?.parse::<i16>().ok();
+    if let Some(digits) = text("e") {
+        return Some(Moment::Number(digits[..10].parse().ok()?));
+    }
+    let small = |name| i8::try_from(number(name)?).ok();
+    let mut hour = small("H")?;
+    match text("p") {
+        Some("PM") if hour < 12 => hour += 12,
+        Some("AM") if hour == 12 => hour = 0,
+        _ => {}
+    }
+    // A leap second is the last second of its minute here.
+    let time = Time::new(hour, small("M")?, small("S")?.min(59), 0).ok()?;
+    let Some(year) = number("y") else {
+        let since_midnight = i64::from(time.hour()) * 3600
+            + i64::from(time.minute()) * 60
+            + i64::from(time.second());
+        return Some(Moment::TimeOfDay(since_midnight));
+    };
+    let month = match text("n") {
+        Some(name) => month(name)?,
+        None => small("m")?,
+    };
+    let date = jiff::civil::Date::new(year, month, small("d")?).ok()?;
+    let local = DateTime::from_parts(date, time);
+    let utc = Offset::UTC.to_timestamp(local).ok()?.as_second();
+    Some(Moment::Date(utc - text("z").and_then(offset).unwrap_or(0)))
+}
+
+fn month(name: &str) -> Option<i8> {
+    const NAMES: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    let index = NAMES.find(name)? / 3;
+    i8::try_from(index + 1).ok()
+}
+
+/// Seconds of `+HHMM` or `+HH:MM`; `None` for names of zones, which are taken for UTC because
+/// that is what a step sees.
+fn offset(zone: &str) -> Option<i64> {
+    let sign = match zone.as_bytes().first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let digits: String = zone.chars().filter(char::is_ascii_digit).collect();
+    let (hours, minutes) = digits.split_at_checked(2)?;
+    Some(sign * (hours.parse::<i64>().ok()? * 3600 + minutes.parse::<i64>().ok()? * 60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::causes::RunFacts;
+
+    /// 2026-11-23T21:33:27Z and two seconds later, each the middle of its run.
+    fn facts() -> Facts {
+        let run = |second: i64| RunFacts {
+            window: Some(Window {
+                start: second - 5,
+                end: second + 5,
+            }),
+            ..RunFacts::default()
+        };
+        Facts {
+            a: run(1_795_469_607),
+            b: run(1_795_469_609),
+        }
+    }
+
+    fn verdict(a: &str, b: &str) -> Option<Confidence> {
+        judge(a.as_bytes(), b.as_bytes(), &facts())
+    }
+
+    #[test]
+    fn moments_of_the_runs_are_certain_in_every_shape() {
+        for (a, b) in [
+            ("2026-11-23T21:33:27Z", "2026-11-23T21:33:29Z"),
+            ("2026-11-23 21:33:27.123", "2026-11-23 21:33:29.9"),
+            ("2026-11-23T22:33:27+01:00", "2026-11-23T22:33:29+01:00"),
+            (
+                "Mon Nov 23 21:33:27 UTC 2026",
+                "Mon Nov 23 21:33:29 UTC 2026",
+            ),
+            ("Mon Nov 23 21:33:27 2026", "Mon Nov 23 21:33:29 2026"),
+            (
+                "Mon, 23 Nov 2026 21:33:27 +0000",
+                "Mon, 23 Nov 2026 21:33:29 +0000",
+            ),
+            (
+                "Mon 23 Nov 2026 09:33:27 PM UTC",
+                "Mon 23 Nov 2026 09:33:29 PM UTC",
+            ),
+            ("Nov 23 2026 21:33:27", "Nov 23 2026 21:33:29"),
+            ("23/Nov/2026:21:33:27 +0000", "23/Nov/2026:21:33:29 +0000"),
+            ("20261123213327", "20261123213329"),
+            ("20261123T213327Z", "20261123T213329Z"),
+            ("1795469607", "1795469609"),
+            ("1795469607.25", "1795469609.75"),
+            ("1795469607000", "1795469609000"),
+            ("1795469607000000000", "1795469609000000000"),
+        ] {
+            assert_eq!(verdict(a, b), Some(Confidence::Certain), "{a}");
+        }
+    }
+
+    #[test]
+    fn other_moments_are_at_most_likely() {
+        for (a, b) in [
+            ("2001-01-01T00:00:00Z", "2001-01-01T00:00:02Z"),
+            (
+                "Mon Nov 23 22:33:27 CET 2026",
+                "Mon Nov 23 22:33:29 CET 2026",
+            ),
+            ("21:33:27", "21:33:29"),
+            ("22:33:27", "22:33:29"),
+        ] {
+            assert_eq!(verdict(a, b), Some(Confidence::Likely), "{a}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_no_moment_of_the_runs_are_not_named() {
+        for (a, b) in [
+            ("1234567890", "2234567890"),
+            ("21:10:27", "21:50:29"),
+            ("8", "1"),
+            ("2026-13-23T21:33:27Z", "2026-13-23T21:33:29Z"),
+            ("1795469607", "2026"),
+        ] {
+            assert_eq!(verdict(a, b), None, "{a}");
+        }
+    }
+}

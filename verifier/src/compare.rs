@@ -1,0 +1,125 @@
+//! Compares what two runs made, or two images: configuration, layers, entries, contents.
+//!
+//! A layer whose digests are equal is never opened but to count its entries. Of layers that
+//! differ, the entries are held in memory and the contents of differing files on disk, in a
+//! file without a name.
+
+mod config;
+mod difference;
+mod images;
+mod index;
+mod layers;
+mod names;
+#[cfg(test)]
+pub(crate) mod planted;
+mod runs;
+mod spool;
+#[cfg(test)]
+mod tests;
+
+use std::{io, num::NonZeroU32, path::PathBuf};
+
+use repro_core::{
+    build::RunId,
+    digest::Digest,
+    image::ImageError,
+    layer::{Limits, OpenLayerError},
+    store::BlobError,
+};
+
+use crate::causes::FactsError;
+
+pub use difference::{Comparison, Difference, DifferenceKind, Evidence, Origin, Ratio};
+pub use images::compare_images;
+pub use runs::{compare_runs, first_divergence};
+
+/// Most differences that are kept one by one; the rest is counted. A report with more rows
+/// says nothing that its causes do not say.
+pub const MAX_DIFFERENCES: usize = 20_000;
+
+/// How to compare.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// A directory on the disk of the store, for contents that differ.
+    pub scratch: PathBuf,
+    /// Number of CPUs that a run without restriction had, where the caller knows it.
+    pub host_cpus: Option<NonZeroU32>,
+    /// Limits on layers.
+    pub limits: Limits,
+}
+
+impl Options {
+    /// The defaults, with `scratch` for contents that differ.
+    #[must_use]
+    pub fn new(scratch: PathBuf) -> Self {
+        Self {
+            scratch,
+            host_cpus: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Why two images or runs could not be compared. Never said of images that merely differ.
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    /// The record lacks one of the runs.
+    #[error("the record has no run {0}, so there is nothing to compare")]
+    NoRun(RunId),
+    /// A time in the record cannot be read.
+    #[error(transparent)]
+    Facts(#[from] FactsError),
+    /// The record names a layer without its blob.
+    #[error("run {run}, step {step}: the record names a layer without its blob")]
+    NoBlob {
+        /// The run.
+        run: RunId,
+        /// Index of the step.
+        step: u32,
+    },
+    /// The record contradicts itself about the layers of the image.
+    #[error("run {0}: the image has fewer layers than its steps made")]
+    LayerCount(RunId),
+    /// An image cannot be read.
+    #[error("image {manifest} cannot be read")]
+    Image {
+        /// Digest of the manifest.
+        manifest: Digest,
+        /// Why.
+        #[source]
+        source: Box<ImageError>,
+    },
+    /// A blob cannot be read.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// A configuration is not JSON.
+    #[error("configuration {digest} is not JSON")]
+    Config {
+        /// Digest of the configuration.
+        digest: Digest,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A layer cannot be opened.
+    #[error(transparent)]
+    OpenLayer(#[from] OpenLayerError),
+    /// A layer cannot be read to its end, or its contents cannot be kept.
+    #[error("layer {digest} cannot be read")]
+    Layer {
+        /// Digest of its blob.
+        digest: Digest,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The scratch file cannot be made or read.
+    #[error("contents that differ cannot be kept in {}", .scratch.display())]
+    Scratch {
+        /// The directory.
+        scratch: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}

@@ -1,0 +1,139 @@
+//! What a comparison gives.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::causes::{Cause, Confidence};
+
+/// In what two entries, or two configurations, differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DifferenceKind {
+    /// In one of them only.
+    Missing,
+    /// Another type of entry, or another device.
+    Type,
+    /// Other bytes.
+    Content,
+    /// Another target of a symbolic or hard link.
+    Link,
+    /// Other permission bits.
+    Mode,
+    /// Another owner or group.
+    Owner,
+    /// Other extended attributes.
+    Xattr,
+    /// Another modification time.
+    Mtime,
+    /// A field of the image's configuration or manifest.
+    Config,
+}
+
+impl DifferenceKind {
+    /// The name in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Type => "type",
+            Self::Content => "content",
+            Self::Link => "link",
+            Self::Mode => "mode",
+            Self::Owner => "owner",
+            Self::Xattr => "xattr",
+            Self::Mtime => "mtime",
+            Self::Config => "config",
+        }
+    }
+}
+
+impl fmt::Display for DifferenceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What stands on both sides. Texts are printable: hostile bytes are escaped by
+/// [`repro_core::tree::show_bytes`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Evidence {
+    /// Byte offset in run A's content, for contents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// Run A's value; a digest where no excerpt is taken.
+    pub a: String,
+    /// Run B's value; a digest where no excerpt is taken.
+    pub b: String,
+}
+
+/// An earlier difference that this one follows from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Origin {
+    /// Index of its step in the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
+    /// Its path, printable.
+    pub path: String,
+}
+
+/// One difference with one cause. A file with several causes has several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Difference {
+    /// Path in the layer, or JSON pointer in the configuration; printable.
+    pub path: String,
+    /// Index of the layer in the image; absent for steps whose layer is not part of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<u32>,
+    /// Index of the step in the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
+    /// In what they differ.
+    pub kind: DifferenceKind,
+    /// Why.
+    pub cause: Cause,
+    /// How sure that is.
+    pub confidence: Confidence,
+    /// The earlier difference that this one follows from; `null` for a primary one.
+    #[serde(default)]
+    pub derived_from: Option<Origin>,
+    /// What stands there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+}
+
+/// How much was compared, and how much of it is equal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ratio {
+    /// Layers of the image that are equal.
+    pub layers_equal: u64,
+    /// Layers of the image, base layers included.
+    pub layers: u64,
+    /// Entries that are equal.
+    pub files_equal: u64,
+    /// Entries of the layers that the build made; those of base layers are an input.
+    pub files: u64,
+}
+
+/// What a comparison found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// The differences: by step, then by path.
+    pub differences: Vec<Difference>,
+    /// Differences beyond [`super::MAX_DIFFERENCES`], which are not listed.
+    pub not_listed: u64,
+    /// How much is equal.
+    pub ratio: Ratio,
+}
+
+impl Comparison {
+    /// Whether nothing differs.
+    #[must_use]
+    pub const fn is_equal(&self) -> bool {
+        self.differences.is_empty() && self.not_listed == 0
+    }
+}

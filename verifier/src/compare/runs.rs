@@ -1,0 +1,313 @@
+//! The two runs of a record, step by step.
+
+use std::collections::BTreeMap;
+
+use repro_core::{
+    build::{BuildRecord, ImageRecord, RunId, RunRecord, StepRecord},
+    image::{LayerDescriptor, MediaType, StoredImage, load_image},
+    store::BlobStore,
+};
+
+use super::{
+    CompareError, Comparison, Difference, DifferenceKind, Evidence, MAX_DIFFERENCES, Options,
+    Origin,
+    config::{compare_configs, compare_manifests},
+    index::Layers,
+    layers::{ContentPair, Place, Tools},
+};
+use crate::{
+    causes::{Cause, Confidence, Facts},
+    predicate::reproducibility::FirstDivergence,
+};
+
+/// The first step of the plan that ended differently in runs A and B: with other layers, or in
+/// one of them only.
+#[must_use]
+pub fn first_divergence(record: &BuildRecord) -> Option<FirstDivergence> {
+    let a = run(record, RunId::A).ok()?;
+    let b = run(record, RunId::B).ok()?;
+    record.plan.iter().zip(0..).find_map(|(planned, index)| {
+        let (a, b) = (step(a, index), step(b, index));
+        let differs = match (a, b) {
+            (Some(a), Some(b)) => a.diff_id != b.diff_id,
+            (None, None) => false,
+            _ => true,
+        };
+        differs.then_some(FirstDivergence {
+            index,
+            line: planned.line,
+        })
+    })
+}
+
+/// Compares runs A and B of `record`, whose layers and images are in `store`: first every step
+/// that ended in both, also those whose layers are not part of the image, then the
+/// configuration.
+pub fn compare_runs(
+    store: &dyn BlobStore,
+    record: &BuildRecord,
+    options: &Options,
+) -> Result<Comparison, CompareError> {
+    let facts = Facts::of(record, options.host_cpus)?;
+    let (a, b) = (run(record, RunId::A)?, run(record, RunId::B)?);
+    let mut comparer = Comparer::new(store, options, &facts);
+    let base = base_layers(record, a)?;
+    let mut layer = base;
+    if let (Some(image_a), Some(image_b)) = (&a.image, &b.image) {
+        comparer.base_layers((image_a, base), (image_b, base_layers(record, b)?))?;
+    }
+    for (planned, index) in record.plan.iter().zip(0_u32..) {
+        let (Some(step_a), Some(step_b)) = (step(a, index), step(b, index)) else {
+            continue;
+        };
+        let place = Place {
+            layer: (planned.in_image && layer_of(step_a, step_b)).then_some(layer),
+            step: Some(index),
+        };
+        let descriptor = |run, step| descriptor(run, step);
+        comparer.layers(
+            descriptor(RunId::A, step_a)?.as_ref(),
+            descriptor(RunId::B, step_b)?.as_ref(),
+            place,
+        )?;
+        layer += u32::from(place.layer.is_some());
+    }
+    if let (Some(image_a), Some(image_b)) = (&a.image, &b.image) {
+        comparer.images(image_a, image_b)?;
+    }
+    Ok(comparer.finish())
+}
+
+fn layer_of(a: &StepRecord, b: &StepRecord) -> bool {
+    a.diff_id.is_some() || b.diff_id.is_some()
+}
+
+fn run(record: &BuildRecord, id: RunId) -> Result<&RunRecord, CompareError> {
+    let mut runs = record.runs.iter();
+    runs.find(|run| run.id == id).ok_or(CompareError::NoRun(id))
+}
+
+fn step(run: &RunRecord, index: u32) -> Option<&StepRecord> {
+    run.steps.iter().find(|step| step.index == index)
+}
+
+/// Layers of the run's image that no step made.
+fn base_layers(record: &BuildRecord, run: &RunRecord) -> Result<u32, CompareError> {
+    let Some(image) = &run.image else {
+        return Ok(0);
+    };
+    let made = run.steps.iter().filter(|step| {
+        let planned = usize::try_from(step.index)
+            .ok()
+            .and_then(|index| record.plan.get(index));
+        step.diff_id.is_some() && planned.is_some_and(|planned| planned.in_image)
+    });
+    let base = image.diff_ids.len().checked_sub(made.count());
+    base.and_then(|base| u32::try_from(base).ok())
+        .ok_or(CompareError::LayerCount(run.id))
+}
+
+fn descriptor(run: RunId, step: &StepRecord) -> Result<Option<LayerDescriptor>, CompareError> {
+    let Some(diff_id) = step.diff_id else {
+        return Ok(None);
+    };
+    let (Some(digest), Some(size)) = (step.blob, step.blob_size) else {
+        return Err(CompareError::NoBlob {
+            run,
+            step: step.index,
+        });
+    };
+    Ok(Some(LayerDescriptor {
+        // What the ruleset writes.
+        media_type: MediaType::OciLayerGzip,
+        digest,
+        size,
+        diff_id,
+    }))
+}
+
+/// Collects what the pairs of layers and the configurations give.
+pub(super) struct Comparer<'a> {
+    tools: Tools<'a>,
+    comparison: Comparison,
+    /// Where a pair of contents was seen first, to tell what is merely copied on.
+    origins: BTreeMap<ContentPair, Origin>,
+}
+
+impl<'a> Comparer<'a> {
+    pub(super) fn new(store: &'a dyn BlobStore, options: &'a Options, facts: &'a Facts) -> Self {
+        Self {
+            tools: Tools {
+                layers: Layers {
+                    store,
+                    limits: options.limits,
+                },
+                facts,
+                scratch: &options.scratch,
+            },
+            comparison: Comparison::default(),
+            origins: BTreeMap::new(),
+        }
+    }
+
+    /// Compares the layers at one place. They count where they are part of the image.
+    pub(super) fn layers(
+        &mut self,
+        a: Option<&LayerDescriptor>,
+        b: Option<&LayerDescriptor>,
+        place: Place,
+    ) -> Result<(), CompareError> {
+        let counts = u64::from(place.layer.is_some());
+        let ratio = &mut self.comparison.ratio;
+        ratio.layers += counts;
+        match (a, b) {
+            (None, None) => {}
+            (Some(a), Some(b)) if a.diff_id == b.diff_id => {
+                ratio.layers_equal += counts;
+                if counts == 1 {
+                    let entries = self.tools.layers.count(a)?;
+                    ratio.files += entries;
+                    ratio.files_equal += entries;
+                }
+                if a.digest != b.digest {
+                    self.add(compressed_differently(a, b, place));
+                }
+            }
+            (a, b) => {
+                let found = self.tools.compare(a, b, place)?;
+                ratio.files += counts * found.entries;
+                ratio.files_equal += counts * found.equal;
+                let mut differences = found.differences;
+                for (contents, path) in found.contents {
+                    self.follow(&mut differences, contents, path, place);
+                }
+                for difference in differences {
+                    self.add(difference);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks the rows on `path` as derived if an earlier step already gave these contents.
+    fn follow(&mut self, rows: &mut [Difference], pair: ContentPair, path: String, place: Place) {
+        match self.origins.get(&pair) {
+            Some(origin) if origin.step != place.step => {
+                let content =
+                    |row: &&mut Difference| row.kind == DifferenceKind::Content && row.path == path;
+                for row in rows.iter_mut().filter(content) {
+                    row.derived_from = Some(origin.clone());
+                }
+            }
+            Some(_) => {}
+            None => {
+                let step = place.step;
+                self.origins.insert(pair, Origin { step, path });
+            }
+        }
+    }
+
+    /// The layers below the build's own. They come from the same input, by digest; where they
+    /// differ all the same, that is said.
+    fn base_layers(
+        &mut self,
+        (a, base_a): (&ImageRecord, u32),
+        (b, base_b): (&ImageRecord, u32),
+    ) -> Result<(), CompareError> {
+        let base = |image: &ImageRecord, count: u32| image.diff_ids[..count as usize].to_vec();
+        if base(a, base_a) == base(b, base_b) {
+            self.comparison.ratio.layers += u64::from(base_a);
+            self.comparison.ratio.layers_equal += u64::from(base_a);
+            return Ok(());
+        }
+        let (stored_a, stored_b) = (self.load(a)?, self.load(b)?);
+        for layer in 0..base_a.max(base_b) {
+            let pick = |image: &StoredImage, count: u32| {
+                let there = (layer < count).then(|| image.layers.get(layer as usize));
+                there.flatten().cloned()
+            };
+            let place = Place {
+                layer: Some(layer),
+                step: None,
+            };
+            let (a, b) = (pick(&stored_a, base_a), pick(&stored_b, base_b));
+            self.layers(a.as_ref(), b.as_ref(), place)?;
+        }
+        Ok(())
+    }
+
+    fn load(&self, image: &ImageRecord) -> Result<StoredImage, CompareError> {
+        load_image(self.tools.layers.store, image.manifest).map_err(|source| CompareError::Image {
+            manifest: image.manifest,
+            source: source.into(),
+        })
+    }
+
+    fn images(&mut self, a: &ImageRecord, b: &ImageRecord) -> Result<(), CompareError> {
+        self.documents((a.manifest, a.config), (b.manifest, b.config))
+    }
+
+    /// Compares manifest and configuration, given as their digests.
+    pub(super) fn documents(
+        &mut self,
+        a: (repro_core::digest::Digest, repro_core::digest::Digest),
+        b: (repro_core::digest::Digest, repro_core::digest::Digest),
+    ) -> Result<(), CompareError> {
+        if a.0 == b.0 {
+            return Ok(());
+        }
+        let store = self.tools.layers.store;
+        let mut rows = compare_configs(store, (a.1, b.1), self.tools.facts)?;
+        rows.extend(compare_manifests(store, (a.0, b.0), self.tools.facts)?);
+        for row in rows {
+            self.add(row);
+        }
+        if self.comparison.is_equal() {
+            // Documents that say the same in other bytes: a difference must not go unsaid.
+            self.add(Difference {
+                path: String::new(),
+                layer: None,
+                step: None,
+                kind: DifferenceKind::Config,
+                cause: Cause::Unknown,
+                confidence: Confidence::Unknown,
+                derived_from: None,
+                evidence: Some(Evidence {
+                    offset: None,
+                    a: a.0.to_string(),
+                    b: b.0.to_string(),
+                }),
+            });
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, difference: Difference) {
+        if self.comparison.differences.len() < MAX_DIFFERENCES {
+            self.comparison.differences.push(difference);
+        } else {
+            self.comparison.not_listed += 1;
+        }
+    }
+
+    pub(super) fn finish(self) -> Comparison {
+        self.comparison
+    }
+}
+
+fn compressed_differently(a: &LayerDescriptor, b: &LayerDescriptor, place: Place) -> Difference {
+    Difference {
+        path: String::new(),
+        layer: place.layer,
+        step: place.step,
+        kind: DifferenceKind::Content,
+        cause: Cause::LayerCompression,
+        confidence: Confidence::Certain,
+        derived_from: None,
+        evidence: Some(Evidence {
+            offset: None,
+            a: a.digest.to_string(),
+            b: b.digest.to_string(),
+        }),
+    }
+}

@@ -1,0 +1,294 @@
+use repro_core::{build::RunId, store::put_bytes, tree::EntryKind};
+
+use super::{
+    CompareError, Difference, DifferenceKind as Kind, Options, compare_images, first_divergence,
+    planted::{Build, Planted, Step, file, other, step},
+};
+use crate::causes::{Cause, Confidence, Facts};
+
+/// Path, kind and cause of every row.
+fn rows(a: Vec<Planted>, b: Vec<Planted>) -> Vec<(String, Kind, Cause)> {
+    let build = Build::new(&[step("RUN make", a, b)]);
+    let found = build.compare().unwrap();
+    found
+        .differences
+        .iter()
+        .map(|row| (row.path.clone(), row.kind, row.cause))
+        .collect()
+}
+
+#[test]
+fn every_kind_of_difference_is_found() {
+    let symlink = |target: &str| {
+        let target = target.into();
+        other("x", EntryKind::Symlink { target })
+    };
+    let mode = |mode| file("x", "same").meta(|meta| meta.mode = mode);
+    let table: Vec<(Vec<Planted>, Vec<Planted>, Kind, Cause)> = vec![
+        (
+            vec![file("x", "on repro-a\n")],
+            vec![file("x", "on repro-b-canary\n")],
+            Kind::Content,
+            Cause::EmbeddedHostname,
+        ),
+        (
+            vec![mode(0o644)],
+            vec![mode(0o664)],
+            Kind::Mode,
+            Cause::Unknown,
+        ),
+        (
+            vec![file("x", "").meta(|meta| meta.uid = 1)],
+            vec![file("x", "").meta(|meta| meta.gid = 1)],
+            Kind::Owner,
+            Cause::Unknown,
+        ),
+        (
+            vec![file("x", "").meta(|meta| meta.mtime = 1)],
+            vec![file("x", "").meta(|meta| meta.mtime = 2)],
+            Kind::Mtime,
+            Cause::FileTime,
+        ),
+        (
+            vec![file("x", "")],
+            vec![file("x", "").meta(|meta| {
+                meta.xattrs.insert(b"user.a".to_vec(), b"1".to_vec());
+            })],
+            Kind::Xattr,
+            Cause::Unknown,
+        ),
+        (
+            vec![symlink("on-repro-a")],
+            vec![symlink("on-repro-b-canary")],
+            Kind::Link,
+            Cause::EmbeddedHostname,
+        ),
+        (
+            vec![file("x", "")],
+            vec![other("x", EntryKind::Fifo)],
+            Kind::Type,
+            Cause::Unknown,
+        ),
+        (
+            vec![file("w", ""), file("x", "")],
+            vec![file("w", "")],
+            Kind::Missing,
+            Cause::MissingFile,
+        ),
+    ];
+    for (a, b, kind, cause) in table {
+        let found = rows(a, b);
+        assert!(
+            found.contains(&("x".into(), kind, cause)),
+            "{kind}: {found:?}"
+        );
+        assert!(
+            found
+                .iter()
+                .all(|(_, found, _)| *found == kind || kind == Kind::Type),
+            "{kind}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn identical_runs_have_no_difference_and_count_as_equal() {
+    let same = || vec![file("a", "21:33:25 repro-b-canary 8"), file("b", "")];
+    let build = Build::with_base(
+        &[step("RUN make", same(), same())],
+        &[vec![file("base", "x")]],
+    );
+    let found = build.compare().unwrap();
+    assert!(found.is_equal());
+    assert_eq!((found.ratio.layers_equal, found.ratio.layers), (2, 2));
+    assert_eq!((found.ratio.files_equal, found.ratio.files), (2, 2));
+    assert_eq!(first_divergence(&build.record), None);
+}
+
+#[test]
+fn layers_and_steps_are_counted_above_the_base() {
+    let build = Build::with_base(
+        &[
+            step("COPY . /", vec![file("src", "x")], vec![file("src", "x")]),
+            step("RUN true", vec![], vec![]),
+            step(
+                "RUN make",
+                vec![file("keep", "k"), file("out", "repro-a")],
+                vec![file("keep", "k"), file("out", "repro-b-canary")],
+            ),
+        ],
+        &[vec![file("base", "x")]],
+    );
+    let found = build.compare().unwrap();
+    assert_eq!(found.differences.len(), 1);
+    let row = &found.differences[0];
+    assert_eq!((row.layer, row.step), (Some(2), Some(2)));
+    assert_eq!(
+        (row.cause, row.confidence),
+        (Cause::EmbeddedHostname, Confidence::Certain)
+    );
+    assert_eq!((found.ratio.layers_equal, found.ratio.layers), (2, 3));
+    assert_eq!((found.ratio.files_equal, found.ratio.files), (2, 3));
+    let first = first_divergence(&build.record).unwrap();
+    assert_eq!((first.index, first.line), (2, 4));
+}
+
+#[test]
+fn one_file_has_a_row_for_each_cause() {
+    let found = rows(
+        vec![file(
+            "stamp",
+            "Mon Nov 23 21:33:25 UTC 2026\nrepro-a\n8\n9f86d081884c7d65\n",
+        )],
+        vec![file(
+            "stamp",
+            "Mon Nov 23 21:33:27 UTC 2026\nrepro-b-canary\n1\n60303ae22b998861\n",
+        )],
+    );
+    let mut causes: Vec<Cause> = found.iter().map(|(_, _, cause)| *cause).collect();
+    causes.sort();
+    assert_eq!(
+        causes,
+        [
+            Cause::EmbeddedTimestamp,
+            Cause::EmbeddedHostname,
+            Cause::EmbeddedCpuCount,
+            Cause::RandomContent
+        ]
+    );
+}
+
+/// A stage that is not part of the image differs, and its file is copied on.
+#[test]
+fn what_is_copied_on_is_derived() {
+    let (a, b) = ("by repro-a", "by repro-b-canary");
+    let build = Build::new(&[
+        Step {
+            in_image: false,
+            ..step("RUN make", vec![file("out/x", a)], vec![file("out/x", b)])
+        },
+        step(
+            "COPY --from=0 /out /",
+            vec![file("x", a)],
+            vec![file("x", b)],
+        ),
+    ]);
+    let found = build.compare().unwrap().differences;
+    assert_eq!(found.len(), 2);
+    assert_eq!((found[0].layer, found[0].step), (None, Some(0)));
+    assert_eq!(found[0].derived_from, None);
+    assert_eq!((found[1].layer, found[1].step), (Some(0), Some(1)));
+    let origin = found[1].derived_from.as_ref().unwrap();
+    assert_eq!((origin.step, origin.path.as_str()), (Some(0), "out/x"));
+}
+
+#[test]
+fn names_that_change_are_one_entry() {
+    let directory = |name: &str| other(name, EntryKind::Directory);
+    let found = rows(
+        vec![
+            directory("tmp.Xa3kPq9w"),
+            file("tmp.Xa3kPq9w/log", ""),
+            file("p.12", "x"),
+        ],
+        vec![
+            directory("tmp.0ZbT9wLm"),
+            file("tmp.0ZbT9wLm/log", ""),
+            file("p.20021", "x"),
+        ],
+    );
+    let named = |path: &str| {
+        let row = found.iter().find(|(found, _, _)| found == path);
+        row.map(|(_, kind, cause)| (*kind, *cause))
+    };
+    assert_eq!(
+        named("p.12"),
+        Some((Kind::Missing, Cause::EmbeddedProcessId))
+    );
+    assert_eq!(
+        named("tmp.Xa3kPq9w"),
+        Some((Kind::Missing, Cause::RandomContent))
+    );
+    assert_eq!(
+        named("tmp.Xa3kPq9w/log"),
+        Some((Kind::Missing, Cause::RandomContent))
+    );
+    assert_eq!(named("p.20021"), None);
+}
+
+#[test]
+fn no_excerpt_of_what_may_be_secret() {
+    let key = |fill: &str| format!("-----BEGIN PRIVATE KEY-----\n{fill}repro-a\n");
+    let secret = |path: &str, mode, a: &str, b: &str| -> Vec<Difference> {
+        let planted = |content: &str| vec![file(path, content).meta(|meta| meta.mode = mode)];
+        let build = Build::new(&[step("RUN make", planted(a), planted(b))]);
+        build.compare().unwrap().differences
+    };
+    for found in [
+        secret("etc/shadow", 0o644, "root:SALT1:1", "root:SALT2:1"),
+        secret("etc/app.conf", 0o600, "password=SALT1", "password=SALT2"),
+        secret("etc/app.conf", 0o644, &key("SALT1"), &key("SALT2")),
+    ] {
+        for row in found {
+            let evidence = row.evidence.unwrap();
+            assert!(evidence.a.starts_with("sha256:"), "{evidence:?}");
+            assert!(evidence.b.starts_with("sha256:"), "{evidence:?}");
+            assert!(evidence.offset.is_some());
+        }
+    }
+}
+
+#[test]
+fn configurations_are_compared_by_field() {
+    let build = Build::new(&[step("RUN make", vec![file("x", "")], vec![file("x", "")])]);
+    let image = build.record.runs[0].image.clone().unwrap();
+    let edit = |field: &str, value: serde_json::Value| {
+        let read = |digest| {
+            let bytes = repro_core::store::read_small(&build.blobs, digest, 1 << 20).unwrap();
+            serde_json::from_slice::<serde_json::Value>(&bytes).unwrap()
+        };
+        let mut config = read(image.config);
+        config[field] = value;
+        let stored = put_bytes(&build.blobs, &serde_json::to_vec(&config).unwrap()).unwrap();
+        let mut manifest = read(image.manifest);
+        manifest["config"]["digest"] = stored.digest.to_string().into();
+        manifest["config"]["size"] = stored.size.into();
+        put_bytes(&build.blobs, &serde_json::to_vec(&manifest).unwrap())
+            .unwrap()
+            .digest
+    };
+    let a = edit("x-docker-field", "made on repro-a".into());
+    let b = edit("x-docker-field", "made on elsewhere".into());
+    let scratch = tempfile::tempdir().unwrap();
+    let options = Options::new(scratch.path().to_owned());
+    let found = compare_images(&build.blobs, a, b, &Facts::default(), &options).unwrap();
+    assert_eq!(found.differences.len(), 1);
+    let row = &found.differences[0];
+    assert_eq!(
+        (row.path.as_str(), row.kind),
+        ("/x-docker-field", Kind::Config)
+    );
+    assert_eq!(row.evidence.as_ref().unwrap().b, "made on elsewhere");
+    let same = compare_images(&build.blobs, a, a, &Facts::default(), &options).unwrap();
+    assert!(same.is_equal());
+}
+
+#[test]
+fn what_cannot_be_read_is_an_error_not_a_verdict() {
+    let mut build = Build::new(&[step("RUN make", vec![file("x", "1")], vec![file("x", "2")])]);
+    build.record.runs[0].steps[0].blob = Some(repro_core::digest::Digest::of(b"gone"));
+    assert!(matches!(build.compare(), Err(CompareError::OpenLayer(_))));
+    build.record.runs[0].steps[0].blob = None;
+    assert!(matches!(
+        build.compare(),
+        Err(CompareError::NoBlob {
+            run: RunId::A,
+            step: 0
+        })
+    ));
+    build.record.runs.truncate(1);
+    assert!(matches!(
+        build.compare(),
+        Err(CompareError::NoRun(RunId::B))
+    ));
+}

@@ -1,0 +1,66 @@
+//! Where things lie in an evidence pack. Paths are relative to the pack, with `/`.
+
+use std::collections::BTreeMap;
+
+use repro_core::{
+    build::{RunId, RunRecord},
+    digest::Digest,
+};
+
+/// The list of all other files.
+pub const INDEX: &str = "index.json";
+/// The signed word on it.
+pub const INDEX_BUNDLE: &str = "index.sigstore.json";
+/// The image of run A, an OCI layout.
+pub const IMAGE: &str = "image";
+/// The signed verdict.
+pub const REPRODUCIBILITY: &str = "reproducibility/reproducibility.sigstore.json";
+/// The public half of a key that was made for this pack and thrown away. It proves that the
+/// pack is whole, not who made it.
+pub const EPHEMERAL_KEY: &str = "ephemeral.pub";
+
+/// The forms of the report that a pack can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ReportFormat {
+    /// The report itself; every pack has it.
+    Json,
+    /// For a CI summary.
+    Markdown,
+    /// For a browser.
+    Html,
+    /// For code scanning.
+    Sarif,
+}
+
+impl ReportFormat {
+    /// Where it lies.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Json => "reproducibility/report.json",
+            Self::Markdown => "reproducibility/report.md",
+            Self::Html => "reproducibility/report.html",
+            Self::Sarif => "reproducibility/report.sarif",
+        }
+    }
+}
+
+/// The provenance of a run.
+#[must_use]
+pub fn provenance(run: RunId) -> String {
+    format!("provenance/run-{run}.sigstore.json")
+}
+
+/// The logs of a run: path to blob.
+#[must_use]
+pub fn logs(run: &RunRecord) -> BTreeMap<String, Digest> {
+    let ended = run.steps.iter().map(|step| (step.index, step.log));
+    let failed = run
+        .failure
+        .iter()
+        .map(|failure| (failure.index, failure.log));
+    ended
+        .chain(failed)
+        .filter_map(|(index, log)| Some((format!("logs/run-{}/{index:02}.log", run.id), log?)))
+        .collect()
+}

@@ -1,0 +1,222 @@
+//! Provenance from the record of a build. What is not in the record was not measured and is
+//! not said.
+
+use std::collections::BTreeMap;
+
+use repro_core::{
+    build::{BuildRecord, EpochSource, InputKind, InputRecord, RunRecord, StepRecord},
+    digest::Digest,
+};
+use serde_json::Map;
+
+use super::{
+    BuildDefinition, Builder, ExternalParameters, InternalParameters, Metadata, NetworkEvidence,
+    NetworkMode, Provenance, RunDetails, StepEvidence, purl,
+};
+use crate::{
+    pack::layout,
+    statement::{ResourceDescriptor, Subject},
+    uris,
+};
+
+/// The program that built, as its caller knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuilderInfo {
+    /// Version of `repro`.
+    pub version: String,
+    /// SHA-256 of its executable.
+    pub binary: Digest,
+    /// What the kernel says of its release.
+    pub kernel_release: String,
+}
+
+/// Why there is no provenance of a run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProvenanceError {
+    /// An executor without a builder id. Each has its own: they differ in what they keep apart.
+    #[error("no builder id is defined for the executor {0:?}")]
+    Executor(String),
+    /// The record refers to a step that is not in its plan.
+    #[error("run {run} has a step {index}, which is not in the plan")]
+    Step {
+        /// The run.
+        run: String,
+        /// The step.
+        index: u32,
+    },
+}
+
+impl Provenance {
+    /// The provenance of `run`, one of the runs of `record`, and the subjects it is of: none
+    /// where the run made no image.
+    pub fn of_run(
+        record: &BuildRecord,
+        run: &RunRecord,
+        builder: &BuilderInfo,
+    ) -> Result<(Self, Vec<Subject>), ProvenanceError> {
+        if run.executor != "native" {
+            return Err(ProvenanceError::Executor(run.executor.clone()));
+        }
+        let steps = run
+            .steps
+            .iter()
+            .map(|step| step_evidence(record, run, step))
+            .collect::<Result<Vec<_>, _>>()?;
+        let provenance = Self {
+            build_definition: definition(record, run),
+            run_details: RunDetails {
+                builder: Builder {
+                    id: uris::BUILDER_LOCAL.into(),
+                    version: BTreeMap::from([("repro".to_owned(), builder.version.clone())]),
+                    builder_dependencies: builder_dependencies(run, builder),
+                },
+                metadata: Metadata {
+                    invocation_id: run.invocation_id.clone(),
+                    started_on: run.started_on.clone(),
+                    finished_on: run.finished_on.clone(),
+                    hermetic: every_run_step_ended(record, run).then_some(true),
+                    steps,
+                },
+                byproducts: logs(run),
+            },
+        };
+        let name = record
+            .tags
+            .first()
+            .map_or_else(|| "image".to_owned(), ToString::to_string);
+        let subject = run.image.as_ref().map(|image| Subject {
+            name,
+            digest: image.manifest,
+        });
+        Ok((provenance, subject.into_iter().collect()))
+    }
+}
+
+fn definition(record: &BuildRecord, run: &RunRecord) -> BuildDefinition {
+    let epoch = record.epoch.value.seconds().to_string();
+    let chosen = match record.epoch.source {
+        EpochSource::Flag | EpochSource::Environment | EpochSource::Config | EpochSource::Git => {
+            Some(epoch.clone())
+        }
+        EpochSource::Base | EpochSource::Minimum => None,
+    };
+    let mut resolved: Vec<ResourceDescriptor> = record.inputs.iter().map(dependency).collect();
+    resolved.sort_by(|x, y| (&x.name, &x.uri, &x.digest).cmp(&(&y.name, &y.uri, &y.digest)));
+    BuildDefinition {
+        build_type: uris::DOCKERFILE_BUILD.into(),
+        external_parameters: ExternalParameters {
+            dockerfile: record.dockerfile.clone(),
+            platform: record.platform.clone(),
+            target: record.target.clone(),
+            build_args: record.build_args.clone(),
+            labels: record.labels.clone(),
+            source_date_epoch: chosen,
+        },
+        internal_parameters: InternalParameters {
+            ruleset: record.ruleset,
+            effective_epoch: epoch,
+            epoch_source: record.epoch.source,
+            run: run.id,
+            executor: run.executor.clone(),
+            variation: run.variation.clone(),
+        },
+        resolved_dependencies: resolved,
+    }
+}
+
+fn dependency(input: &InputRecord) -> ResourceDescriptor {
+    let kind = match input.kind {
+        InputKind::Dockerfile => "dockerfile",
+        InputKind::Context => "context",
+        InputKind::Image => "image",
+        InputKind::Toolchain => "toolchain",
+        InputKind::Source => "source",
+        InputKind::Package => "package",
+    };
+    let name = match input.kind {
+        // The two that every build has go by fixed names, whatever their files are called.
+        InputKind::Dockerfile | InputKind::Context => kind.to_owned(),
+        _ => input.name.clone().unwrap_or_default(),
+    };
+    let mut annotations = Map::new();
+    annotations.insert("repro_kind".into(), kind.into());
+    annotations.insert("repro_locked".into(), input.locked.into());
+    if let Some(step) = input.step {
+        annotations.insert("repro_step".into(), step.into());
+    }
+    ResourceDescriptor {
+        // A local name such as `context` is no URI.
+        uri: if input.uri.contains(':') {
+            input.uri.clone()
+        } else {
+            String::new()
+        },
+        annotations,
+        ..ResourceDescriptor::named(name, input.digest)
+    }
+}
+
+fn builder_dependencies(run: &RunRecord, builder: &BuilderInfo) -> Vec<ResourceDescriptor> {
+    vec![
+        ResourceDescriptor {
+            name: "kernel".into(),
+            // Its bytes cannot be measured from here; the release is its own word.
+            uri: purl::kernel(&builder.kernel_release),
+            ..ResourceDescriptor::default()
+        },
+        ResourceDescriptor::named("repro", builder.binary),
+        ResourceDescriptor::named("sandbox-policy", run.policy),
+    ]
+}
+
+fn step_evidence(
+    record: &BuildRecord,
+    run: &RunRecord,
+    step: &StepRecord,
+) -> Result<StepEvidence, ProvenanceError> {
+    let planned = usize::try_from(step.index)
+        .ok()
+        .and_then(|index| record.plan.get(index))
+        .ok_or_else(|| ProvenanceError::Step {
+            run: run.id.to_string(),
+            index: step.index,
+        })?;
+    let network = (keyword(&planned.instruction) == "RUN").then(|| NetworkEvidence {
+        mode: NetworkMode::None,
+        attempts: step.network.attempts(),
+    });
+    Ok(StepEvidence {
+        index: step.index,
+        stage: planned.stage.clone(),
+        line: planned.line,
+        instruction: planned.instruction.clone(),
+        in_image: planned.in_image,
+        diff_id: step.diff_id,
+        blob: step.blob,
+        network,
+    })
+}
+
+fn every_run_step_ended(record: &BuildRecord, run: &RunRecord) -> bool {
+    (0..).zip(&record.plan).all(|(index, planned)| {
+        keyword(&planned.instruction) != "RUN" || run.steps.iter().any(|step| step.index == index)
+    })
+}
+
+/// The keyword of an instruction in a plan or provenance.
+#[must_use]
+pub fn keyword(instruction: &str) -> &str {
+    instruction.split_ascii_whitespace().next().unwrap_or("")
+}
+
+/// The logs of a run as they lie in the pack.
+fn logs(run: &RunRecord) -> Vec<ResourceDescriptor> {
+    layout::logs(run)
+        .into_iter()
+        .map(|(path, digest)| {
+            let mut log = ResourceDescriptor::named(path, digest);
+            log.media_type = Some("text/plain".into());
+            log
+        })
+        .collect()
+}

@@ -1,0 +1,190 @@
+use super::{TextOptions, html, markdown, sarif, text};
+use crate::{
+    compare::planted::{Build, file, step},
+    report::Report,
+};
+
+/// Names and contents that try to leave their frame in each of the forms.
+const HOSTILE: &str = "a`|<script>alert(1)</script>\x1b[31m\n[x](http://e.example)\u{202e}&\"'";
+
+fn report(build: &Build) -> Report {
+    let comparison = build.compare().unwrap();
+    Report::build(&build.record, Some(&comparison)).unwrap()
+}
+
+fn stamp() -> Report {
+    report(&Build::new(&[
+        step("COPY x /x", vec![file("x", "x")], vec![file("x", "x")]),
+        step(
+            "RUN date > /stamp/date",
+            vec![file("stamp/date", "Mon Nov 23 21:33:25 UTC 2026\n")],
+            vec![file("stamp/date", "Mon Nov 23 21:33:27 UTC 2026\n")],
+        ),
+    ]))
+}
+
+fn equal() -> Report {
+    let same = || vec![file("x", "x")];
+    report(&Build::new(&[step("COPY x /x", same(), same())]))
+}
+
+fn hostile() -> Report {
+    // A slash would make directories of it.
+    let name = HOSTILE.replace('/', "\\");
+    report(&Build::new(&[step(
+        "RUN echo '`</code><img src=x onerror=alert(1)>` | @everyone \x1b]0;x\x07'",
+        vec![file(&name, format!("{HOSTILE} repro-a"))],
+        vec![file(&name, format!("{HOSTILE} repro-b-canary"))],
+    )]))
+}
+
+fn plain(report: &Report, options: &TextOptions) -> String {
+    let lines = text(report, options);
+    let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn text_says_the_verdict_first_then_step_cause_and_file() {
+    let report = stamp();
+    let options = TextOptions {
+        evidence: Some("repro-out".into()),
+        ..TextOptions::default()
+    };
+    let diff_id = |run: usize| report.runs[run].steps[1].diff_id.unwrap().0.short();
+    let expected = format!(
+        "\
+not reproducible: registry.example/app:1 (linux/amd64)
+  the two runs gave different images
+
+the first step that differs
+  Dockerfile:3  RUN date > /stamp/date
+    run a: layer {}   run b: layer {}
+
+why
+  embedded-timestamp: the time of the build is in the file (certain)
+    Dockerfile:3: stamp/date
+    fix: Use SOURCE_DATE_EPOCH, which every step has in its environment: `date -u -d
+         \"@$SOURCE_DATE_EPOCH\"` in a shell; compilers and most generators read it by themselves. Or
+         leave the time out, or remove the file in the same RUN if nothing needs it (logs, caches).
+
+what differs
+  Dockerfile:3, layer 1
+    stamp/date  content  embedded-timestamp (certain)
+      a  Mon Nov 23 21:33:25 UTC 2026
+      b  Mon Nov 23 21:33:27 UTC 2026
+
+  image      {}
+  layers     1 of 2 equal
+  files      1 of 2 equal
+  time       run a 2.5 s, run b 2.5 s
+  hermetic   yes, measured: no step tried to reach the network
+  varied     clock: real | real, each step at least 2000 ms after run a
+             hostname: repro-a (none) | repro-b-canary repro-b-domain-canary
+             cpus: all | 1
+             pids: from 2 | from 20011
+             address-space: fixed | random
+  not varied boot-time, directory-order, kernel-name, inode-numbers, caller, scheduling
+  evidence   repro-out",
+        diff_id(0),
+        diff_id(1),
+        report.image.manifest_digest.unwrap(),
+    );
+    assert_eq!(plain(&report, &options), expected);
+}
+
+#[test]
+fn text_of_an_equal_pair_names_no_cause() {
+    let shown = plain(&equal(), &TextOptions::default());
+    assert!(shown.starts_with("reproducible: "), "{shown}");
+    assert!(shown.contains("1 of 1 equal"), "{shown}");
+    for heading in ["why", "what differs", "fix:"] {
+        assert!(!shown.contains(heading), "{shown}");
+    }
+}
+
+#[test]
+fn long_lists_are_cut_and_counted() {
+    let files = |host: &str| (0..40).map(|n| file(format!("f{n}"), host)).collect();
+    let build = Build::new(&[step("RUN x", files("repro-a"), files("repro-b-canary"))]);
+    let shown = plain(&report(&build), &TextOptions::default());
+    assert!(
+        shown.contains("and 28 paths more, all in report.json"),
+        "{shown}"
+    );
+    assert!(shown.contains("and 37 more"), "{shown}");
+}
+
+#[test]
+fn hostile_names_send_nothing_to_the_terminal() {
+    for line in text(&hostile(), &TextOptions::default()) {
+        let line = line.to_string();
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+        assert!(!line.contains('\u{202e}'), "{line:?}");
+    }
+}
+
+#[test]
+fn markdown_keeps_hostile_names_in_code() {
+    let shown = markdown(&hostile());
+    assert!(!shown.contains('\x1b'));
+    let rows: Vec<&str> = shown
+        .lines()
+        .filter(|line| line.contains("script"))
+        .collect();
+    assert_eq!(rows.len(), 1, "{shown}");
+    // Unescaped bars: six cells have seven.
+    let bars = rows[0].replace("\\|", "").matches('|').count();
+    assert_eq!(bars, 7, "{}", rows[0]);
+    // The tag stands between fences of two backticks, longer than the one in the name.
+    assert!(rows[0].contains("``a`\\|<script>"), "{}", rows[0]);
+    assert!(!markdown(&stamp()).contains("\\`"));
+}
+
+#[test]
+fn markdown_names_instruction_cause_and_remedy() {
+    let shown = markdown(&stamp());
+    assert!(shown.starts_with("## ❌ `registry.example/app:1` (linux/amd64): not reproducible\n"));
+    assert!(shown.contains("**First step that differs:** `Dockerfile:3` `RUN date > /stamp/date`"));
+    assert!(shown.contains("| `embedded-timestamp` (certain): the time of the build is in the file | 1 | `Dockerfile:3` | Use SOURCE_DATE_EPOCH"));
+    assert!(shown.contains("| not varied | boot-time, directory-order,"));
+}
+
+#[test]
+fn the_page_escapes_and_loads_nothing() {
+    let page = html(&hostile());
+    assert!(!page.contains("<script"), "{page}");
+    assert!(!page.contains("<img"), "{page}");
+    assert!(page.contains("&lt;script&gt;"));
+    assert!(!page.contains('\x1b'));
+    assert!(!page.contains("src=\"") && !page.contains("href="));
+    let page = html(&stamp());
+    assert!(page.contains("not reproducible"));
+    assert!(page.contains("<code>stamp/date</code>"));
+    assert!(page.contains("Mon Nov 23 21:33:27 UTC 2026"));
+}
+
+#[test]
+fn sarif_has_a_result_on_the_line_of_the_dockerfile() {
+    let bytes = sarif(&stamp()).unwrap();
+    let log: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(log["version"], "2.1.0");
+    let run = &log["runs"][0];
+    let results = run["results"].as_array().unwrap();
+    assert_eq!(results.len(), 1);
+    assert_eq!(results[0]["ruleId"], "embedded-timestamp");
+    assert_eq!(results[0]["level"], "error");
+    let rule = usize::try_from(results[0]["ruleIndex"].as_u64().unwrap()).unwrap();
+    assert_eq!(
+        run["tool"]["driver"]["rules"][rule]["id"],
+        "embedded-timestamp"
+    );
+    let place = &results[0]["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "Dockerfile");
+    assert_eq!(place["region"]["startLine"], 3);
+    let message = results[0]["message"]["text"].as_str().unwrap();
+    assert!(message.contains(": stamp/date. Use"), "{message}");
+
+    let log: serde_json::Value = serde_json::from_slice(&sarif(&equal()).unwrap()).unwrap();
+    assert_eq!(log["runs"][0]["results"], serde_json::json!([]));
+}

@@ -1,0 +1,149 @@
+//! Words that all forms of the report share.
+
+use std::{borrow::Cow, collections::BTreeSet};
+
+use repro_core::build::{Axis, Reason};
+
+use crate::{
+    compare::Difference,
+    predicate::reproducibility::Verdict,
+    report::{Hermetic, Report, RunReport},
+};
+
+pub(super) const fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Reproducible => "reproducible",
+        Verdict::NotReproducible => "not reproducible",
+        Verdict::BuildFailed => "build failed",
+        Verdict::Inconclusive => "inconclusive",
+    }
+}
+
+/// The verdict as a sentence without a full stop.
+pub(super) const fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Reproduced => "both runs gave the same image, bit for bit",
+        Reason::Differs => "the two runs gave different images",
+        Reason::NotCompared => "one run was asked for, so nothing was compared",
+        Reason::FailsUnderVariation => {
+            "run b failed in the varied environment and succeeded in the plain one"
+        }
+        Reason::StepFailed => "a step failed",
+        Reason::Configuration => "the configuration is wrong",
+        Reason::Input => "an input is missing or not what it should be",
+        Reason::Machine => "this machine lacks something",
+        Reason::Exhausted => "the machine ran out of something; try again",
+        Reason::Cancelled => "the build was stopped",
+        Reason::Internal => "repro failed; this is a bug",
+    }
+}
+
+/// What was measured about the network.
+pub(super) fn hermetic(hermetic: &Hermetic) -> String {
+    let attempts = plural(hermetic.attempts_blocked, "attempt", "attempts");
+    match (hermetic.measured, hermetic.attempts_blocked) {
+        (true, 0) => "yes, measured: no step tried to reach the network".into(),
+        (true, _) => format!("yes, measured: {attempts} to reach the network, all blocked"),
+        (false, 0) => "not measured to the end".into(),
+        (false, _) => format!("not measured to the end; {attempts} blocked so far"),
+    }
+}
+
+pub(super) fn plural(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// `Dockerfile:7`.
+pub(super) fn position(report: &Report, line: u32) -> String {
+    format!("{}:{line}", report.dockerfile)
+}
+
+/// An instruction as it stands in the Dockerfile, from its text in the image's history, which
+/// names the shell and the builder.
+pub(super) fn instruction(history: &str) -> Cow<'_, str> {
+    let text = history.strip_suffix(" # repro").unwrap_or(history);
+    text.strip_prefix("RUN /bin/sh -c ")
+        .map_or(Cow::Borrowed(text), |script| {
+            Cow::Owned(format!("RUN {script}"))
+        })
+}
+
+pub(super) fn axes(axes: &[Axis]) -> String {
+    let names: Vec<&str> = axes.iter().map(|axis| axis.name()).collect();
+    names.join(", ")
+}
+
+/// Time of all steps of a run.
+pub(super) fn run_time(run: &RunReport) -> String {
+    let times = run.steps.iter().map(|step| step.wall_ms);
+    seconds(times.fold(0, u64::saturating_add))
+}
+
+pub(super) fn seconds(milliseconds: u64) -> String {
+    if milliseconds < 1_000 {
+        return format!("{milliseconds} ms");
+    }
+    let tenths = milliseconds.saturating_add(50) / 100;
+    format!("{}.{} s", tenths / 10, tenths % 10)
+}
+
+/// Where a difference lies, for people.
+pub(super) fn place(report: &Report, row: &Difference) -> String {
+    let step = row.step.and_then(|step| report.step(step));
+    let step = step.map(|step| position(report, step.line));
+    let layer = row.layer.map(|layer| format!("layer {layer}"));
+    match (step, layer) {
+        (Some(step), Some(layer)) => format!("{step}, {layer}"),
+        (Some(step), None) => format!("{step}, not in the image"),
+        (None, Some(layer)) => layer,
+        (None, None) => "configuration".into(),
+    }
+}
+
+/// What a row without a path of its own is about.
+pub(super) fn path(row: &Difference) -> &str {
+    match (row.path.as_str(), row.layer, row.step) {
+        ("", None, None) => "the document",
+        ("", _, _) => "/",
+        (path, _, _) => path,
+    }
+}
+
+/// The lines of the Dockerfile that a cause comes from, each once.
+pub(super) fn lines(report: &Report, steps: &[u32]) -> Vec<String> {
+    let lines: BTreeSet<u32> = steps
+        .iter()
+        .filter_map(|step| {
+            let failed = || {
+                let mut failures = report.runs.iter().filter_map(|run| run.failure.as_ref());
+                failures.find(|failure| failure.index == *step)
+            };
+            let line = report.step(*step).map(|step| step.line);
+            line.or_else(|| failed().map(|failure| failure.line))
+        })
+        .collect();
+    lines
+        .into_iter()
+        .map(|line| position(report, line))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instructions_lose_what_the_history_adds() {
+        assert_eq!(instruction("RUN /bin/sh -c make # repro"), "RUN make");
+        assert_eq!(instruction("COPY a b # repro"), "COPY a b");
+        assert_eq!(instruction("RUN [\"make\"]"), "RUN [\"make\"]");
+    }
+
+    #[test]
+    fn times_have_a_unit_that_fits() {
+        assert_eq!(seconds(0), "0 ms");
+        assert_eq!(seconds(999), "999 ms");
+        assert_eq!(seconds(1_250), "1.3 s");
+        assert_eq!(seconds(u64::MAX), "18446744073709551.6 s");
+    }
+}

@@ -1,0 +1,395 @@
+//! From the record of a build and its comparison to the report.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use repro_core::{
+    build::{
+        Axis, BuildRecord, Failure, NetworkObservation, PlannedStep, Reason, RunId, RunRecord,
+        StepRecord,
+    },
+    json::{CanonicalError, canonical},
+    tree::show_bytes,
+};
+
+use super::model::{
+    AxesReport, CauseSummary, FailureReport, Hermetic, ImageSummary, InputSummary, NetworkMode,
+    Report, RunReport, StepNetwork, StepReport,
+};
+use crate::{
+    causes::{Cause, Confidence},
+    compare::{Comparison, Difference, first_divergence},
+    predicate::reproducibility::{
+        AxisValues, CauseCount, Counts, Findings, FirstDivergence, Verdict,
+    },
+    uris,
+};
+
+/// Most paths named with one cause; all of them are among the differences.
+const MAX_PATHS: usize = 20;
+
+/// Why no report can be made. Each is a contradiction between what is claimed and what was
+/// seen: a report is never made from such a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReportError {
+    /// Run A is missing.
+    #[error("the record has no run a")]
+    NoRunA,
+    /// A step that the plan does not have.
+    #[error("run {run} has a step {index}, which the plan has not")]
+    NoStep {
+        /// The run.
+        run: RunId,
+        /// The index.
+        index: u32,
+    },
+    /// Said to be reproduced, and the runs do not have one and the same image.
+    #[error("the record says reproduced, but its runs have no common image digest")]
+    NotReproduced,
+    /// Said to differ, and the digests are equal.
+    #[error("the record says that the runs differ, but their image digests are equal")]
+    NotDifferent,
+    /// Said to differ, and nobody looked at what differs.
+    #[error("the runs differ and were not compared")]
+    NotCompared,
+    /// Said to fail under variation, and run B or its repetition do not bear it out.
+    #[error("the record says that run b fails under variation, but its runs do not show it")]
+    NotFailing,
+}
+
+impl Report {
+    /// The report on `record`. `comparison` is needed where the runs differ, and welcome where
+    /// they do not: it shows steps that differ without reaching the image.
+    pub fn build(
+        record: &BuildRecord,
+        comparison: Option<&Comparison>,
+    ) -> Result<Self, ReportError> {
+        let run_a = find_run(record, RunId::A).ok_or(ReportError::NoRunA)?;
+        let verdict = verdict(record, comparison)?;
+        let image = run_a.image.as_ref();
+        let differences = comparison.map_or_else(Vec::new, |found| found.differences.clone());
+        let mut causes = causes(&differences);
+        if record.outcome.reason == Reason::FailsUnderVariation {
+            causes.insert(0, fails_under_variation(record));
+        }
+        Ok(Self {
+            schema: uris::REPORT.into(),
+            verdict,
+            reason: record.outcome.reason,
+            image: ImageSummary {
+                name: record.tags.first().map(ToString::to_string),
+                manifest_digest: image.map(|image| image.manifest),
+                config_digest: image.map(|image| image.config),
+                platform: record.platform.clone(),
+            },
+            dockerfile: record.dockerfile.clone(),
+            ruleset: record.ruleset,
+            epoch: record.epoch,
+            runs: record
+                .runs
+                .iter()
+                .map(|run| run_report(record, run))
+                .collect::<Result<_, _>>()?,
+            axes: axes(record),
+            first_divergence: first_divergence(record),
+            differences,
+            not_listed: comparison.map_or(0, |found| found.not_listed),
+            causes,
+            ratio: comparison.map(|found| found.ratio),
+            inputs: record
+                .inputs
+                .iter()
+                .map(|input| InputSummary {
+                    uri: input.uri.clone(),
+                    digest: input.digest,
+                    kind: input.kind,
+                    step: input.step,
+                    locked: input.locked,
+                })
+                .collect(),
+            hermetic: hermetic(record),
+            findings: record.findings.clone(),
+            cost: record.outcome.cost,
+        })
+    }
+
+    /// The bytes of `report.json`: canonical JSON.
+    pub fn to_json(&self) -> Result<Vec<u8>, CanonicalError> {
+        canonical(self)
+    }
+
+    /// The short form that is signed.
+    #[must_use]
+    pub fn findings(&self) -> Findings {
+        let ratio = self.ratio.unwrap_or_default();
+        Findings {
+            verdict: self.verdict,
+            counts: Counts {
+                layers: ratio.layers,
+                layers_equal: ratio.layers_equal,
+                files: ratio.files,
+                files_equal: ratio.files_equal,
+                differences: self.differing_paths().saturating_add(self.not_listed),
+            },
+            first_divergence: self.first_divergence,
+            causes: self
+                .causes
+                .iter()
+                .map(|cause| CauseCount {
+                    code: cause.code.code().into(),
+                    count: cause.count,
+                    primary: cause.primary,
+                })
+                .collect(),
+        }
+    }
+
+    /// Number of paths that differ; a path in the layers of two steps counts twice.
+    #[must_use]
+    pub fn differing_paths(&self) -> u64 {
+        let paths: BTreeSet<_> = self.differences.iter().map(place).collect();
+        paths.len() as u64
+    }
+
+    /// The step with index `index`, as the first run that has it saw it.
+    #[must_use]
+    pub fn step(&self, index: u32) -> Option<&StepReport> {
+        self.runs
+            .iter()
+            .flat_map(|run| &run.steps)
+            .find(|step| step.index == index)
+    }
+
+    /// The instruction of the first divergence, if a run ended that step or failed in it.
+    #[must_use]
+    pub fn divergent_instruction(&self, at: FirstDivergence) -> Option<&str> {
+        let failed = self
+            .runs
+            .iter()
+            .filter_map(|run| run.failure.as_ref())
+            .find(|failure| failure.index == at.index);
+        self.step(at.index)
+            .map(|step| step.instruction.as_str())
+            .or_else(|| failed.map(|failure| failure.instruction.as_str()))
+    }
+
+    /// The run `id`.
+    #[must_use]
+    pub fn run(&self, id: RunId) -> Option<&RunReport> {
+        self.runs.iter().find(|run| run.id == id)
+    }
+}
+
+fn place(row: &Difference) -> (Option<u32>, Option<u32>, &str) {
+    (row.step, row.layer, row.path.as_str())
+}
+
+fn find_run(record: &BuildRecord, id: RunId) -> Option<&RunRecord> {
+    record.runs.iter().find(|run| run.id == id)
+}
+
+fn verdict(record: &BuildRecord, comparison: Option<&Comparison>) -> Result<Verdict, ReportError> {
+    let manifest = |id| {
+        let image = find_run(record, id)?.image.as_ref()?;
+        Some(image.manifest)
+    };
+    let (a, b) = (manifest(RunId::A), manifest(RunId::B));
+    match record.outcome.reason {
+        Reason::Reproduced if a.is_none() || a != b => Err(ReportError::NotReproduced),
+        Reason::Reproduced => Ok(Verdict::Reproducible),
+        Reason::Differs if a == b => Err(ReportError::NotDifferent),
+        Reason::Differs if comparison.is_none_or(Comparison::is_equal) => {
+            Err(ReportError::NotCompared)
+        }
+        Reason::Differs => Ok(Verdict::NotReproducible),
+        Reason::FailsUnderVariation => {
+            let failed = find_run(record, RunId::B).is_some_and(|run| run.failure.is_some());
+            if failed && manifest(RunId::BRepeat).is_some() {
+                Ok(Verdict::NotReproducible)
+            } else {
+                Err(ReportError::NotFailing)
+            }
+        }
+        Reason::StepFailed => Ok(Verdict::BuildFailed),
+        Reason::NotCompared
+        | Reason::Configuration
+        | Reason::Input
+        | Reason::Machine
+        | Reason::Exhausted
+        | Reason::Cancelled
+        | Reason::Internal => Ok(Verdict::Inconclusive),
+    }
+}
+
+fn run_report(record: &BuildRecord, run: &RunRecord) -> Result<RunReport, ReportError> {
+    let planned = |index: u32| -> Result<&PlannedStep, ReportError> {
+        let step = usize::try_from(index).ok();
+        step.and_then(|index| record.plan.get(index))
+            .ok_or(ReportError::NoStep { run: run.id, index })
+    };
+    let step_report = |step: &StepRecord| -> Result<StepReport, ReportError> {
+        let planned = planned(step.index)?;
+        Ok(StepReport {
+            index: step.index,
+            instruction: planned.instruction.clone(),
+            line: planned.line,
+            in_image: planned.in_image,
+            diff_id: step.diff_id,
+            blob_digest: step.blob,
+            network: StepNetwork {
+                mode: NetworkMode::None,
+                attempts: step.network.attempts(),
+                names: names(&step.network),
+            },
+            normalised: step.normalised.clone(),
+            wall_ms: step.usage.wall_ms,
+        })
+    };
+    let failure = |failure: &Failure| -> Result<FailureReport, ReportError> {
+        let planned = planned(failure.index)?;
+        Ok(FailureReport {
+            index: failure.index,
+            instruction: planned.instruction.clone(),
+            line: planned.line,
+            exit: failure.exit,
+            message: failure.message.clone(),
+        })
+    };
+    Ok(RunReport {
+        id: run.id,
+        invocation_id: run.invocation_id.clone(),
+        executor: run.executor.clone(),
+        variation: run.variation.values(),
+        started_on: run.started_on.clone(),
+        finished_on: run.finished_on.clone(),
+        manifest_digest: run.image.as_ref().map(|image| image.manifest),
+        steps: run
+            .steps
+            .iter()
+            .map(step_report)
+            .collect::<Result<_, _>>()?,
+        failure: run.failure.as_ref().map(failure).transpose()?,
+    })
+}
+
+/// The names that a step asked for; it chose them, so they are made printable.
+fn names(network: &NetworkObservation) -> Vec<String> {
+    let names = network.names.keys();
+    names
+        .map(|name| show_bytes(name.as_bytes()).into_owned())
+        .collect()
+}
+
+fn axes(record: &BuildRecord) -> AxesReport {
+    let values = |id| find_run(record, id).map(|run| run.variation.values());
+    let varied: BTreeMap<Axis, AxisValues> = match (values(RunId::A), values(RunId::B)) {
+        (Some(a), Some(b)) => a
+            .into_iter()
+            .filter_map(|(axis, a)| {
+                let b = b.get(&axis)?.clone();
+                (a != b).then_some((axis, AxisValues { a, b }))
+            })
+            .collect(),
+        _ => BTreeMap::new(),
+    };
+    let not_varied = Axis::VARIED
+        .into_iter()
+        .chain(Axis::NOT_YET)
+        .filter(|axis| !varied.contains_key(axis))
+        .collect();
+    AxesReport { varied, not_varied }
+}
+
+fn hermetic(record: &BuildRecord) -> Hermetic {
+    let steps = || record.runs.iter().flat_map(|run| &run.steps);
+    let complete = |run: &RunRecord| {
+        let seen: BTreeSet<u32> = run.steps.iter().map(|step| step.index).collect();
+        run.failure.is_none()
+            && record
+                .plan
+                .iter()
+                .zip(0..)
+                .all(|(planned, index)| !planned.filesystem || seen.contains(&index))
+    };
+    let measured = !record.runs.is_empty() && record.runs.iter().all(complete);
+    let asked: BTreeSet<String> = steps().flat_map(|step| names(&step.network)).collect();
+    Hermetic {
+        measured,
+        network: measured.then_some(NetworkMode::None),
+        attempts_blocked: steps().map(|step| step.network.attempts()).sum(),
+        names: asked.into_iter().collect(),
+    }
+}
+
+/// Groups the rows by cause: primary ones first, then those with a name, then by step.
+fn causes(differences: &[Difference]) -> Vec<CauseSummary> {
+    let mut groups: BTreeMap<Cause, Vec<&Difference>> = BTreeMap::new();
+    for row in differences {
+        groups.entry(row.cause).or_default().push(row);
+    }
+    let mut causes: Vec<CauseSummary> = groups
+        .into_iter()
+        .map(|(cause, rows)| {
+            let places: BTreeSet<_> = rows.iter().map(|row| place(row)).collect();
+            let mut paths: Vec<String> = Vec::new();
+            for row in &rows {
+                if paths.len() < MAX_PATHS && !paths.contains(&row.path) {
+                    paths.push(row.path.clone());
+                }
+            }
+            let steps: BTreeSet<u32> = rows.iter().filter_map(|row| row.step).collect();
+            let confidence = rows.iter().map(|row| row.confidence).max();
+            summary(
+                cause,
+                rows.iter().any(|row| row.derived_from.is_none()),
+                confidence.unwrap_or(Confidence::Unknown),
+                (places.len() as u64, paths, steps.into_iter().collect()),
+            )
+        })
+        .collect();
+    causes.sort_by_key(|cause| {
+        let first = cause.steps.first().copied().unwrap_or(u32::MAX);
+        let unnamed = cause.code == Cause::Unknown;
+        (
+            !cause.primary,
+            unnamed,
+            first,
+            Reverse(cause.count),
+            cause.code,
+        )
+    });
+    causes
+}
+
+fn summary(
+    cause: Cause,
+    primary: bool,
+    confidence: Confidence,
+    (count, paths, steps): (u64, Vec<String>, Vec<u32>),
+) -> CauseSummary {
+    let info = cause.info();
+    CauseSummary {
+        code: cause,
+        title: info.title.into(),
+        primary,
+        confidence,
+        count,
+        paths,
+        steps,
+        axis: info.axis,
+        remedy: info.remedy.into(),
+    }
+}
+
+fn fails_under_variation(record: &BuildRecord) -> CauseSummary {
+    let failed = find_run(record, RunId::B).and_then(|run| run.failure.as_ref());
+    let steps = failed.map(|failure| failure.index).into_iter().collect();
+    summary(
+        Cause::FailsUnderVariation,
+        true,
+        Confidence::Certain,
+        (1, Vec::new(), steps),
+    )
+}

@@ -1,0 +1,153 @@
+use repro_core::build::{Cost, Failure, Outcome, Reason, RunId, StepExit};
+
+use super::{Report, ReportError};
+use crate::{
+    causes::Cause,
+    compare::planted::{Build, file, step},
+    predicate::reproducibility::Verdict,
+    uris,
+};
+
+fn differing() -> Build {
+    Build::new(&[
+        step("COPY x /x", vec![file("x", "x")], vec![file("x", "x")]),
+        step(
+            "RUN hostname > out",
+            vec![file("out", "repro-a\n"), file("odd", "yes")],
+            vec![file("out", "repro-b-canary\n"), file("odd", "no")],
+        ),
+    ])
+}
+
+fn report(build: &Build) -> Report {
+    let comparison = build.compare().unwrap();
+    Report::build(&build.record, Some(&comparison)).unwrap()
+}
+
+#[test]
+fn a_difference_is_reported_with_instruction_file_and_cause() {
+    let report = report(&differing());
+    assert_eq!(report.schema, uris::REPORT);
+    assert_eq!(report.verdict, Verdict::NotReproducible);
+    let first = report.first_divergence.unwrap();
+    assert_eq!((first.index, first.line), (1, 3));
+    assert_eq!(
+        report.divergent_instruction(first),
+        Some("RUN hostname > out")
+    );
+    let causes: Vec<Cause> = report.causes.iter().map(|cause| cause.code).collect();
+    assert_eq!(causes, [Cause::EmbeddedHostname, Cause::Unknown]);
+    assert_eq!(report.causes[0].paths, ["out"]);
+    let findings = report.findings();
+    assert_eq!(findings.counts.differences, 2);
+    assert_eq!((findings.counts.files_equal, findings.counts.files), (1, 3));
+    assert!(report.hermetic.measured);
+}
+
+#[test]
+fn the_document_has_the_promised_fields_and_comes_back() {
+    let report = report(&differing());
+    let bytes = report.to_json().unwrap();
+    let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(value["verdict"], "not-reproducible");
+    assert_eq!(value["image"]["platform"], "linux/amd64");
+    assert_eq!(value["runs"][0]["id"], "a");
+    assert_eq!(
+        value["runs"][1]["variation"]["hostname"],
+        "repro-b-canary repro-b-domain-canary"
+    );
+    let step = &value["runs"][0]["steps"][1];
+    assert_eq!(step["instruction"], "RUN hostname > out");
+    assert_eq!(step["line"], 3);
+    assert_eq!(
+        step["network"],
+        serde_json::json!({"mode": "none", "attempts": 0})
+    );
+    assert!(step["diffId"].as_str().unwrap().starts_with("sha256:"));
+    assert_eq!(step.get("cache"), None);
+    assert_eq!(
+        value["firstDivergence"],
+        serde_json::json!({"index": 1, "line": 3})
+    );
+    let row = &value["differences"][1];
+    assert_eq!(row["path"], "out");
+    assert_eq!((&row["layer"], &row["step"]), (&1.into(), &1.into()));
+    assert_eq!(row["kind"], "content");
+    assert_eq!(row["cause"], "embedded-hostname");
+    assert_eq!(row["confidence"], "certain");
+    assert!(row["derivedFrom"].is_null());
+    assert_eq!(
+        row["evidence"],
+        serde_json::json!({"offset": 6, "a": "repro-a", "b": "repro-b-canary"})
+    );
+    assert_eq!(value["causes"][0]["axis"], "hostname");
+    assert_eq!(
+        value["ratio"],
+        serde_json::json!({"layersEqual": 1, "layers": 2, "filesEqual": 1, "files": 3})
+    );
+    assert_eq!(value["hermetic"]["attemptsBlocked"], 0);
+    assert_eq!(serde_json::from_slice::<Report>(&bytes).unwrap(), report);
+}
+
+#[test]
+fn a_verdict_that_the_runs_contradict_is_refused() {
+    let mut build = differing();
+    let comparison = build.compare().unwrap();
+    assert_eq!(
+        Report::build(&build.record, None),
+        Err(ReportError::NotCompared)
+    );
+    build.record.outcome = Outcome::new(Reason::Reproduced, Cost::default());
+    assert_eq!(
+        Report::build(&build.record, Some(&comparison)),
+        Err(ReportError::NotReproduced)
+    );
+    build.record.outcome = Outcome::new(Reason::FailsUnderVariation, Cost::default());
+    assert_eq!(
+        Report::build(&build.record, Some(&comparison)),
+        Err(ReportError::NotFailing)
+    );
+    build.record.runs[1].image = build.record.runs[0].image.clone();
+    build.record.outcome = Outcome::new(Reason::Differs, Cost::default());
+    assert_eq!(
+        Report::build(&build.record, Some(&comparison)),
+        Err(ReportError::NotDifferent)
+    );
+}
+
+#[test]
+fn a_build_that_fails_under_variation_is_not_reproducible() {
+    let mut build = differing();
+    let mut repeat = build.record.runs[0].clone();
+    repeat.id = RunId::BRepeat;
+    build.record.runs.push(repeat);
+    let run_b = &mut build.record.runs[1];
+    run_b.image = None;
+    run_b.steps.truncate(1);
+    run_b.failure = Some(Failure {
+        index: 1,
+        exit: Some(StepExit::Code(2)),
+        message: "exit code 2".into(),
+        log: None,
+    });
+    build.record.outcome = Outcome::new(Reason::FailsUnderVariation, Cost::default());
+    let report = Report::build(&build.record, None).unwrap();
+    assert_eq!(report.verdict, Verdict::NotReproducible);
+    assert_eq!(report.causes[0].code, Cause::FailsUnderVariation);
+    assert_eq!(report.causes[0].steps, [1]);
+    assert_eq!(report.first_divergence.unwrap().index, 1);
+    assert!(!report.hermetic.measured);
+    assert_eq!(report.hermetic.network, None);
+}
+
+#[test]
+fn one_run_is_inconclusive_and_names_every_axis_as_not_varied() {
+    let mut build = differing();
+    build.record.runs.truncate(1);
+    build.record.outcome = Outcome::new(Reason::NotCompared, Cost::default());
+    let report = Report::build(&build.record, None).unwrap();
+    assert_eq!(report.verdict, Verdict::Inconclusive);
+    assert_eq!(report.ratio, None);
+    assert!(report.axes.varied.is_empty());
+    assert_eq!(report.axes.not_varied.len(), 11);
+}

@@ -1,0 +1,24 @@
+//! The type URIs of everything that is signed or reported. They begin with one constant, so
+//! that moving them is one edit.
+
+macro_rules! uri {
+    ($path:literal) => {
+        concat!("https://intelgraph.io/repro/", $path)
+    };
+}
+
+/// What all of them begin with.
+pub const BASE: &str = uri!("");
+/// Build type of the provenance: a Dockerfile built in sandboxes without a network
+/// (`docs/provenance.md`).
+pub const DOCKERFILE_BUILD: &str = uri!("dockerfile-build/v1");
+/// Predicate type of the verdict on two runs.
+pub const REPRODUCIBILITY: &str = uri!("reproducibility/v1");
+/// Predicate type of the statement on an evidence pack, and schema of its `index.json`.
+pub const EVIDENCE_INDEX: &str = uri!("evidence-index/v1");
+/// Builder id: this program on a machine of its user, steps in its own sandbox.
+pub const BUILDER_LOCAL: &str = uri!("builder/local/v1");
+/// Schema of `report.json`.
+pub const REPORT: &str = uri!("report/v1");
+/// Predicate type of the statement on one cache entry.
+pub const CACHE_ENTRY: &str = uri!("cache-entry/v1");
