@@ -15,7 +15,6 @@ crate::trials![
     the_process_is_set_up_the_same_everywhere,
     axes_show_inside,
     users_have_their_groups_and_home,
-    a_background_process_does_not_survive,
     what_cannot_be_started_is_refused,
     cancelling_ends_a_step_and_forbids_the_next,
     usage_is_measured,
@@ -143,22 +142,6 @@ fn users_have_their_groups_and_home() {
     assert_eq!((entry.meta.uid, entry.meta.gid), (1000, 1000));
     run.user = "nobody-of-this-name".into();
     assert!(matches!(bench.run(run), Err(ExecutorError::Refused(_))));
-}
-
-fn a_background_process_does_not_survive() {
-    let bench = Bench::new();
-    let seen =
-        bench.sh("setsid sh -c 'while :; do echo x >> /tmp/grows; done' & sleep 0.2; echo $!");
-    let grown = seen
-        .layer
-        .0
-        .iter()
-        .find(|(entry, _)| entry.path.to_string() == "tmp/grows");
-    let length = grown.expect("it has written").1.len();
-    // The next step sees the tree of the layer, not a later one.
-    let path = bench.store.path().join("runs/test/a/0/fs/tmp/grows");
-    thread::sleep(Duration::from_millis(300));
-    assert_eq!(path.metadata().unwrap().len(), length as u64);
 }
 
 fn what_cannot_be_started_is_refused() {

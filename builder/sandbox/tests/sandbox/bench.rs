@@ -3,9 +3,9 @@
 use std::{
     fs,
     io::{self, Read},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
-        Mutex,
+        Mutex, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -125,6 +125,19 @@ pub(crate) struct Seen {
     pub(crate) layer: Layer,
 }
 
+/// Where stores are made.
+static BASE: OnceLock<PathBuf> = OnceLock::new();
+
+/// Has all stores made in `directory`, which this process may write to.
+pub(crate) fn set_base(directory: PathBuf) {
+    BASE.set(directory).expect("nothing was made yet");
+}
+
+/// Where stores, and whatever else a test puts on the machine, are made.
+pub(crate) fn base() -> &'static Path {
+    BASE.get_or_init(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")))
+}
+
 /// A store with an image in it.
 pub(crate) struct Bench {
     pub(crate) executor: NativeExecutor,
@@ -169,16 +182,7 @@ impl Bench {
     }
 
     pub(crate) fn with(image: &Layer) -> Self {
-        Self::with_in(image, Path::new(env!("CARGO_TARGET_TMPDIR")))
-    }
-
-    /// As [`Bench::new`], somewhere else.
-    pub(crate) fn in_directory(base: &Path) -> Self {
-        Self::with_in(&image(), base)
-    }
-
-    fn with_in(image: &Layer, base: &Path) -> Self {
-        let store = tempfile::tempdir_in(base).expect("a directory for the store");
+        let store = tempfile::tempdir_in(base()).expect("a directory for the store");
         let stage = StageImage::capture().expect("the program in memory");
         let executor = NativeExecutor::new(stage, store.path()).expect("an executor");
         let chain = ChainId::base(DiffId(Digest::of(b"image")));
@@ -235,6 +239,19 @@ impl Bench {
         })
     }
 
+    /// As run `B`, whose output `observer` gets.
+    pub(crate) fn run_observed(
+        &self,
+        run: RunSpec,
+        observer: &dyn StepObserver,
+    ) -> Result<StepResult, ExecutorError> {
+        let mut spec = self.spec(StepAction::Run(run));
+        spec.output = self.output(RunId::B);
+        let variation = Variation::run_a();
+        self.executor
+            .run(&spec, &variation, &mut Layer::default(), observer)
+    }
+
     pub(crate) fn run(&self, run: RunSpec) -> Result<Seen, ExecutorError> {
         self.run_spec(&self.spec(StepAction::Run(run)), &Variation::run_a())
     }
@@ -275,16 +292,4 @@ pub(crate) fn sh(script: &str) -> RunSpec {
         cwd: "/".into(),
         user: String::new(),
     }
-}
-
-/// Names in a directory, sorted.
-pub(crate) fn names_in(directory: &Path) -> Vec<String> {
-    let opened = fs::File::open(directory).unwrap();
-    let mut names: Vec<String> = rustix::fs::Dir::read_from(&opened)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
-        .filter(|name| name != "." && name != "..")
-        .collect();
-    names.sort();
-    names
 }

@@ -9,6 +9,7 @@ mod hostile;
 mod isolation;
 mod network;
 mod probe;
+mod processes;
 mod trees;
 mod users;
 
@@ -17,18 +18,24 @@ use libtest_mimic::{Arguments, Trial};
 fn main() {
     // This program is its own stage, as `repro` is.
     repro_sandbox::enter_if_stage();
-    // It is also the program that some steps run, and a user's own `repro`.
+    // It is also the program that some steps run, one that is killed, and another user's.
     probe::run_if_probe();
-    users::run_if_user();
+    processes::run_if_victim();
+    users::run_if_user(trials_of_any_user);
     let arguments = Arguments::from_args();
-    let mut trials: Vec<Trial> = Vec::new();
-    trials.extend(basics::trials());
+    let mut trials = trials_of_any_user();
+    trials.extend(users::trials());
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn trials_of_any_user() -> Vec<Trial> {
+    let mut trials = basics::trials();
     trials.extend(hostile::trials());
     trials.extend(isolation::trials());
     trials.extend(network::trials());
+    trials.extend(processes::trials());
     trials.extend(trees::trials());
-    trials.extend(users::trials());
-    libtest_mimic::run(&arguments, trials).exit();
+    trials
 }
 
 /// A trial named as its function.

@@ -1,4 +1,4 @@
-//! Root and an ordinary user make the same layers.
+//! Root and an ordinary user make the same layers, behind the same walls.
 
 use std::{
     fs,
@@ -6,33 +6,49 @@ use std::{
     process::{Command, Output},
 };
 
+use libtest_mimic::{Arguments, Trial};
 use repro_core::{digest::Digest, json};
 
-use crate::bench::Bench;
+use crate::bench::{Bench, set_base};
 
-/// An account of the tests, made and removed by them.
-const USER: &str = "repro-sandbox-test";
-const FIRST_ID: u32 = 1_200_000_000;
-const AS_USER: &str = "--as-user";
+/// The ordinary user that root's tests become; made if it is not there, and left.
+const USER: &str = "repro-test";
+/// Its subordinate ids, if it has none: far above those that `useradd` gives out.
+const SUBIDS: &str = "1500000000-1500065535";
+const LAYER: &str = "--layer-of-user";
+const TESTS: &str = "--tests-of-user";
 
-crate::trials![root_and_an_ordinary_user_make_the_same_layers];
+crate::trials![
+    root_and_an_ordinary_user_make_the_same_layers,
+    everything_holds_for_an_ordinary_user,
+];
 
-/// What both run: owners, modes, links, removals, capabilities of files.
+/// What both run: owners, modes, links, removals.
 const SCRIPT: &str = "
     mkdir -p /srv/a; echo one > /srv/a/one; ln /srv/a/one /srv/a/two; ln -s one /srv/a/three;
     touch /srv/nobody; chown 65534:65534 /srv/nobody; touch /srv/ann; chown ann:staff /srv/ann;
     mkfifo /srv/fifo; chmod 4755 /srv/ann; chmod 1777 /srv/a; rm -r /home; mv /etc/group /etc/g;
-    id -u; cat /proc/self/uid_map | wc -l > /dev/null; touch -d @100 /srv/old";
+    id -u; touch -d @100 /srv/old";
 
-/// Is an ordinary user's process if it was started as such: prints the digest of a layer.
-pub(crate) fn run_if_user() {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() != Some(AS_USER) {
+/// Is an ordinary user's process if it was started as such: prints the digest of a layer, or runs the
+/// tests of `suite`.
+pub(crate) fn run_if_user(suite: impl FnOnce() -> Vec<Trial>) {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [role, directory] = &arguments[..] else {
         return;
+    };
+    match role.as_str() {
+        LAYER => {
+            set_base(directory.into());
+            println!("{}", layer_digest(&Bench::new()));
+            std::process::exit(0);
+        }
+        TESTS => {
+            set_base(directory.into());
+            libtest_mimic::run(&Arguments::default(), suite()).exit();
+        }
+        _ => {}
     }
-    let store = arguments.next().expect("a directory");
-    println!("{}", layer_digest(&Bench::in_directory(store.as_ref())));
-    std::process::exit(0);
 }
 
 fn layer_digest(bench: &Bench) -> Digest {
@@ -43,79 +59,72 @@ fn layer_digest(bench: &Bench) -> Digest {
 }
 
 fn root_and_an_ordinary_user_make_the_same_layers() {
+    let said = as_user(LAYER);
+    assert_eq!(said.trim(), layer_digest(&Bench::new()).to_string());
+}
+
+fn everything_holds_for_an_ordinary_user() {
+    let said = as_user(TESTS);
+    assert!(said.contains("test result: ok"), "{said}");
+}
+
+/// Runs this program as the ordinary user.
+fn as_user(role: &str) -> String {
     assert!(
         rustix::process::geteuid().is_root(),
         "run this test as root: it compares root with an ordinary user"
     );
-    let account = Account::create();
+    let id = id_of_user();
+    // Where another user may go, which the target directory need not be.
     let directory = tempfile::tempdir_in("/var/tmp").unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = directory.path().join("program");
     fs::copy("/proc/self/exe", &program).unwrap();
-    let store = directory.path().join("store");
-    fs::create_dir(&store).unwrap();
-    chown(&store, Some(account.uid), Some(account.uid)).unwrap();
-    let output = Command::new("setpriv")
-        .args(["--reuid", USER, "--regid", USER, "--clear-groups"])
-        .arg(&program)
-        .arg(AS_USER)
-        .arg(&store)
-        .current_dir("/")
-        .output()
-        .unwrap();
-    let said = succeeded(&output);
-    assert_eq!(said.trim(), layer_digest(&Bench::new()).to_string());
+    let stores = directory.path().join("stores");
+    fs::create_dir(&stores).unwrap();
+    chown(&stores, Some(id), Some(id)).unwrap();
+    succeeded(
+        &Command::new("setpriv")
+            .args(["--reuid", &id.to_string(), "--regid", &id.to_string()])
+            .arg("--clear-groups")
+            .arg(&program)
+            .arg(role)
+            .arg(&stores)
+            .current_dir("/")
+            .output()
+            .unwrap(),
+    )
 }
 
-struct Account {
-    uid: u32,
-}
-
-impl Account {
-    fn create() -> Self {
-        succeeded(
-            &Command::new("useradd")
-                .args([
-                    "--no-create-home",
-                    "--home-dir",
-                    "/",
-                    "--shell",
-                    "/bin/false",
-                ])
-                .args(["--system", "--user-group", USER])
-                .output()
-                .unwrap(),
-        );
-        let made = Self {
-            uid: succeeded(&Command::new("id").args(["-u", USER]).output().unwrap())
-                .trim()
-                .parse()
-                .unwrap(),
-        };
-        let range = format!("{FIRST_ID}-{}", FIRST_ID + 65_535);
-        succeeded(
-            &Command::new("usermod")
-                .args(["--add-subuids", &range, "--add-subgids", &range, USER])
-                .output()
-                .unwrap(),
-        );
-        made
+fn id_of_user() -> u32 {
+    // Two tests at once would both find the user missing.
+    let lock = fs::File::create("/tmp/repro-test-user.lock").unwrap();
+    lock.lock().unwrap();
+    let id = || Command::new("id").args(["-u", USER]).output().unwrap();
+    if !id().status.success() {
+        run("useradd", &["--user-group", "--no-create-home", USER]);
     }
+    let has_range = |file| fs::read_to_string(file).is_ok_and(|text| text.contains(USER));
+    if !(has_range("/etc/subuid") && has_range("/etc/subgid")) {
+        run(
+            "usermod",
+            &["--add-subuids", SUBIDS, "--add-subgids", SUBIDS, USER],
+        );
+    }
+    succeeded(&id()).trim().parse().unwrap()
 }
 
-impl Drop for Account {
-    fn drop(&mut self) {
-        succeeded(&Command::new("userdel").arg(USER).output().unwrap());
-    }
+fn run(program: &str, arguments: &[&str]) {
+    succeeded(&Command::new(program).args(arguments).output().unwrap());
 }
 
 fn succeeded(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),
-        "{}: {}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
+        "{}: {said}{complained}",
+        output.status
     );
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    said.into_owned()
 }
