@@ -59,6 +59,9 @@ fn the_machine_is_not_there() {
             "grep -q repro /proc/1/environ",
         ],
     );
+    // Its files are nobody's, whoever runs `repro`.
+    let seen = bench.sh("stat -c %u:%g /proc/1/fd /proc/1/exe /proc/self/fd");
+    assert_eq!(seen.output, "65534:65534\n65534:65534\n0:0\n");
     let seen = bench.sh("ls -d /proc/[0-9]* | wc -l; cat /proc/self/mountinfo");
     let processes: u32 = seen.output.lines().next().unwrap().parse().unwrap();
     assert!(processes <= 5, "{}", seen.output);

@@ -2,6 +2,15 @@
 //!
 //! Wants what `repro` wants of a machine, and the static busybox of Debian (`busybox-static`). Where
 //! something is missing the tests fail and say what.
+#![expect(
+    clippy::unwrap_used,
+    reason = "allowed in tests, which clippy does not know without the standard harness"
+)]
+#![expect(
+    clippy::exit,
+    clippy::print_stdout,
+    reason = "this program is also the ones that its tests start: they print what they saw, and end"
+)]
 
 mod basics;
 mod bench;

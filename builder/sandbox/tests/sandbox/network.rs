@@ -1,8 +1,11 @@
 //! Every way out is shut, and counted.
 
-use std::os::{
-    linux::net::SocketAddrExt as _,
-    unix::net::{SocketAddr, UnixDatagram, UnixListener},
+use std::{
+    fmt::Write as _,
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixDatagram, UnixListener},
+    },
 };
 
 use repro_core::build::{NetworkObservation, StepExit};
@@ -264,7 +267,7 @@ fn all_attempts_of_a_step_are_added_up() {
     let mut script = String::new();
     for (way, to, ..) in WAYS {
         let to = listening.target(way, to);
-        script.push_str(&format!("/bin/probe egress {way} '{to}'\n"));
+        writeln!(script, "/bin/probe egress {way} '{to}'").unwrap();
     }
     let seen = bench.sh(&script);
     assert!(!seen.output.contains("OPEN"), "{}", seen.output);

@@ -230,7 +230,7 @@ struct Killed(Child);
 impl Drop for Killed {
     fn drop(&mut self) {
         // Where the test did it, there is nobody left.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }
