@@ -182,7 +182,16 @@ impl Bench {
     }
 
     pub(crate) fn with(image: &Layer) -> Self {
-        let store = tempfile::tempdir_in(base()).expect("a directory for the store");
+        Self::with_at(image, base())
+    }
+
+    /// As [`Bench::new`], in `directory`.
+    pub(crate) fn at(directory: &Path) -> Self {
+        Self::with_at(&image(), directory)
+    }
+
+    fn with_at(image: &Layer, directory: &Path) -> Self {
+        let store = tempfile::tempdir_in(directory).expect("a directory for the store");
         let stage = StageImage::capture().expect("the program in memory");
         let executor = NativeExecutor::new(stage, store.path()).expect("an executor");
         let chain = ChainId::base(DiffId(Digest::of(b"image")));

@@ -12,6 +12,7 @@ use crate::bench::{Bench, Layer, image, sh};
 
 crate::trials![
     links_where_the_sandbox_mounts,
+    links_where_devices_and_terminals_should_be,
     a_link_where_etc_should_be,
     files_where_directories_should_be,
     mount_points_are_not_made_through_links,
@@ -57,6 +58,33 @@ fn links_where_the_sandbox_mounts() {
     }
     let names: Vec<_> = sorted_names(outside.path()).unwrap();
     assert_eq!(names, ["canary"]);
+}
+
+/// What hides files of the kernel is the machine's null device, not what an image has by that name
+/// (CVE-2025-31133, CVE-2025-52565).
+fn links_where_devices_and_terminals_should_be() {
+    let mut layer = image();
+    layer.dir("dev");
+    for (name, target) in [
+        ("null", "/proc/sys/kernel/core_pattern"),
+        ("console", "/proc/sysrq-trigger"),
+        ("pts", "/proc/sys/kernel"),
+        ("shm", "/proc/1/root"),
+    ] {
+        layer.link(&format!("dev/{name}"), target);
+    }
+    let bench = Bench::with(&layer);
+    let seen = bench.sh(
+        "for i in /dev/null /proc/keys /proc/interrupts; do stat -c '%F %t:%T' $i; done; \
+         stat -c %F /dev/pts /dev/shm; test ! -e /dev/console; echo x > /dev/null; \
+         for i in core_pattern hostname; do (echo x > /proc/sys/kernel/$i) 2>/dev/null || echo denied; done",
+    );
+    let null = "character special file 1:3\n".repeat(3);
+    assert_eq!(
+        seen.output,
+        format!("{null}directory\ndirectory\ndenied\ndenied\n")
+    );
+    assert!(seen.layer.0.is_empty(), "{:?}", seen.layer.paths());
 }
 
 fn a_link_where_etc_should_be() {

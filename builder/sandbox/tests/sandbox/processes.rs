@@ -132,7 +132,7 @@ fn the_layer_is_read_when_nobody_writes_any_more() {
     let bench = Bench::new();
     let writer = "while :; do for i in 0 1 2 3 4 5 6 7; do echo x >> /tmp/grows$i; done; done";
     let seen = bench.sh(&format!(
-        "for j in 0 1 2; do setsid sh -c '{writer}' & done; sleep 0.3"
+        "for j in 0 1 2; do setsid sh -c '{writer}' & done; until test -s /tmp/grows7; do sleep 0.05; done"
     ));
     let tree = bench.store.path().join("runs/test/trees/a/0/fs");
     let lengths = || -> Vec<u64> {

@@ -21,6 +21,7 @@ const TESTS: &str = "--tests-of-user";
 crate::trials![
     root_and_an_ordinary_user_make_the_same_layers,
     everything_holds_for_an_ordinary_user,
+    nobody_else_can_enter_the_trees,
 ];
 
 /// What both run: owners, modes, links, removals.
@@ -70,10 +71,7 @@ fn everything_holds_for_an_ordinary_user() {
 
 /// Runs this program as the ordinary user.
 fn as_user(role: &str) -> String {
-    assert!(
-        rustix::process::geteuid().is_root(),
-        "run this test as root: it compares root with an ordinary user"
-    );
+    require_root();
     let id = id_of_user();
     // Where another user may go, which the target directory need not be.
     let directory = tempfile::tempdir_in("/var/tmp").unwrap();
@@ -84,16 +82,73 @@ fn as_user(role: &str) -> String {
     fs::create_dir(&stores).unwrap();
     chown(&stores, Some(id), Some(id)).unwrap();
     succeeded(
-        &Command::new("setpriv")
-            .args(["--reuid", &id.to_string(), "--regid", &id.to_string()])
-            .arg("--clear-groups")
+        &become_user(id)
             .arg(&program)
             .arg(role)
             .arg(&stores)
-            .current_dir("/")
             .output()
             .unwrap(),
     )
+}
+
+/// What follows runs as the user `id`.
+fn become_user(id: u32) -> Command {
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid", &id.to_string(), "--regid", &id.to_string()])
+        .arg("--clear-groups")
+        .current_dir("/");
+    command
+}
+
+/// A set-id program that a step makes is one of the machine's too, for whoever can reach it
+/// (CVE-2024-38531).
+fn nobody_else_can_enter_the_trees() {
+    require_root();
+    let id = id_of_user();
+    let directory = tempfile::tempdir_in("/var/tmp").unwrap();
+    let bench = Bench::at(directory.path());
+    let open = fs::Permissions::from_mode(0o755);
+    for path in [directory.path(), bench.store.path()] {
+        fs::set_permissions(path, open.clone()).unwrap();
+    }
+    bench.sh("cp /bin/busybox /tmp/set-id; chmod 6755 /tmp/set-id");
+    let made = bench.store.path().join("runs/test/trees/a/0/fs/tmp/set-id");
+    let mode = fs::metadata(&made).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o6755);
+    let stored = bench
+        .store
+        .path()
+        .join("snapshots")
+        .join(bench.executor.mapping().key());
+    for path in [&made, &stored] {
+        let output = become_user(id)
+            .args(["stat", "--"])
+            .arg(path)
+            .output()
+            .unwrap();
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            complaint.contains("Permission denied"),
+            "{}: {complaint}",
+            path.display()
+        );
+    }
+    // The store itself, which was opened for this, can be looked at.
+    succeeded(
+        &become_user(id)
+            .args(["stat", "--"])
+            .arg(bench.store.path())
+            .output()
+            .unwrap(),
+    );
+}
+
+fn require_root() {
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "run this test as root: it becomes an ordinary user"
+    );
 }
 
 fn id_of_user() -> u32 {
