@@ -113,15 +113,15 @@ fn nobody_else_can_enter_the_trees() {
         fs::set_permissions(path, open.clone()).unwrap();
     }
     bench.sh("cp /bin/busybox /tmp/set-id; chmod 6755 /tmp/set-id");
-    let made = bench.store.path().join("runs/test/trees/a/0/fs/tmp/set-id");
-    let mode = fs::metadata(&made).unwrap().permissions().mode();
+    let program = bench.store.path().join("runs/test/trees/a/0/fs/tmp/set-id");
+    let mode = fs::metadata(&program).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o6755);
     let stored = bench
         .store
         .path()
         .join("snapshots")
         .join(bench.executor.mapping().key());
-    for path in [&made, &stored] {
+    for path in [&program, &stored] {
         let output = become_user(id)
             .args(["stat", "--"])
             .arg(path)
