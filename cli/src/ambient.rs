@@ -7,6 +7,23 @@ use std::{ffi::OsString, io::IsTerminal as _, path::PathBuf, time::SystemTime};
 
 use repro_core::build::{Clock, InvocationId, InvocationIdError};
 
+/// What a stream leads to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// A file, a pipe, or a terminal that can neither colour nor move its cursor (`TERM=dumb`).
+    #[default]
+    Plain,
+    /// A terminal.
+    Terminal,
+}
+
+impl Stream {
+    /// Whether it is a terminal that can colour and move its cursor.
+    pub(crate) const fn is_terminal(self) -> bool {
+        matches!(self, Self::Terminal)
+    }
+}
+
 /// The surroundings at the start of the program.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ambient {
@@ -20,12 +37,10 @@ pub(crate) struct Ambient {
     pub(crate) log_filter: Option<String>,
     /// `NO_COLOR` (no-color.org): set and not empty.
     pub(crate) no_color: bool,
-    /// `TERM=dumb`, a terminal that cannot move its cursor.
-    pub(crate) dumb_terminal: bool,
-    /// Standard output is a terminal.
-    pub(crate) stdout_terminal: bool,
-    /// Standard error is a terminal.
-    pub(crate) stderr_terminal: bool,
+    /// What standard output is.
+    pub(crate) stdout: Stream,
+    /// What standard error is.
+    pub(crate) stderr: Stream,
     /// `RUST_BACKTRACE`: set, not empty and not `0`.
     pub(crate) backtrace: bool,
 }
@@ -34,15 +49,22 @@ impl Ambient {
     /// Reads the surroundings of this process.
     pub(crate) fn read() -> Self {
         let set = |name| variable(name).is_some_and(|value| !value.is_empty() && value != "0");
+        let dumb = variable("TERM").is_some_and(|value| value == "dumb");
+        let stream = |terminal| {
+            if terminal && !dumb {
+                Stream::Terminal
+            } else {
+                Stream::Plain
+            }
+        };
         Self {
             home: variable("HOME").map(PathBuf::from),
             data_home: variable("XDG_DATA_HOME").map(PathBuf::from),
             source_date_epoch: variable("SOURCE_DATE_EPOCH"),
             log_filter: variable("RUST_LOG").and_then(|value| value.into_string().ok()),
             no_color: variable("NO_COLOR").is_some_and(|value| !value.is_empty()),
-            dumb_terminal: variable("TERM").is_some_and(|value| value == "dumb"),
-            stdout_terminal: std::io::stdout().is_terminal(),
-            stderr_terminal: std::io::stderr().is_terminal(),
+            stdout: stream(std::io::stdout().is_terminal()),
+            stderr: stream(std::io::stderr().is_terminal()),
             backtrace: set("RUST_BACKTRACE"),
         }
     }

@@ -25,14 +25,14 @@ pub(crate) fn run() -> ExitCode {
         Messages::Text,
         Format::Text,
     );
-    report_panics(plain, ambient.backtrace);
+    report_panics(plain.clone(), ambient.backtrace);
     // A panic was reported by the hook already; here it only becomes its exit code.
-    panic::catch_unwind(|| run_with(std::env::args_os().collect(), &ambient, plain))
+    panic::catch_unwind(|| run_with(std::env::args_os().collect(), &ambient, &plain))
         .unwrap_or(ExitStatus::Internal)
         .into()
 }
 
-fn run_with(arguments: Vec<OsString>, ambient: &Ambient, plain: Output) -> ExitStatus {
+fn run_with(arguments: Vec<OsString>, ambient: &Ambient, plain: &Output) -> ExitStatus {
     let cli = args::command()
         .try_get_matches_from(arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches));
@@ -45,12 +45,12 @@ fn run_with(arguments: Vec<OsString>, ambient: &Ambient, plain: Output) -> ExitS
         Err(error) => return fail(plain, &error),
     };
     log(&cli.global, ambient);
-    let output = settings.output;
+    let output = settings.output.clone();
     let interrupts = match Interrupts::watch() {
         Ok(interrupts) => interrupts,
         Err(error) => {
             let error = CommandError::new(ErrorKind::Machine, &error);
-            return fail(output, &error.context("cannot watch for signals"));
+            return fail(&output, &error.context("cannot watch for signals"));
         }
     };
     let context = Context {
@@ -69,11 +69,11 @@ fn run_with(arguments: Vec<OsString>, ambient: &Ambient, plain: Output) -> ExitS
     }
     match result {
         Ok(status) => status,
-        Err(error) => fail(output, &error),
+        Err(error) => fail(&output, &error),
     }
 }
 
-fn fail(output: Output, error: &CommandError) -> ExitStatus {
+fn fail(output: &Output, error: &CommandError) -> ExitStatus {
     output.error(error);
     error.kind().status()
 }
@@ -102,7 +102,7 @@ fn log(global: &GlobalArgs, ambient: &Ambient) {
     let logger = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
         .with_writer(std::io::stderr)
-        .with_ansi(ambient.stderr_terminal && !ambient.no_color)
+        .with_ansi(ambient.stderr.is_terminal() && !ambient.no_color)
         .finish();
     // Nothing of this program sets another subscriber.
     drop(tracing::subscriber::set_global_default(logger));

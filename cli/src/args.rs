@@ -30,7 +30,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {
-    /// Keep images and snapshots in DIR; $XDG_DATA_HOME/repro unless given
+    /// Keep images and snapshots in DIR; `$XDG_DATA_HOME/repro` unless given
     #[arg(long, global = true, value_name = "DIR", env = "REPRO_STORE")]
     pub(crate) store: Option<PathBuf>,
     /// Colour the output
@@ -46,7 +46,7 @@ pub(crate) struct GlobalArgs {
     /// Say only what needs attention
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Log what is done, to standard error; -vv logs more, RUST_LOG chooses
+    /// Log what is done, to standard error; -vv logs more, `RUST_LOG` chooses
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }

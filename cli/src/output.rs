@@ -48,7 +48,7 @@ pub(crate) enum Format {
 }
 
 /// The way out for everything that a command says.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Output {
     stdout: anstream::ColorChoice,
     stderr: anstream::ColorChoice,
@@ -66,8 +66,8 @@ impl Output {
         format: Format,
     ) -> Self {
         Self {
-            stdout: color.resolve(ambient, ambient.stdout_terminal),
-            stderr: color.resolve(ambient, ambient.stderr_terminal),
+            stdout: color.resolve(ambient, ambient.stdout),
+            stderr: color.resolve(ambient, ambient.stderr),
             talk,
             messages,
             format,

@@ -72,11 +72,10 @@ impl Settings {
             )
             .hint("leave out -v, and RUST_LOG in the environment"));
         }
-        let live = ambient.stderr_terminal && !ambient.dumb_terminal;
+        let live = ambient.stderr.is_terminal();
         let view = match (forms.progress, talk) {
             (ProgressMode::Json, _) => View::Ndjson,
             (_, Talk::Quiet) => View::Quiet,
-            (ProgressMode::Plain, _) => View::Plain,
             (ProgressMode::Tty, _) if !live => {
                 return Err(CommandError::usage(
                     "--progress tty needs a terminal on standard error",
@@ -86,7 +85,7 @@ impl Settings {
             (ProgressMode::Tty, _) => View::Terminal,
             // Log lines would tear a live view apart.
             (ProgressMode::Auto, _) if live && !logs => View::Terminal,
-            (ProgressMode::Auto, _) => View::Plain,
+            (ProgressMode::Auto | ProgressMode::Plain, _) => View::Plain,
         };
         Ok(Self {
             store: store(global, ambient),
@@ -127,7 +126,7 @@ fn store(global: &GlobalArgs, ambient: &Ambient) -> Result<PathBuf, NoStore> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::ColorChoice;
+    use crate::{ambient::Stream, output::ColorChoice};
 
     const PLAIN: Forms = Forms {
         progress: ProgressMode::Auto,
@@ -172,9 +171,16 @@ mod tests {
 
     #[test]
     fn the_view_follows_terminal_and_flags() {
+        use ProgressMode::{Auto, Json, Plain, Tty};
+
         let view = |progress, terminal, quiet, verbose| {
+            let stderr = if terminal {
+                Stream::Terminal
+            } else {
+                Stream::Plain
+            };
             let ambient = Ambient {
-                stderr_terminal: terminal,
+                stderr,
                 ..Ambient::default()
             };
             let global = GlobalArgs {
@@ -186,7 +192,6 @@ mod tests {
                 .map(|settings| settings.view)
                 .ok()
         };
-        use ProgressMode::{Auto, Json, Plain, Tty};
         assert_eq!(view(Auto, true, false, 0), Some(View::Terminal));
         assert_eq!(view(Auto, false, false, 0), Some(View::Plain));
         assert_eq!(view(Auto, true, false, 1), Some(View::Plain));

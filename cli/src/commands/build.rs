@@ -43,10 +43,10 @@ pub(crate) struct Args {
     pub(crate) target: Option<String>,
     /// Set a build argument; NAME alone takes the value from the environment
     #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
-    pub(crate) build_args: Vec<Pair>,
+    pub(crate) arguments: Vec<Pair>,
     /// Allow a build argument that looks like a secret: its value is signed in clear
     #[arg(long = "allow-arg", value_name = "NAME")]
-    pub(crate) allowed_args: Vec<String>,
+    pub(crate) allowed: Vec<String>,
     /// Set a label of the image
     #[arg(long = "label", value_name = "NAME[=VALUE]")]
     pub(crate) labels: Vec<Pair>,

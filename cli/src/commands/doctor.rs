@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use repro_core::store::Store;
-use repro_sandbox::{NativeExecutor, StageImage, mapping::IdMapping};
+use repro_sandbox::{
+    NativeExecutor, StageImage,
+    mapping::{IdMapping, Writer},
+};
 use repro_toolchains::fetch::machine_mirrors;
 use serde::Serialize;
 use serde_json::json;
@@ -115,7 +118,16 @@ fn checks(context: &Context) -> Vec<Check> {
 /// The ids that a step's users are mapped to.
 fn ids() -> Check {
     match IdMapping::detect() {
-        Ok(mapping) => Check::ok("user ids", format!("mapped by {:?}", mapping.writer())),
+        Ok(mapping) => Check::ok(
+            "user ids",
+            match mapping.writer() {
+                Writer::Root => "a range of their own, mapped by root",
+                Writer::RootOfContainer => {
+                    "the container's own: a step's root is apart by its user namespace alone"
+                }
+                Writer::Tools => "this user's subordinate range, mapped by newuidmap",
+            },
+        ),
         Err(error) => Check::missing("user ids", &error.into()),
     }
 }

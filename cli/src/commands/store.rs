@@ -84,27 +84,31 @@ fn df(store: &Store, context: &Context) -> Result<ExitStatus, CommandError> {
             output.json("cli/store-df/v1", &document)?;
         }
         Format::Text => {
-            let mut page = format!("{}\n", text::one_line(&store.root().display().to_string()));
-            for (name, area) in areas(&usage) {
-                let entries = text::plural(area.entries, "entry").replace("entrys", "entries");
-                page.push_str(&format!(
-                    "{name:<10} {:>12}  {entries}",
-                    text::bytes(area.bytes)
-                ));
-                if area.unreadable > 0 {
-                    // Trees of mapped ids belong to users that only the sandbox can become.
-                    page.push_str(&format!(
-                        ", and {} of other users, not counted",
-                        text::plural(area.unreadable, "directory")
-                            .replace("directorys", "directories")
-                    ));
-                }
-                page.push('\n');
-            }
-            output.text(&page)?;
+            let mut lines = vec![text::one_line(&store.root().display().to_string()).into_owned()];
+            lines.extend(areas(&usage).map(|(name, area)| area_line(name, area)));
+            output.text(&lines.join("\n"))?;
         }
     }
     Ok(ExitStatus::Done)
+}
+
+fn area_line(name: &str, area: AreaUsage) -> String {
+    let entries = if area.entries == 1 {
+        "entry"
+    } else {
+        "entries"
+    };
+    let bytes = text::bytes(area.bytes);
+    let mut line = format!("{name:<10} {bytes:>12}  {} {entries}", area.entries);
+    if area.unreadable > 0 {
+        // Trees of mapped ids belong to users that only the sandbox can become.
+        let others = format!(
+            ", and directories of other users, not counted: {}",
+            area.unreadable
+        );
+        line.push_str(&others);
+    }
+    line
 }
 
 fn areas(usage: &StoreUsage) -> [(&'static str, AreaUsage); 5] {
@@ -136,33 +140,27 @@ fn verify(store: &Store, context: &Context) -> Result<ExitStatus, CommandError> 
 }
 
 fn sound(report: &VerifyReport) -> String {
-    let mut page: String = report
-        .damage
-        .iter()
-        .map(|damage| {
-            let line = text::one_line(&describe(damage)).into_owned();
-            format!("{}: {line}\n", Meaning::Bad.paint("damaged"))
-        })
-        .collect();
+    let mut lines = Vec::new();
+    for damage in &report.damage {
+        let what = text::one_line(&describe(damage)).into_owned();
+        lines.push(format!("{}: {what}", Meaning::Bad.paint("damaged")));
+    }
     for path in &report.leftovers {
-        let path = path.display().to_string();
-        page.push_str(&format!(
-            "unfinished: {} (`repro store gc` removes it)\n",
-            text::one_line(&path)
-        ));
+        let path = text::one_line(&path.display().to_string()).into_owned();
+        lines.push(format!("unfinished: {path} (`repro store gc` removes it)"));
     }
     let verdict = if report.damage.is_empty() {
         Meaning::Good.paint("sound")
     } else {
         Meaning::Bad.paint("damaged")
     };
-    page.push_str(&format!(
-        "{verdict}: {}, {}, {}\n",
-        text::plural(report.blobs, "blob"),
-        text::bytes(report.bytes),
-        text::plural(report.tags, "tag"),
+    let blobs = text::plural(report.blobs, "blob");
+    let tags = text::plural(report.tags, "tag");
+    lines.push(format!(
+        "{verdict}: {blobs}, {}, {tags}",
+        text::bytes(report.bytes)
     ));
-    page
+    lines.join("\n")
 }
 
 fn describe(damage: &Damage) -> String {

@@ -6,12 +6,12 @@ use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use repro_verifier::render;
 
-use crate::ambient::Ambient;
+use crate::ambient::{Ambient, Stream};
 
 /// When to colour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ColorChoice {
-    /// On a terminal, unless NO_COLOR is set
+    /// On a terminal, unless `NO_COLOR` is set
     #[default]
     Auto,
     /// Always
@@ -22,11 +22,11 @@ pub(crate) enum ColorChoice {
 
 impl ColorChoice {
     /// What that means for one stream.
-    pub(super) fn resolve(self, ambient: &Ambient, terminal: bool) -> anstream::ColorChoice {
+    pub(super) fn resolve(self, ambient: &Ambient, stream: Stream) -> anstream::ColorChoice {
         let colored = match self {
             Self::Always => true,
             Self::Never => false,
-            Self::Auto => terminal && !ambient.no_color && !ambient.dumb_terminal,
+            Self::Auto => stream.is_terminal() && !ambient.no_color,
         };
         if colored {
             anstream::ColorChoice::AlwaysAnsi

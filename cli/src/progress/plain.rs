@@ -75,7 +75,6 @@ fn lines(board: &mut Board, event: &Event) -> Vec<String> {
         } => {
             vec![format!("  | {}", text::output_line(text))]
         }
-        Event::StepOutput { .. } => Vec::new(),
         Event::StepFinished {
             run,
             index,
@@ -112,7 +111,7 @@ fn lines(board: &mut Board, event: &Event) -> Vec<String> {
             vec![meaning.paint(line).to_string()]
         }
         Event::Finding { finding } => vec![finding_line(finding)],
-        Event::Finished { .. } => Vec::new(),
+        Event::StepOutput { .. } | Event::Finished { .. } => Vec::new(),
     }
 }
 

@@ -44,11 +44,10 @@ fn dependencies(signed: &Signed<Provenance>, checks: &mut Checks) {
     let on = signed.path.as_str();
     let all = &signed.predicate.build_definition.resolved_dependencies;
     let unpinned = all.iter().find(|dependency| dependency.sha256().is_none());
-    let absent = ["context", "dockerfile"]
-        .into_iter()
-        .find(|name| !all.iter().any(|dependency| dependency.name == *name));
+    // The context is one of them only where a step copies from it; a Dockerfile there always is.
+    let dockerfile = all.iter().any(|dependency| dependency.name == "dockerfile");
     let code = CheckCode::Dependencies;
-    match (unpinned, absent) {
+    match (unpinned, dockerfile) {
         (Some(dependency), _) => {
             let name = if dependency.uri.is_empty() {
                 &dependency.name
@@ -57,8 +56,8 @@ fn dependencies(signed: &Signed<Provenance>, checks: &mut Checks) {
             };
             checks.fail(code, on, format!("{name:?} has no sha256 digest"));
         }
-        (None, Some(name)) => checks.fail(code, on, format!("{name:?} is not among them")),
-        (None, None) => checks.pass(code, on, format!("{} pinned by digest", all.len())),
+        (None, false) => checks.fail(code, on, "\"dockerfile\" is not among them"),
+        (None, true) => checks.pass(code, on, format!("{} pinned by digest", all.len())),
     }
 }
 

@@ -224,7 +224,7 @@ mod tests {
             run: RunId::BRepeat,
             index: 7,
         };
-        assert_eq!(layout.tree(&step), "runs/x/b-repeat/7/fs");
+        assert_eq!(layout.tree(&step), "runs/x/trees/b-repeat/7/fs");
         let names = Layout::run_names();
         assert!(names.contains(&RunId::BRepeat.to_string()));
     }

@@ -61,7 +61,7 @@ const GROUPS: [&str; 14] = [
     // Files by descriptor.
     "read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek _llseek close \
      close_range dup dup2 dup3 fcntl fcntl64 ioctl flock fsync fdatasync sync syncfs \
-     sync_file_range sync_file_range2 arm_sync_file_range fallocate ftruncate ftruncate64 \
+     sync_file_range arm_sync_file_range fallocate ftruncate ftruncate64 \
      fadvise64 fadvise64_64 arm_fadvise64_64 readahead copy_file_range sendfile sendfile64 splice \
      tee vmsplice cachestat",
     // Files by name.
@@ -84,9 +84,9 @@ const GROUPS: [&str; 14] = [
     // Processes and threads. ptrace: inside the step only, and safe with seccomp since Linux 4.8.
     "execve execveat fork vfork exit exit_group wait4 waitid waitpid getpid getppid gettid getpgid \
      getpgrp setpgid getsid setsid ptrace prctl arch_prctl set_tid_address set_robust_list \
-     get_robust_list set_thread_area get_thread_area set_tls modify_ldt rseq pidfd_open \
+     get_robust_list set_thread_area get_thread_area modify_ldt rseq pidfd_open \
      pidfd_send_signal kill tkill tgkill getcpu uname sysinfo getrusage times restart_syscall \
-     cacheflush breakpoint",
+",
     // Users, groups, capabilities: within the bounding set and the id map.
     "getuid getuid32 geteuid geteuid32 getgid getgid32 getegid getegid32 getresuid getresuid32 \
      getresgid getresgid32 getgroups getgroups32 setuid setuid32 setgid setgid32 setreuid \

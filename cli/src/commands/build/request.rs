@@ -78,8 +78,8 @@ pub(crate) fn asked(
             LockMode::Open
         },
         target: args.target.clone(),
-        build_args: build_args(&args.build_args)?,
-        allowed_args: args.allowed_args.iter().cloned().collect(),
+        build_args: build_args(&args.arguments)?,
+        allowed_args: args.allowed.iter().cloned().collect(),
         labels: labels(&args.labels),
         platform: platform(args.platform.as_ref())?,
         tags: args.tags.clone(),
@@ -174,19 +174,13 @@ fn ignore(dockerfile: &Path, context: &Path) -> Result<Option<NamedText>, Comman
 fn build_args(pairs: &[Pair]) -> Result<BTreeMap<String, String>, CommandError> {
     let mut args = BTreeMap::new();
     for Pair { name, value } in pairs {
-        match value {
-            Some(value) => {
-                args.insert(name.clone(), value.clone());
-            }
-            None => {
-                let Some(value) = ambient::build_argument(name) else {
-                    continue;
-                };
-                let value = value.into_string().map_err(|_| {
-                    CommandError::usage(format!("the variable {name} is not UTF-8"))
-                })?;
-                args.insert(name.clone(), value);
-            }
+        if let Some(value) = value {
+            args.insert(name.clone(), value.clone());
+        } else if let Some(value) = ambient::build_argument(name) {
+            let value = value
+                .into_string()
+                .map_err(|_| CommandError::usage(format!("the variable {name} is not UTF-8")))?;
+            args.insert(name.clone(), value);
         }
     }
     Ok(args)
@@ -361,7 +355,11 @@ mod tests {
         let asked = ask(dir.path(), &options, &Ambient::default())
             .unwrap()
             .request;
-        assert_eq!(asked.exclude, [real.join("out/pack"), real.join("store")]);
+        let unfinished = pack::unfinished(&real.join("out/pack"));
+        assert_eq!(
+            asked.exclude,
+            [unfinished, real.join("out/pack"), real.join("store")]
+        );
     }
 
     #[test]

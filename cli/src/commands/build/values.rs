@@ -140,9 +140,9 @@ impl FromStr for Vary {
                 ("all", _) => axes.extend(Axis::VARIED),
                 ("none", _) => return Err(VaryError::NoneAmongOthers),
                 (_, Some(name)) => {
-                    let axis = name.parse()?;
-                    if !axes.remove(&axis) {
-                        return Err(VaryError::NotIn(axis));
+                    let left_out = name.parse()?;
+                    if !axes.remove(&left_out) {
+                        return Err(VaryError::NotIn(left_out));
                     }
                 }
                 (name, None) => {
