@@ -44,10 +44,16 @@ fn dependencies(signed: &Signed<Provenance>, checks: &mut Checks) {
     let on = signed.path.as_str();
     let all = &signed.predicate.build_definition.resolved_dependencies;
     let unpinned = all.iter().find(|dependency| dependency.sha256().is_none());
-    // The context is one of them only where a step copies from it; a Dockerfile there always is.
-    let dockerfile = all.iter().any(|dependency| dependency.name == "dockerfile");
+    // The Dockerfile always is one of them, the context where a step copies from it.
+    let mut needed = vec!["dockerfile"];
+    if copies_context(&signed.predicate) {
+        needed.push("context");
+    }
+    let absent = needed
+        .into_iter()
+        .find(|name| !all.iter().any(|dependency| dependency.name == *name));
     let code = CheckCode::Dependencies;
-    match (unpinned, dockerfile) {
+    match (unpinned, absent) {
         (Some(dependency), _) => {
             let name = if dependency.uri.is_empty() {
                 &dependency.name
@@ -56,9 +62,18 @@ fn dependencies(signed: &Signed<Provenance>, checks: &mut Checks) {
             };
             checks.fail(code, on, format!("{name:?} has no sha256 digest"));
         }
-        (None, false) => checks.fail(code, on, "\"dockerfile\" is not among them"),
-        (None, true) => checks.pass(code, on, format!("{} pinned by digest", all.len())),
+        (None, Some(name)) => checks.fail(code, on, format!("{name:?} is not among them")),
+        (None, None) => checks.pass(code, on, format!("{} pinned by digest", all.len())),
     }
+}
+
+/// Whether a step copies from the context. What it copies from otherwise is the first option of
+/// the instruction as provenance has it.
+fn copies_context(provenance: &Provenance) -> bool {
+    let mut steps = provenance.run_details.metadata.steps.iter();
+    steps.any(|step| {
+        keyword(&step.instruction) == "COPY" && !step.instruction.starts_with("COPY --from=")
+    })
 }
 
 fn hermetic(signed: &Signed<Provenance>, checks: &mut Checks) {

@@ -91,6 +91,29 @@ fn every_code_is_reported_once_and_no_check_is_made_in_silence() {
 }
 
 #[test]
+fn only_a_build_that_copies_from_the_context_needs_it() {
+    for (instruction, status_wanted) in [
+        ("COPY x /x # repro", Status::Failed),
+        ("COPY --chown=1 x /x # repro", Status::Failed),
+        ("COPY --from=busybox x /x # repro", Status::Passed),
+        ("WORKDIR /x", Status::Passed),
+    ] {
+        let mut case = Case::reproducible();
+        case.record.plan[0].instruction = instruction.into();
+        case.record.inputs.retain(|input| input.uri != "context");
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("pack");
+        case.write(&place, Signer::Key(&signing())).unwrap();
+        let report = verify(&place);
+        assert_eq!(
+            status(&report, CheckCode::Dependencies),
+            status_wanted,
+            "{instruction}"
+        );
+    }
+}
+
+#[test]
 fn an_ephemeral_key_shows_integrity_and_nothing_more() {
     let dir = tempfile::tempdir().unwrap();
     let place = dir.path().join("pack");

@@ -5,7 +5,7 @@ use repro_core::build::StepExit;
 
 use crate::bench::Bench;
 
-pub fn trials() -> Vec<Trial> {
+pub(crate) fn trials() -> Vec<Trial> {
     vec![Trial::test(
         "a_program_runs_and_its_changes_are_the_layer",
         || {

@@ -34,10 +34,16 @@ const APPLETS: &[&str] = &[
 
 /// A layer held in memory.
 #[derive(Debug, Clone, Default)]
-pub struct Layer(pub Vec<(Entry, Vec<u8>)>);
+pub(crate) struct Layer(pub(crate) Vec<(Entry, Vec<u8>)>);
 
 impl Layer {
-    pub fn add(&mut self, path: &str, kind: EntryKind, mode: u16, content: &[u8]) -> &mut Entry {
+    pub(crate) fn add(
+        &mut self,
+        path: &str,
+        kind: EntryKind,
+        mode: u16,
+        content: &[u8],
+    ) -> &mut Entry {
         let entry = Entry {
             path: TreePath::parse(path.as_bytes()).expect("a good path"),
             kind,
@@ -51,21 +57,21 @@ impl Layer {
         &mut self.0.last_mut().expect("just pushed").0
     }
 
-    pub fn dir(&mut self, path: &str) -> &mut Entry {
+    pub(crate) fn dir(&mut self, path: &str) -> &mut Entry {
         self.add(path, EntryKind::Directory, 0o755, b"")
     }
 
-    pub fn file(&mut self, path: &str, mode: u16, content: &[u8]) -> &mut Entry {
+    pub(crate) fn file(&mut self, path: &str, mode: u16, content: &[u8]) -> &mut Entry {
         let size = content.len() as u64;
         self.add(path, EntryKind::File { size }, mode, content)
     }
 
-    pub fn link(&mut self, path: &str, target: &str) -> &mut Entry {
+    pub(crate) fn link(&mut self, path: &str, target: &str) -> &mut Entry {
         let target = target.as_bytes().to_vec();
         self.add(path, EntryKind::Symlink { target }, 0o777, b"")
     }
 
-    pub fn paths(&self) -> Vec<String> {
+    pub(crate) fn paths(&self) -> Vec<String> {
         self.0
             .iter()
             .map(|(entry, _)| match entry.kind {
@@ -113,23 +119,24 @@ impl StepObserver for Log {
 
 /// What a step left.
 #[derive(Debug)]
-pub struct Seen {
-    pub result: StepResult,
-    pub output: String,
-    pub layer: Layer,
+pub(crate) struct Seen {
+    pub(crate) result: StepResult,
+    pub(crate) output: String,
+    pub(crate) layer: Layer,
 }
 
 /// A store with an image in it.
-pub struct Bench {
-    pub executor: NativeExecutor,
-    pub store: tempfile::TempDir,
-    pub image: ChainId,
-    pub invocation: InvocationId,
+pub(crate) struct Bench {
+    pub(crate) executor: NativeExecutor,
+    /// Removed when the bench goes.
+    _store: tempfile::TempDir,
+    pub(crate) image: ChainId,
+    pub(crate) invocation: InvocationId,
     next: AtomicU32,
 }
 
 /// The tests' image.
-pub fn image() -> Layer {
+pub(crate) fn image() -> Layer {
     let busybox = fs::read(BUSYBOX)
         .unwrap_or_else(|error| panic!("{BUSYBOX}: {error} (apt install busybox-static)"));
     let mut layer = Layer::default();
@@ -158,11 +165,11 @@ pub fn image() -> Layer {
 }
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(&image())
     }
 
-    pub fn with(image: &Layer) -> Self {
+    pub(crate) fn with(image: &Layer) -> Self {
         let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let store = tempfile::tempdir_in(base).expect("a directory for the store");
         let stage = StageImage::capture().expect("the program in memory");
@@ -173,22 +180,14 @@ impl Bench {
             .expect("the image unpacks");
         Self {
             executor,
-            store,
+            _store: store,
             image: chain,
             invocation: "test".to_owned().try_into().expect("a good name"),
             next: AtomicU32::new(0),
         }
     }
 
-    pub fn unpack(&self, parents: &[ChainId], name: &str, layer: &Layer) -> ChainId {
-        let chain = ChainId::base(DiffId(Digest::of(name.as_bytes())));
-        self.executor
-            .unpack(parents, chain, &mut Reading(layer.0.iter()))
-            .expect("the layer unpacks");
-        chain
-    }
-
-    pub fn output(&self, run: RunId) -> SnapshotName {
+    pub(crate) fn output(&self, run: RunId) -> SnapshotName {
         SnapshotName::Step {
             invocation: self.invocation.clone(),
             run,
@@ -196,7 +195,7 @@ impl Bench {
         }
     }
 
-    pub fn spec(&self, action: StepAction) -> StepSpec {
+    pub(crate) fn spec(&self, action: StepAction) -> StepSpec {
         StepSpec {
             parents: vec![SnapshotName::Stored(self.image)],
             output: self.output(RunId::A),
@@ -205,7 +204,11 @@ impl Bench {
         }
     }
 
-    pub fn run_spec(&self, spec: &StepSpec, variation: &Variation) -> Result<Seen, ExecutorError> {
+    pub(crate) fn run_spec(
+        &self,
+        spec: &StepSpec,
+        variation: &Variation,
+    ) -> Result<Seen, ExecutorError> {
         let log = Log::default();
         let mut layer = Layer::default();
         let result = self.executor.run(spec, variation, &mut layer, &log)?;
@@ -217,12 +220,12 @@ impl Bench {
         })
     }
 
-    pub fn run(&self, run: RunSpec) -> Result<Seen, ExecutorError> {
+    pub(crate) fn run(&self, run: RunSpec) -> Result<Seen, ExecutorError> {
         self.run_spec(&self.spec(StepAction::Run(run)), &Variation::run_a())
     }
 
     /// Runs a shell script that must succeed.
-    pub fn sh(&self, script: &str) -> Seen {
+    pub(crate) fn sh(&self, script: &str) -> Seen {
         let seen = self.run(sh(script)).expect("the step runs");
         assert_eq!(
             seen.result.exit,
@@ -242,7 +245,7 @@ impl Drop for Bench {
     }
 }
 
-pub fn policy() -> LayerPolicy {
+pub(crate) fn policy() -> LayerPolicy {
     LayerPolicy {
         epoch: Epoch::new(1_700_000_000).expect("a good epoch"),
         tick: Tick::FIRST,
@@ -250,19 +253,11 @@ pub fn policy() -> LayerPolicy {
 }
 
 /// A script for the shell of the image, with an environment of its own.
-pub fn sh(script: &str) -> RunSpec {
+pub(crate) fn sh(script: &str) -> RunSpec {
     RunSpec {
         argv: vec!["/bin/sh".into(), "-c".into(), script.into()],
         env: vec![("PATH".into(), "/bin".into())],
         cwd: "/".into(),
         user: String::new(),
     }
-}
-
-/// `NAME=value` lines.
-pub fn variables(text: &str) -> BTreeMap<String, String> {
-    text.lines()
-        .filter_map(|line| line.split_once('='))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
 }
