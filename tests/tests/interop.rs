@@ -414,7 +414,7 @@ fn verify_accepts_a_pack_without_a_network_and_refuses_each_flipped_byte() {
     pack.verify()
         .run()
         .exits(0)
-        .prints(["verified", "not-reproducible"]);
+        .prints(["verified", "not reproducible"]);
     let wrapper = ["unshare", "--user", "--map-root-user", "--net"];
     pack.verify().through(&wrapper).run().exits(0);
     let all = files(&pack.dir);
