@@ -1,7 +1,6 @@
 //! A small image, and steps on it.
 
 use std::{
-    collections::BTreeMap,
     fs,
     io::{self, Read},
     path::Path,
