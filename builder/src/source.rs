@@ -228,7 +228,7 @@ fn purl(reference: &ImageRef, platform: &Platform) -> String {
         (tag, None) => tag.unwrap_or("latest").to_owned(),
     };
     let name = match reference.registry() {
-        repro_core::reference::DEFAULT_REGISTRY => reference.repository().to_owned(),
+        repro_core::hosts::DEFAULT_REGISTRY => reference.repository().to_owned(),
         registry => format!(
             "{}/{}",
             registry.replace(':', "%3A"),
