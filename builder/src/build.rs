@@ -96,7 +96,7 @@ impl Builder<'_> {
         let (epoch, finding) = epoch(request.epoch, newest);
         let plan = plan::plan(&file, &outline, &bases, &globals, request, epoch.value)?;
         let context = self.context(request, &file, &plan)?;
-        inputs.extend(context.as_ref().and_then(context_input));
+        inputs.extend(context.as_ref().map(context_input));
         let mut findings = file.findings;
         findings.extend(plan.findings.iter().cloned());
         findings.extend(context.iter().flat_map(|context| context.findings.clone()));
@@ -339,15 +339,15 @@ fn globals(file: &Dockerfile, request: &BuildRequest) -> Result<GlobalScope, Bui
     Ok(globals)
 }
 
-fn context_input(context: &Context) -> Option<InputRecord> {
-    context.layer.as_ref().map(|layer| InputRecord {
+fn context_input(context: &Context) -> InputRecord {
+    InputRecord {
         uri: "context".into(),
         name: None,
-        digest: layer.diff_id.0,
+        digest: context.digest.0,
         kind: InputKind::Context,
         step: None,
         locked: false,
-    })
+    }
 }
 
 fn dockerfile_input(request: &BuildRequest) -> InputRecord {
@@ -458,10 +458,12 @@ fn reason(asked: Runs, runs: &[RunRecord]) -> Reason {
     }
     match (of(runs, RunId::B), of(runs, RunId::BRepeat)) {
         (Some(b), _) if b.failure.is_none() => {
-            if b.image == a.image {
-                Reason::Reproduced
-            } else {
+            if b.image != a.image {
                 Reason::Differs
+            } else if b.variation == a.variation {
+                Reason::NotVaried
+            } else {
+                Reason::Reproduced
             }
         }
         (Some(_), Some(repeat)) if repeat.failure.is_none() => Reason::FailsUnderVariation,

@@ -117,6 +117,7 @@ mod tests {
         let path = |text: &str| TreePath::parse(text.as_bytes()).unwrap();
         Context {
             layer: None,
+            digest: repro_core::digest::DiffId(repro_core::digest::Digest::of(b"")),
             paths: BTreeMap::from([
                 (path("src"), ContextKind::Directory),
                 (path("src/main.c"), ContextKind::File),

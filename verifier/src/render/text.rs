@@ -236,7 +236,9 @@ impl Text<'_> {
             self.row(row, same);
             last = Some(row);
         }
-        let total = report.differing_paths().saturating_add(report.not_listed);
+        let total = report
+            .differing_paths(|_| true)
+            .saturating_add(report.not_listed.total());
         let more = total.saturating_sub(listed as u64);
         if more > 0 {
             let more = words::plural(more, "path", "paths");

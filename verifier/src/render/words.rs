@@ -25,6 +25,9 @@ pub(super) const fn reason(reason: Reason) -> &'static str {
         Reason::Reproduced => "both runs gave the same image, bit for bit",
         Reason::Differs => "the two runs gave different images",
         Reason::NotCompared => "one run was asked for, so nothing was compared",
+        Reason::NotVaried => {
+            "both runs gave the same image, and nothing was varied between them, which proves little"
+        }
         Reason::FailsUnderVariation => {
             "run b failed in the varied environment and succeeded in the plain one"
         }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     causes::{Cause, Confidence},
-    compare::{Difference, Ratio},
+    compare::{Difference, NotListed, Ratio},
     predicate::reproducibility::{AxisValues, FirstDivergence, Verdict},
 };
 
@@ -44,8 +44,8 @@ pub struct Report {
     /// Every difference, one row for each cause.
     pub differences: Vec<Difference>,
     /// Differences that are not listed, because they are too many.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub not_listed: u64,
+    #[serde(default, skip_serializing_if = "NotListed::is_none")]
+    pub not_listed: NotListed,
     /// The causes, most important first.
     pub causes: Vec<CauseSummary>,
     /// How much is equal; absent where nothing was compared.
@@ -59,14 +59,6 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// What both runs used together.
     pub cost: Cost,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde gives a reference to the field"
-)]
-const fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// The image that the build delivers.

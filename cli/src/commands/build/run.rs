@@ -255,8 +255,13 @@ fn status(on_difference: OnDifference, record: &BuildRecord, report: &Report) ->
         }
         (Verdict::NotReproducible, OnDifference::Fail) => ExitStatus::NotReproducible,
         (Verdict::BuildFailed, _) => ExitStatus::StepFailed,
-        // Asked for once, and built once: there was nothing to compare.
-        (Verdict::Inconclusive, _) if record.outcome.reason == Reason::NotCompared => {
+        // One run, or nothing varied: that was asked for, and is done.
+        (Verdict::Inconclusive, _)
+            if matches!(
+                record.outcome.reason,
+                Reason::NotCompared | Reason::NotVaried
+            ) =>
+        {
             ExitStatus::Done
         }
         (Verdict::Inconclusive, _) => ExitStatus::Inconclusive,
