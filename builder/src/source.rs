@@ -86,8 +86,8 @@ pub enum UnpackError {
     /// The layer cannot be read.
     #[error("layer {layer} cannot be read")]
     Layer {
-        /// Its diffID.
-        layer: DiffId,
+        /// Its blob, as `repro store verify` names it.
+        layer: Digest,
         /// Why.
         #[source]
         source: OpenLayerError,
@@ -95,8 +95,8 @@ pub enum UnpackError {
     /// The layer cannot be unpacked.
     #[error("layer {layer} cannot be unpacked")]
     Executor {
-        /// Its diffID.
-        layer: DiffId,
+        /// Its blob, as `repro store verify` names it.
+        layer: Digest,
         /// Why.
         #[source]
         source: ExecutorError,
@@ -228,7 +228,7 @@ fn purl(reference: &ImageRef, platform: &Platform) -> String {
         (tag, None) => tag.unwrap_or("latest").to_owned(),
     };
     let name = match reference.registry() {
-        repro_core::reference::DEFAULT_REGISTRY => reference.repository().to_owned(),
+        repro_core::hosts::DEFAULT_REGISTRY => reference.repository().to_owned(),
         registry => format!(
             "{}/{}",
             registry.replace(':', "%3A"),
@@ -251,7 +251,7 @@ pub(crate) fn unpack(
     for layer in layers {
         let next = ChainId::child(chain.last().copied(), layer.diff_id);
         let executor_error = |source| UnpackError::Executor {
-            layer: layer.diff_id,
+            layer: layer.digest,
             source,
         };
         let info = match executor.stored(next).map_err(executor_error)? {
@@ -281,14 +281,14 @@ fn unpack_one(
     });
     let mut reader = open_layer(store.blobs(), layer, Limits::default()).map_err(|source| {
         UnpackError::Layer {
-            layer: layer.diff_id,
+            layer: layer.digest,
             source,
         }
     })?;
     let info = executor
         .unpack(parents, chain, &mut reader)
         .map_err(|source| UnpackError::Executor {
-            layer: layer.diff_id,
+            layer: layer.digest,
             source,
         })?;
     let summary = format!(
