@@ -11,7 +11,7 @@ use repro_core::{
         Executor, ExecutorError, InputKind, InputRecord, LockMode, NamedContext, SnapshotInfo,
     },
     digest::{ChainId, DiffId, Digest},
-    event::{Event, EventSink, Unit},
+    event::{Event, EventSink, Unit, counted},
     image::{ImageConfig, ImageError, LayerDescriptor, load_image},
     layer::{Limits, OpenLayerError, open_layer},
     platform::Platform,
@@ -90,8 +90,8 @@ pub enum UnpackError {
     /// The layer cannot be read.
     #[error("layer {layer} cannot be read")]
     Layer {
-        /// Its diffID.
-        layer: DiffId,
+        /// Its blob, as `repro store verify` names it.
+        layer: Digest,
         /// Why.
         #[source]
         source: OpenLayerError,
@@ -99,8 +99,8 @@ pub enum UnpackError {
     /// The layer cannot be unpacked.
     #[error("layer {layer} cannot be unpacked")]
     Executor {
-        /// Its diffID.
-        layer: DiffId,
+        /// Its blob, as `repro store verify` names it.
+        layer: Digest,
         /// Why.
         #[source]
         source: ExecutorError,
@@ -259,7 +259,7 @@ fn purl(reference: &ImageRef, platform: &Platform) -> String {
         (tag, None) => tag.unwrap_or("latest").to_owned(),
     };
     let name = match reference.registry() {
-        repro_core::reference::DEFAULT_REGISTRY => reference.repository().to_owned(),
+        repro_core::hosts::DEFAULT_REGISTRY => reference.repository().to_owned(),
         registry => format!(
             "{}/{}",
             registry.replace(':', "%3A"),
@@ -282,7 +282,7 @@ pub(crate) fn unpack(
     for layer in layers {
         let next = ChainId::child(chain.last().copied(), layer.diff_id);
         let executor_error = |source| UnpackError::Executor {
-            layer: layer.diff_id,
+            layer: layer.digest,
             source,
         };
         let info = match executor.stored(next).map_err(executor_error)? {
@@ -312,17 +312,21 @@ fn unpack_one(
     });
     let mut reader = open_layer(store.blobs(), layer, Limits::default()).map_err(|source| {
         UnpackError::Layer {
-            layer: layer.diff_id,
+            layer: layer.digest,
             source,
         }
     })?;
     let info = executor
         .unpack(parents, chain, &mut reader)
         .map_err(|source| UnpackError::Executor {
-            layer: layer.diff_id,
+            layer: layer.digest,
             source,
         })?;
-    let summary = format!("{} entries, {} bytes", info.entries, info.bytes);
+    let summary = format!(
+        "{}, {}",
+        counted(info.entries, "entry", "entries"),
+        counted(info.bytes, "byte", "bytes")
+    );
     events.event(Event::TaskFinished { id, summary });
     Ok(info)
 }

@@ -20,7 +20,7 @@ use std::{
 use repro_core::{
     build::{ContextModes, Finding},
     digest::{DiffId, HashingWriter},
-    event::{Event, EventSink, Unit},
+    event::{Event, EventSink, Unit, counted},
     layer::{BuildLayerError, LayerBuilder, LayerWriter, StoredLayer},
     ruleset::Ruleset,
     store::BlobStore,
@@ -162,7 +162,11 @@ pub fn take(
     }
     events.event(Event::TaskFinished {
         id: TASK.into(),
-        summary: format!("{} entries, {bytes} bytes", context.paths.len()),
+        summary: format!(
+            "{}, {}",
+            counted(context.paths.len() as u64, "entry", "entries"),
+            counted(bytes, "byte", "bytes")
+        ),
     });
     Ok(context)
 }

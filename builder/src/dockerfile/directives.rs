@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr as _};
 
-use repro_core::reference::{DEFAULT_REGISTRY, ImageRef};
+use repro_core::{hosts::DEFAULT_REGISTRY, reference::ImageRef};
 
 use super::{
     error::SyntaxError,

@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, collections::BTreeSet};
 
-use repro_core::build::{Axis, Reason};
+use repro_core::{
+    build::{Axis, Reason},
+    event::counted,
+};
 
 use crate::{
     compare::Difference,
@@ -43,17 +46,13 @@ pub(super) const fn reason(reason: Reason) -> &'static str {
 
 /// What was measured about the network.
 pub(super) fn hermetic(hermetic: &Hermetic) -> String {
-    let attempts = plural(hermetic.attempts_blocked, "attempt", "attempts");
+    let attempts = counted(hermetic.attempts_blocked, "attempt", "attempts");
     match (hermetic.measured, hermetic.attempts_blocked) {
         (true, 0) => "yes, measured: no step tried to reach the network".into(),
         (true, _) => format!("yes, measured: {attempts} to reach the network, all blocked"),
         (false, 0) => "not measured to the end".into(),
         (false, _) => format!("not measured to the end; {attempts} blocked so far"),
     }
-}
-
-pub(super) fn plural(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// `Dockerfile:7`.

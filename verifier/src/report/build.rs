@@ -282,10 +282,11 @@ fn run_report(record: &BuildRecord, run: &RunRecord) -> Result<RunReport, Report
     })
 }
 
-/// The names that a step asked for; it chose them, so they are made printable.
+/// The names and addresses that a step asked for; it chose them, so they are made printable.
 fn names(network: &NetworkObservation) -> Vec<String> {
     let names = network.names.keys();
     names
+        .chain(network.addresses.keys())
         .map(|name| show_bytes(name.as_bytes()).into_owned())
         .collect()
 }

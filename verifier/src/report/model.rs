@@ -149,7 +149,7 @@ pub struct StepNetwork {
     pub mode: NetworkMode,
     /// Attempts to reach further, none of which got through.
     pub attempts: u64,
-    /// Names it asked for.
+    /// Names and addresses it asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
 }
@@ -234,7 +234,7 @@ pub struct Hermetic {
     pub network: Option<NetworkMode>,
     /// Attempts that were counted and did not get through.
     pub attempts_blocked: u64,
-    /// Names that steps asked for.
+    /// Names and addresses that steps asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
 }

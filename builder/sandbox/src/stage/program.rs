@@ -76,11 +76,10 @@ pub(super) fn run(
         control,
         init,
         report,
-        listener_socket: ours,
         dns,
         observed: Observed::default(),
     };
-    let (end, observed) = supervisor.watch()?;
+    let (end, observed) = supervisor.watch(ours)?;
     let ended = match end {
         supervise::End::Program(ended) => ended,
         supervise::End::NotStarted { place, errno } => {
