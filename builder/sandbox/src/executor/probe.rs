@@ -44,6 +44,7 @@ impl NativeExecutor {
             })
         };
         let run = StepAction::Run(RunSpec {
+            script: None,
             argv: vec![ABSENT.to_owned()],
             env: Vec::new(),
             cwd: INNER.to_owned(),

@@ -4,8 +4,8 @@ use std::io;
 
 use repro_core::{
     build::{
-        CopySource, CopySpec, Executor as _, ExecutorError, MakeDirSpec, Owner, RunId,
-        SnapshotName, StepAction, StepObserver, Variation,
+        Archives, CopyLayout, CopySource, CopySpec, Executor as _, ExecutorError, MakeDirSpec,
+        Owner, Placement, RunId, SnapshotName, StepAction, StepObserver, Variation,
     },
     digest::{ChainId, DiffId, Digest},
     fs::sorted_names,
@@ -74,6 +74,11 @@ fn files_are_copied_from_another_tree() {
             destination: destination.to_owned(),
             owner: Owner::Named("ann".to_owned()),
             mode: None,
+            files: Vec::new(),
+            layout: CopyLayout::Contents,
+            exclude: Vec::new(),
+            archives: Archives::Copy,
+            placement: Placement::Merged,
         })
     };
     let spec = bench.spec(copy(&["src/*.txt", "src/*.none"], "/opt/"));
