@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use repro_core::{
     build::{
         BuildRecord, BuildRequest, Clock, Cost, EpochChoice, EpochRecord, EpochSource, Executor,
-        Finding, InputKind, InputRecord, Outcome, PlannedStep, Reason, RunId, RunRecord, Runs,
-        Variation,
+        Finding, InputKind, InputRecord, MountSource, Outcome, PlannedStep, Reason, RunId,
+        RunRecord, Runs, Variation,
     },
     digest::{ChainId, Digest},
     epoch::Epoch,
@@ -190,18 +190,7 @@ impl Builder<'_> {
         file: &Dockerfile,
         plan: &Plan,
     ) -> Result<Option<Context>, BuildError> {
-        let copies: Vec<(u32, &[String])> = plan
-            .steps
-            .iter()
-            .filter_map(|step| match &step.work {
-                Work::Copy {
-                    from: CopyFrom::Context,
-                    patterns,
-                    ..
-                } => Some((step.line, patterns.as_slice())),
-                _ => None,
-            })
-            .collect();
+        let copies = context_paths(plan);
         if copies.is_empty() {
             return Ok(None);
         }
@@ -221,7 +210,7 @@ impl Builder<'_> {
         };
         let context = take(&spec, self.store.blobs(), self.events)?;
         for (line, patterns) in copies {
-            for pattern in patterns {
+            for pattern in &patterns {
                 check_source(&context, pattern).map_err(|missing| BuildError::MissingSource {
                     diagnostic: Box::new(file.diagnostic_at(
                         line,
@@ -296,6 +285,46 @@ impl Builder<'_> {
         }
         Ok(runs)
     }
+}
+
+/// The patterns that each step takes from the context, with its line.
+fn context_paths(plan: &Plan) -> Vec<(u32, Vec<String>)> {
+    let patterns = |work: &Work| match work {
+        Work::Copy {
+            from: CopyFrom::Context,
+            patterns,
+            ..
+        } => patterns.clone(),
+        Work::Run(spec) => {
+            let mounts = spec.mounts.iter();
+            let sources = mounts.filter_map(|mount| match &mount.source {
+                MountSource::Bind {
+                    trees: CopyFrom::Context,
+                    path,
+                } => Some(escaped(path)),
+                _ => None,
+            });
+            sources.collect()
+        }
+        Work::Nothing | Work::Copy { .. } | Work::MakeDir(_) => Vec::new(),
+    };
+    let steps = plan.steps.iter();
+    steps
+        .map(|step| (step.line, patterns(&step.work)))
+        .filter(|(_, patterns)| !patterns.is_empty())
+        .collect()
+}
+
+/// A pattern that matches this path alone: sources of mounts are no patterns.
+fn escaped(path: &str) -> String {
+    let mut pattern = String::with_capacity(path.len());
+    for c in path.chars() {
+        if matches!(c, '*' | '?' | '[' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern
 }
 
 fn finished(end: RunEnd) -> Option<RunRecord> {
@@ -406,6 +435,8 @@ fn record(request: &BuildRequest, prepared: Prepared, runs: Vec<RunRecord>) -> B
         target: request.target.clone(),
         build_args: request.build_args.clone(),
         labels: request.labels.clone(),
+        secrets: request.secrets.clone(),
+        agents: request.agents.clone(),
         inputs: sorted(inputs),
         plan: planned(&plan),
         runs,
@@ -438,6 +469,8 @@ fn planned(plan: &Plan) -> Vec<PlannedStep> {
             line: step.line,
             filesystem: step.work.is_filesystem(),
             in_image: in_image.contains(&step.stage),
+            secrets: step.work.secrets(),
+            agents: step.work.agents(),
         })
         .collect()
 }

@@ -10,7 +10,9 @@
 //! (`ENV PATH=/x:$PATH`).
 
 mod error;
+mod mounts;
 mod outline;
+mod paths;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -19,8 +21,10 @@ pub use error::{PlanError, PlanFault};
 pub use outline::{Outline, OutlineError, SourceName, outline};
 pub use steps::{Bases, plan};
 
+use std::collections::BTreeSet;
+
 use repro_core::{
-    build::{Finding, MakeDirSpec, Owner, RunSpec},
+    build::{Finding, MakeDirSpec, MountSource, Owner, RunSpec},
     digest::ChainId,
     epoch::Tick,
     image::{ImageConfig, LayerDescriptor},
@@ -93,7 +97,7 @@ pub enum Work {
     /// Nothing: it changes the configuration.
     Nothing,
     /// Runs a program.
-    Run(RunSpec),
+    Run(RunSpec<CopyFrom>),
     /// Copies files.
     Copy {
         /// Whence.
@@ -111,7 +115,7 @@ pub enum Work {
     MakeDir(MakeDirSpec),
 }
 
-/// The tree a copy reads.
+/// The tree that a copy or a mount reads.
 #[derive(Debug, Clone)]
 pub enum CopyFrom {
     /// The context.
@@ -127,5 +131,32 @@ impl Work {
     #[must_use]
     pub const fn is_filesystem(&self) -> bool {
         !matches!(self, Self::Nothing)
+    }
+
+    /// Names of the secrets that the step is given.
+    #[must_use]
+    pub fn secrets(&self) -> BTreeSet<String> {
+        let Self::Run(spec) = self else {
+            return BTreeSet::new();
+        };
+        let files = spec.mounts.iter().filter_map(|mount| match &mount.source {
+            MountSource::Secret { id, .. } => Some(id),
+            _ => None,
+        });
+        let variables = spec.secret_env.iter().map(|variable| &variable.id);
+        files.chain(variables).cloned().collect()
+    }
+
+    /// Names of the ssh agents that the step can talk to.
+    #[must_use]
+    pub fn agents(&self) -> BTreeSet<String> {
+        let Self::Run(spec) = self else {
+            return BTreeSet::new();
+        };
+        let agents = spec.mounts.iter().filter_map(|mount| match &mount.source {
+            MountSource::Agent { id, .. } => Some(id.clone()),
+            _ => None,
+        });
+        agents.collect()
     }
 }

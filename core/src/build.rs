@@ -3,6 +3,8 @@
 
 mod clock;
 mod executor;
+mod grants;
+mod mount;
 mod outcome;
 mod record;
 mod request;
@@ -11,6 +13,8 @@ mod variation;
 
 pub use clock::Clock;
 pub use executor::{Executor, ExecutorError, SnapshotInfo, StepObserver};
+pub use grants::{Grants, MAX_SECRET_BYTES, SecretTooLong, SecretValue};
+pub use mount::{MountAccess, MountFacts, MountSource, MountSpec, SecretVariable};
 pub use outcome::{Cost, Outcome, Reason, Retry};
 pub use record::{
     BuildRecord, EpochRecord, EpochSource, Failure, Finding, ImageRecord, InputKind, InputRecord,

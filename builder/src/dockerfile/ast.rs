@@ -6,6 +6,7 @@ use super::{
     copy::CopyArgs,
     directives::Directives,
     keyword::Keyword,
+    run::RunArgs,
     source::{Diagnostic, Source, Span},
     template::Template,
 };
@@ -115,8 +116,8 @@ pub enum InstructionKind {
     Expose(Vec<Template>),
     /// `LABEL`.
     Label(Pairs),
-    /// `RUN`. A shell command is not expanded: the shell does that.
-    Run(CommandLine),
+    /// `RUN`.
+    Run(RunArgs),
     /// `USER`, `user[:group]`.
     User(Template),
     /// `WORKDIR`, absolute or relative to the one before.

@@ -5,7 +5,9 @@ use std::fmt;
 use super::{
     chmod::ChmodError,
     keyword::Keyword,
+    mount::MountError,
     ports::PortError,
+    run::RunFlagError,
     source::{Diagnostic, Span},
     template::TemplateError,
 };
@@ -117,6 +119,12 @@ pub enum SyntaxError {
     /// An `EXPOSE` argument that is no port.
     #[error(transparent)]
     Port(PortError),
+    /// `RUN --mount`.
+    #[error(transparent)]
+    Mount(MountError),
+    /// Another flag of `RUN`.
+    #[error(transparent)]
+    Run(RunFlagError),
     /// A heredoc whose end does not come.
     #[error("the heredoc {0} does not end")]
     UnterminatedHeredoc(String),
@@ -155,6 +163,8 @@ impl SyntaxError {
                     "write {keyword} NAME=VALUE, with no blanks around ="
                 ));
             }
+            Self::Mount(error) => return error.hint(),
+            Self::Run(error) => return error.hint().map(str::to_owned),
             Self::NoStage => "begin with FROM and an image, or FROM scratch",
             Self::BeforeFrom(_) => "only ARG may stand above the first FROM",
             Self::StageName(_) => {

@@ -12,7 +12,9 @@ use super::{
     error::{NotYet, SyntaxError},
     keyword::{Keyword, nearest},
     lines::Logical,
+    mount::{MAX_MOUNTS, MountFlag},
     ports::parse_ports,
+    run::{RunArgs, RunFlagError, RunNetwork, RunSecurity},
     template::Template,
     words::{self, BLANKS, Flag},
 };
@@ -41,7 +43,7 @@ const fn flags_of(keyword: Keyword) -> KnownFlags {
     let (read, not_yet): (&[_], &[_]) = match keyword {
         Keyword::From => (&["platform"], &[]),
         Keyword::Copy => (&["chmod", "chown", "from"], &["exclude", "link", "parents"]),
-        Keyword::Run => (&[], &["device", "mount", "network", "security"]),
+        Keyword::Run => (&["device", "mount", "network", "security"], &[]),
         _ => (&[], &[]),
     };
     KnownFlags { read, not_yet }
@@ -106,7 +108,7 @@ fn reader(keyword: Keyword) -> Option<Reader> {
         Keyword::Expose => |a, _| a.expose().map(Kind::Expose).map(Parsed::Other),
         Keyword::From => |a, flags| a.from(flags).map(Parsed::From),
         Keyword::Label => |a, _| a.pairs().map(Kind::Label).map(Parsed::Other),
-        Keyword::Run => |a, _| a.run().map(Kind::Run).map(Parsed::Other),
+        Keyword::Run => |a, flags| a.run(flags).map(Kind::Run).map(Parsed::Other),
         Keyword::User => |a, _| a.line("a user").map(Kind::User).map(Parsed::Other),
         Keyword::Workdir => |a, _| a.line("a directory").map(Kind::Workdir).map(Parsed::Other),
         Keyword::Add
@@ -196,7 +198,8 @@ impl Arguments<'_> {
                     flag: flag.name,
                 }));
             };
-            if found.iter().any(|(_, other, _)| other == name) {
+            let repeats = matches!(*name, "mount" | "device");
+            if !repeats && found.iter().any(|(_, other, _)| other == name) {
                 return Err(fault(SyntaxError::DuplicateFlag(flag.name)));
             }
             match flag.value.filter(|value| !value.is_empty()) {
@@ -350,13 +353,44 @@ impl Arguments<'_> {
         }
     }
 
-    fn run(&self) -> Result<CommandLine, Fault> {
-        match self.command()? {
-            CommandLine::Exec(arguments) if arguments.is_empty() => {
-                Err(self.whole(SyntaxError::EmptyCommand(self.keyword)))
-            }
-            command => Ok(command),
+    fn run(&self, mut flags: Flags) -> Result<RunArgs, Fault> {
+        let fault = |range: Range<usize>, error| Fault {
+            range,
+            error: SyntaxError::Run(error),
+        };
+        if let Some((range, device)) = flags.take("device") {
+            return Err(fault(range, RunFlagError::Device(device)));
         }
+        let network = flags
+            .take("network")
+            .map(|(range, value)| RunNetwork::parse(&value).map_err(|error| fault(range, error)));
+        let security = flags
+            .take("security")
+            .map(|(range, value)| RunSecurity::parse(&value).map_err(|error| fault(range, error)));
+        let (network, security) = (network.transpose()?, security.transpose()?);
+        let mut mounts = Vec::new();
+        while let Some((range, value)) = flags.take("mount") {
+            if mounts.len() == MAX_MOUNTS {
+                return Err(fault(range, RunFlagError::TooManyMounts));
+            }
+            let mount = MountFlag::parse(&value, self.escape).map_err(|error| Fault {
+                range,
+                error: SyntaxError::Mount(error),
+            })?;
+            mounts.push(mount);
+        }
+        let command = match self.command()? {
+            CommandLine::Exec(arguments) if arguments.is_empty() => {
+                return Err(self.whole(SyntaxError::EmptyCommand(self.keyword)));
+            }
+            command => command,
+        };
+        Ok(RunArgs {
+            mounts,
+            network,
+            security,
+            command,
+        })
     }
 
     fn copy(&self, mut flags: Flags) -> Result<CopyArgs, Fault> {
@@ -422,7 +456,7 @@ impl Arguments<'_> {
     }
 }
 
-/// The flags that were given, each once and with a value.
+/// The flags that were given, in order and with values; those that cannot be repeated once.
 struct Flags(Vec<(Range<usize>, &'static str, String)>);
 
 impl Flags {
@@ -433,7 +467,7 @@ impl Flags {
 
     fn take(&mut self, name: &str) -> Option<(Range<usize>, String)> {
         let at = self.0.iter().position(|(_, other, _)| *other == name)?;
-        let (range, _, value) = self.0.swap_remove(at);
+        let (range, _, value) = self.0.remove(at);
         Some((range, value))
     }
 

@@ -9,6 +9,7 @@ use super::{
     },
     copy::CopyArgs,
     keyword::Keyword,
+    run::{RunArgs, RunNetwork, RunSecurity},
 };
 
 impl Display for Dockerfile {
@@ -72,9 +73,10 @@ impl Display for InstructionKind {
         let keyword = self.keyword();
         match self {
             Self::Arg(args) => Definitions(args).fmt(f),
-            Self::Cmd(command) | Self::Entrypoint(command) | Self::Run(command) => {
+            Self::Cmd(command) | Self::Entrypoint(command) => {
                 arguments(f, keyword, &command.to_string())
             }
+            Self::Run(run) => write!(f, "{keyword} {run}"),
             Self::Copy(copy) => write!(f, "{keyword} {copy}"),
             Self::Env(pairs) | Self::Label(pairs) => arguments(f, keyword, &pairs.to_string()),
             Self::Expose(ports) => {
@@ -92,6 +94,23 @@ impl Display for CommandLine {
             Self::Shell(command) => f.write_str(command),
             Self::Exec(arguments) => f.write_str(&json(arguments.iter().map(String::as_str))),
         }
+    }
+}
+
+impl Display for RunArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        for mount in &self.mounts {
+            flag(&mut text, "mount", mount.raw())?;
+        }
+        if let Some(RunNetwork::None) = self.network {
+            flag(&mut text, "network", "none")?;
+        }
+        if let Some(RunSecurity::Sandbox) = self.security {
+            flag(&mut text, "security", "sandbox")?;
+        }
+        plain(&mut text, &self.command.to_string());
+        f.write_str(&text)
     }
 }
 

@@ -38,6 +38,20 @@ pub(super) struct StageOutline {
     pub(super) base: Origin,
     /// What each of its `COPY --from` means, by the instruction's index.
     pub(super) copies: BTreeMap<usize, Origin>,
+    /// What `from` of its mounts means, by the indices of instruction and mount.
+    pub(super) mounts: BTreeMap<(usize, usize), Origin>,
+}
+
+impl StageOutline {
+    /// Everything that instructions take files from, with the index of the instruction.
+    fn origins(&self) -> impl Iterator<Item = (usize, &Origin)> {
+        let copies = self
+            .copies
+            .iter()
+            .map(|(position, origin)| (*position, origin));
+        let mounts = self.mounts.iter();
+        copies.chain(mounts.map(|((position, _), origin)| (*position, origin)))
+    }
 }
 
 /// The stages that the target needs, in the order of the file.
@@ -81,7 +95,8 @@ pub fn outline(
             continue;
         }
         let stage = stage_outline(file, index, globals, &request.platform)?;
-        let origins = stage.copies.values().chain([&stage.base]);
+        let used = stage.origins().map(|(_, origin)| origin);
+        let origins = used.chain([&stage.base]);
         open.extend(origins.filter_map(|origin| match origin {
             Origin::Stage(index) => Some(*index),
             Origin::Scratch | Origin::Outside(_) => None,
@@ -149,15 +164,33 @@ fn stage_outline(
         }
     };
     let mut copies = BTreeMap::new();
+    let mut mounts = BTreeMap::new();
     for (position, instruction) in stage.instructions.iter().enumerate() {
-        if let Some(origin) = copy_origin(file, stage, index, instruction)? {
-            copies.insert(position, origin);
+        match &instruction.kind {
+            InstructionKind::Copy(copy) => {
+                if let Some(from) = &copy.from {
+                    let origin = origin(file, stage, index, instruction, from)?;
+                    copies.insert(position, origin);
+                }
+            }
+            InstructionKind::Run(run) => {
+                for (number, mount) in run.mounts.iter().enumerate() {
+                    let origin = match mount.from.as_deref() {
+                        None => continue,
+                        Some("scratch") => Origin::Scratch,
+                        Some(from) => origin(file, stage, index, instruction, from)?,
+                    };
+                    mounts.insert((position, number), origin);
+                }
+            }
+            _ => {}
         }
     }
     Ok(StageOutline {
         index,
         base,
         copies,
+        mounts,
     })
 }
 
@@ -172,28 +205,24 @@ fn earlier_stage(file: &Dockerfile, before: usize, name: &str) -> Option<usize> 
     })
 }
 
-fn copy_origin(
+/// What `from` of an instruction means.
+fn origin(
     file: &Dockerfile,
     stage: &Stage,
     index: usize,
     instruction: &Instruction,
-) -> Result<Option<Origin>, PlanError> {
-    let InstructionKind::Copy(copy) = &instruction.kind else {
-        return Ok(None);
-    };
-    let Some(from) = &copy.from else {
-        return Ok(None);
-    };
-    let later = || PlanError::at(file, instruction, PlanFault::LaterStage(from.clone()));
+    from: &str,
+) -> Result<Origin, PlanError> {
+    let later = || PlanError::at(file, instruction, PlanFault::LaterStage(from.to_owned()));
     if let Some(stage) = earlier_stage(file, index, from) {
-        return Ok(Some(Origin::Stage(stage)));
+        return Ok(Origin::Stage(stage));
     }
     // A number is a stage, if there is one of that number; as an image name it makes no sense.
     if let Ok(number) = from.parse::<usize>()
         && number < file.stages.len()
     {
         return if number < index {
-            Ok(Some(Origin::Stage(number)))
+            Ok(Origin::Stage(number))
         } else {
             Err(later())
         };
@@ -202,7 +231,7 @@ fn copy_origin(
     if own.is_some_and(|own| own.eq_ignore_ascii_case(from)) || file.stage_named(from).is_some() {
         return Err(later());
     }
-    Ok(Some(Origin::Outside(from.clone())))
+    Ok(Origin::Outside(from.to_owned()))
 }
 
 fn names(file: &Dockerfile, stages: &[StageOutline]) -> Vec<SourceName> {
@@ -227,9 +256,9 @@ fn names(file: &Dockerfile, stages: &[StageOutline]) -> Vec<SourceName> {
                 file.diagnostic(&parsed.from, String::new(), None),
             );
         }
-        for (position, origin) in &stage.copies {
+        for (position, origin) in stage.origins() {
             if let Origin::Outside(name) = origin {
-                let instruction = &parsed.instructions[*position];
+                let instruction = &parsed.instructions[position];
                 add(
                     name,
                     false,

@@ -11,11 +11,13 @@ use repro_core::{
 
 use super::{
     BaseImage, CopyFrom, Outline, Plan, PlanError, PlanFault, Stage, StageBase, Step, Work,
+    mounts::{Mounts, Place},
     outline::{Origin, StageOutline},
+    paths::join,
 };
 use crate::dockerfile::{
-    CommandLine, CopyPaths, Dockerfile, GlobalScope, Instruction, InstructionKind, StageScope,
-    Template, parse_ports, unused_build_args,
+    CommandLine, CopyPaths, Dockerfile, GlobalScope, Instruction, InstructionKind, RunArgs,
+    StageScope, Template, parse_ports, unused_build_args,
 };
 
 /// What the names from outside turned out to be.
@@ -98,9 +100,8 @@ impl<'a> Planner<'a> {
         let (base, mut building) = self.begin(outline)?;
         let stage = self.plan.stages.len();
         for (position, instruction) in parsed.instructions.iter().enumerate() {
-            let origin = outline.copies.get(&position);
             let (history, work) = self
-                .instruction(&mut building, instruction, origin)
+                .instruction(&mut building, instruction, (outline, position))
                 .map_err(|fault| PlanError::at(self.file, instruction, fault))?;
             let tick = building.tick;
             if work.is_filesystem() {
@@ -185,7 +186,7 @@ impl<'a> Planner<'a> {
         &mut self,
         state: &mut StageState<'a>,
         instruction: &Instruction,
-        origin: Option<&Origin>,
+        (outline, position): (&StageOutline, usize),
     ) -> Result<(String, Work), PlanFault> {
         let config = |text| Ok((text, Work::Nothing));
         match &instruction.kind {
@@ -244,16 +245,31 @@ impl<'a> Planner<'a> {
                 let owner = state.config.config.user.clone();
                 Ok((text, Work::MakeDir(MakeDirSpec { path, owner })))
             }
-            InstructionKind::Run(command) => Ok(self.run(state, command)),
+            InstructionKind::Run(args) => self.run(state, args, |mount| {
+                self.copy_from(outline.mounts.get(&(position, mount)))
+            }),
             InstructionKind::Copy(args) => {
                 let paths = args.check(&state.scope)?;
-                let from = self.copy_from(origin)?;
+                let from = self.copy_from(outline.copies.get(&position))?;
                 Ok(copy(state, args.from.as_deref(), from, paths))
             }
         }
     }
 
-    fn run(&self, state: &StageState<'a>, command: &CommandLine) -> (String, Work) {
+    fn run(
+        &self,
+        state: &StageState<'a>,
+        args: &RunArgs,
+        from: impl FnMut(usize) -> Result<CopyFrom, PlanFault>,
+    ) -> Result<(String, Work), PlanFault> {
+        let command = &args.command;
+        let cwd = working_dir(&state.config).to_owned();
+        let place = Place {
+            scope: &state.scope,
+            cwd: &cwd,
+            request: self.request,
+        };
+        let mounts = Mounts::new(args, &place, from)?;
         let argv = argv(command);
         let text = match command {
             CommandLine::Shell(_) => argv.join(" "),
@@ -267,17 +283,21 @@ impl<'a> Planner<'a> {
         };
         default("PATH", DEFAULT_PATH.to_owned());
         default("SOURCE_DATE_EPOCH", self.epoch.seconds().to_string());
-        let cwd = working_dir(&state.config).to_owned();
+        if let Some(socket) = mounts.agent_socket {
+            default("SSH_AUTH_SOCK", socket);
+        }
         let user = state.config.config.user.clone();
-        (
-            format!("RUN {text} # repro"),
+        Ok((
+            format!("RUN {}{text} # repro", mounts.shown),
             Work::Run(RunSpec {
                 argv,
                 env,
                 cwd,
                 user,
+                mounts: mounts.mounts,
+                secret_env: mounts.secret_env,
             }),
-        )
+        ))
     }
 
     fn copy_from(&self, origin: Option<&Origin>) -> Result<CopyFrom, PlanFault> {
@@ -355,24 +375,6 @@ fn working_dir(config: &ImageConfig) -> &str {
     }
 }
 
-/// `path` on top of `base`, cleaned as Go's `path.Join` does: absolute, no `.`, no `..`.
-fn join(base: &str, path: &str) -> String {
-    let whole = if path.starts_with('/') {
-        path.to_owned()
-    } else {
-        format!("{base}/{path}")
-    };
-    let mut names: Vec<&str> = Vec::new();
-    for name in whole.split('/') {
-        match name {
-            "" | "." => {}
-            ".." => drop(names.pop()),
-            name => names.push(name),
-        }
-    }
-    format!("/{}", names.join("/"))
-}
-
 fn some(template: &Template, scope: &StageScope<'_>) -> Result<String, PlanFault> {
     let text = template.expand(scope)?;
     if text.is_empty() {
@@ -419,24 +421,5 @@ fn shown_arg((name, value): &(String, Option<String>)) -> String {
     match value {
         Some(value) => format!("{name}={value}"),
         None => name.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_join_as_in_a_shell_that_cannot_leave() {
-        for (base, path, joined) in [
-            ("/", "a", "/a"),
-            ("/a", "b/", "/a/b"),
-            ("/a", "/b", "/b"),
-            ("/a", "../..", "/"),
-            ("/a/b", "./../c", "/a/c"),
-            ("", ".", "/"),
-        ] {
-            assert_eq!(join(base, path), joined);
-        }
     }
 }

@@ -319,7 +319,7 @@ impl Running<'_> {
     fn action(&self, work: &Work) -> Option<StepAction> {
         match work {
             Work::Nothing => None,
-            Work::Run(spec) => Some(StepAction::Run(spec.clone())),
+            Work::Run(spec) => Some(StepAction::Run(spec.with_trees(|from| self.trees(from)))),
             Work::MakeDir(spec) => Some(StepAction::MakeDir(spec.clone())),
             Work::Copy {
                 from,
@@ -328,18 +328,10 @@ impl Running<'_> {
                 owner,
                 mode,
             } => {
-                let stored =
-                    |chain: &[ChainId]| chain.iter().copied().map(SnapshotName::Stored).collect();
+                let trees = self.trees(from);
                 let source = match from {
-                    CopyFrom::Context => CopySource::Context {
-                        trees: stored(&self.context.context),
-                    },
-                    CopyFrom::Stage(stage) => CopySource::Tree {
-                        trees: self.stages[*stage].trees.clone(),
-                    },
-                    CopyFrom::Tree(chain) => CopySource::Tree {
-                        trees: stored(chain),
-                    },
+                    CopyFrom::Context => CopySource::Context { trees },
+                    CopyFrom::Stage(_) | CopyFrom::Tree(_) => CopySource::Tree { trees },
                 };
                 Some(StepAction::Copy(CopySpec {
                     source,
@@ -349,6 +341,16 @@ impl Running<'_> {
                     mode: *mode,
                 }))
             }
+        }
+    }
+
+    /// The trees of this run that a copy or mount reads, lowest first.
+    fn trees(&self, from: &CopyFrom) -> Vec<SnapshotName> {
+        let stored = |chain: &[ChainId]| chain.iter().copied().map(SnapshotName::Stored).collect();
+        match from {
+            CopyFrom::Context => stored(&self.context.context),
+            CopyFrom::Stage(stage) => self.stages[*stage].trees.clone(),
+            CopyFrom::Tree(chain) => stored(chain),
         }
     }
 

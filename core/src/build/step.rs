@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::{InvocationId, RunId};
+use super::{InvocationId, MountSpec, RunId, SecretVariable};
 use crate::{
     digest::ChainId,
     epoch::{Epoch, Tick},
@@ -79,7 +79,7 @@ pub enum StepAction {
 /// A program to run. There is no network but loopback, always.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RunSpec {
+pub struct RunSpec<T = Vec<SnapshotName>> {
     /// Program and arguments, looked up in `PATH` of `env` inside the tree.
     pub argv: Vec<String>,
     /// Environment, in order, without `HOME`, which comes from the tree's `passwd` unless set
@@ -89,6 +89,25 @@ pub struct RunSpec {
     pub cwd: String,
     /// `USER` as in the Dockerfile: `user[:group]`, names looked up in the tree; empty is root.
     pub user: String,
+    /// What the program sees besides the tree. Of mounts with one target the last is seen.
+    pub mounts: Vec<MountSpec<T>>,
+    /// Variables on top of `env`, with values that only the executor knows.
+    pub secret_env: Vec<SecretVariable>,
+}
+
+impl<T> RunSpec<T> {
+    /// The same with other names for the trees of mounts.
+    pub fn with_trees<U>(&self, mut name: impl FnMut(&T) -> U) -> RunSpec<U> {
+        let mounts = self.mounts.iter();
+        RunSpec {
+            argv: self.argv.clone(),
+            env: self.env.clone(),
+            cwd: self.cwd.clone(),
+            user: self.user.clone(),
+            mounts: mounts.map(|mount| mount.with_trees(&mut name)).collect(),
+            secret_env: self.secret_env.clone(),
+        }
+    }
 }
 
 /// Whom a copied entry belongs to.

@@ -59,6 +59,8 @@ fn instruction() -> impl Strategy<Value = String> {
         "--chmod=7$x ",
         "--platform=\"a\\\"\" ",
         "-- ",
+        "--mount=target=/$x,from=a ",
+        "--mount='\"id=a,b\",type=secret' --network=none ",
     ]);
     let piece = prop_oneof![
         4 => prop::sample::select(vec![
