@@ -24,7 +24,7 @@ pub use steps::{Bases, plan};
 use std::collections::BTreeSet;
 
 use repro_core::{
-    build::{Finding, MakeDirSpec, MountSource, Owner, RunSpec},
+    build::{Finding, MakeDirSpec, Owner, RunSpec},
     digest::ChainId,
     epoch::Tick,
     image::{ImageConfig, LayerDescriptor},
@@ -136,27 +136,18 @@ impl Work {
     /// Names of the secrets that the step is given.
     #[must_use]
     pub fn secrets(&self) -> BTreeSet<String> {
-        let Self::Run(spec) = self else {
-            return BTreeSet::new();
-        };
-        let files = spec.mounts.iter().filter_map(|mount| match &mount.source {
-            MountSource::Secret { id, .. } => Some(id),
-            _ => None,
-        });
-        let variables = spec.secret_env.iter().map(|variable| &variable.id);
-        files.chain(variables).cloned().collect()
+        match self {
+            Self::Run(spec) => spec.secrets().map(str::to_owned).collect(),
+            _ => BTreeSet::new(),
+        }
     }
 
     /// Names of the ssh agents that the step can talk to.
     #[must_use]
     pub fn agents(&self) -> BTreeSet<String> {
-        let Self::Run(spec) = self else {
-            return BTreeSet::new();
-        };
-        let agents = spec.mounts.iter().filter_map(|mount| match &mount.source {
-            MountSource::Agent { id, .. } => Some(id.clone()),
-            _ => None,
-        });
-        agents.collect()
+        match self {
+            Self::Run(spec) => spec.agents().map(str::to_owned).collect(),
+            _ => BTreeSet::new(),
+        }
     }
 }

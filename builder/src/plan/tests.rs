@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use repro_core::{
-    build::{ContextModes, EpochChoice, InvocationId, LockMode, NamedText, Runs},
+    build::{ContextModes, EpochChoice, InvocationId, LockMode, MountSource, NamedText, Runs},
     digest::{DiffId, Digest},
     epoch::Epoch,
     image::{ImageConfig, LayerDescriptor, MediaType},

@@ -274,7 +274,7 @@ fn flags_print_as_they_were_read() {
     for flags in [
         "--mount=type=cache,target=/x --mount=type=secret,id=a,required",
         r#"--mount='type=bind,"target=/a,""b""",source=x y' --network=none"#,
-        r"--security=sandbox --mount=target=${A:-x\ \'y},from=b",
+        r"--security=sandbox --mount=target=${A:-x\ y},from=b",
     ] {
         let text = format!("FROM scratch AS b\nRUN {flags} -- --x\n");
         let file = good(&text);
