@@ -16,8 +16,8 @@ use std::{
 
 use repro_core::{
     build::{
-        CopySource, Executor, ExecutorError, Grants, InvocationId, SecretValue, SnapshotInfo, SnapshotName, StepAction,
-        StepExit, StepObserver, StepResult, StepSpec, Variation,
+        CopySource, Executor, ExecutorError, Grants, InvocationId, SecretValue, SnapshotInfo,
+        SnapshotName, StepAction, StepExit, StepObserver, StepResult, StepSpec, Variation,
     },
     digest::{ChainId, Digest},
     tree::{EntryReader, EntrySink, EntrySource, EntryWriter},
@@ -231,7 +231,8 @@ impl NativeExecutor {
     fn agents(&self, spec: &StepSpec) -> Result<Vec<&Path>, ExecutorError> {
         let socket = |id: &str| {
             let socket = self.grants.agents.get(id).map(std::path::PathBuf::as_path);
-            socket.ok_or_else(|| ExecutorError::Refused(format!("the ssh agent {id} was not given")))
+            socket
+                .ok_or_else(|| ExecutorError::Refused(format!("the ssh agent {id} was not given")))
         };
         let agents: Vec<&Path> = spec.agents().map(socket).collect::<Result<_, _>>()?;
         if agents.len() > MAX_FDS {
@@ -353,7 +354,12 @@ impl Executor for NativeExecutor {
         } else {
             let listeners = self.told(session.listeners())?;
             std::thread::scope(|scope| {
-                let _agents = Agents::serve(scope, listeners, agents);
+                let _served = Agents::serve(scope, listeners, agents).map_err(|error| {
+                    ExecutorError::Exhausted {
+                        what: "cannot serve the step's ssh agents".to_owned(),
+                        source: Some(error),
+                    }
+                })?;
                 self.attend(session, layer, &masked)
             })
         };

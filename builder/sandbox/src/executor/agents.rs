@@ -12,7 +12,10 @@ use std::{
         unix::net::{UnixListener, UnixStream},
     },
     path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread::Scope,
 };
 
@@ -35,10 +38,12 @@ impl Agents {
         agents: Vec<&'env Path>,
     ) -> io::Result<Self> {
         let mut kept = Vec::with_capacity(listeners.len());
+        let open = Arc::new(AtomicUsize::new(0));
         for (listener, agent) in listeners.into_iter().zip(agents) {
             kept.push(listener.try_clone()?);
             let listener = UnixListener::from(listener);
-            scope.spawn(move || accept(scope, &listener, agent));
+            let open = Arc::clone(&open);
+            scope.spawn(move || accept(scope, &listener, agent, &open));
         }
         Ok(Self { listeners: kept })
     }
@@ -47,31 +52,31 @@ impl Agents {
 impl Drop for Agents {
     fn drop(&mut self) {
         for listener in &self.listeners {
-            // Wakes whoever accepts on it.
-            drop(shutdown(listener, Way::Both));
+            // Wakes whoever accepts on it. One that is shut already is what is wanted.
+            let _ = shutdown(listener, Way::Both);
         }
     }
 }
-
-static OPEN: AtomicUsize = AtomicUsize::new(0);
 
 fn accept<'scope>(
     scope: &'scope Scope<'scope, '_>,
     listener: &UnixListener,
     agent: &'scope Path,
+    open: &Arc<AtomicUsize>,
 ) {
     // An error is the end of the service, or of the machine's descriptors: the step then sees a
     // closed connection.
     while let Ok((step, _)) = listener.accept() {
-        if OPEN.fetch_add(1, Ordering::SeqCst) >= MAX_CONNECTIONS {
-            OPEN.fetch_sub(1, Ordering::SeqCst);
+        if open.fetch_add(1, Ordering::SeqCst) >= MAX_CONNECTIONS {
+            open.fetch_sub(1, Ordering::SeqCst);
             continue;
         }
+        let open = Arc::clone(open);
         scope.spawn(move || {
             if let Ok(agent) = UnixStream::connect(agent) {
                 relay(&step, &agent);
             }
-            OPEN.fetch_sub(1, Ordering::SeqCst);
+            open.fetch_sub(1, Ordering::SeqCst);
         });
     }
 }

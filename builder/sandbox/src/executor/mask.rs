@@ -35,7 +35,10 @@ impl<'a> Masked<'a> {
 
     /// Hands on what was held back: the beginning of a value whose end did not come.
     pub(super) fn finish(self) {
-        let mut mask = self.mask.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut mask = self
+            .mask
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         let rest = mask.take(b"", End::Here);
         if !rest.is_empty() {
             self.observer.output(&rest);
@@ -78,7 +81,11 @@ impl Mask {
         for value in values {
             let whole = trimmed(value);
             let lines = whole.split(|byte| *byte == b'\n').map(trimmed);
-            patterns.extend(lines.filter(|line| line.len() >= MIN_LINE).map(<[u8]>::to_vec));
+            patterns.extend(
+                lines
+                    .filter(|line| line.len() >= MIN_LINE)
+                    .map(<[u8]>::to_vec),
+            );
             patterns.push(whole.to_vec());
         }
         patterns.retain(|pattern| !pattern.is_empty());
@@ -97,12 +104,17 @@ impl Mask {
         let mut at = 0;
         while at < self.held.len() {
             let rest = &self.held[at..];
-            let begun = |pattern: &&Vec<u8>| pattern.len() > rest.len() && pattern.starts_with(rest);
+            let begun =
+                |pattern: &&Vec<u8>| pattern.len() > rest.len() && pattern.starts_with(rest);
             // A longer value may follow where a shorter one is whole already.
             if end == End::MoreMayCome && self.patterns.iter().any(|pattern| begun(&pattern)) {
                 break;
             }
-            match self.patterns.iter().find(|pattern| rest.starts_with(pattern)) {
+            match self
+                .patterns
+                .iter()
+                .find(|pattern| rest.starts_with(pattern))
+            {
                 Some(pattern) => {
                     shown.extend_from_slice(MASK);
                     at += pattern.len();

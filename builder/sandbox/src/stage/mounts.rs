@@ -19,11 +19,15 @@ use repro_core::{
     tree::TreePath,
 };
 use rustix::{
-    fs::{CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchmod, fchown, fstat, mkdirat, openat2},
+    fs::{
+        CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchmod, fchown, fstat, mkdirat,
+        openat2,
+    },
     io::Errno,
     mount::{
         FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags,
-        fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount_remount, move_mount, open_tree,
+        fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount_remount, move_mount,
+        open_tree,
     },
 };
 

@@ -282,7 +282,16 @@ mod tests {
     #[test]
     fn what_the_sandbox_provides_is_not_covered() {
         let links = [("p", "/proc"), ("d", "dev")];
-        for target in ["/proc", "/sys/x", "/p/1", "/dev", "/d", "/dev/null", "/dev/pts/0", "/d/fd"] {
+        for target in [
+            "/proc",
+            "/sys/x",
+            "/p/1",
+            "/dev",
+            "/d",
+            "/dev/null",
+            "/dev/pts/0",
+            "/d/fd",
+        ] {
             assert!(places(&[target], &links).is_err(), "{target}");
         }
         assert_eq!(places(&["/dev/shm", "/dev/x/y"], &links).unwrap()[1].1, 2);

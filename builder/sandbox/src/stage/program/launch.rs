@@ -83,8 +83,7 @@ fn environment(
         variables
             .push(CString::new(format!("{name}={value}")).during(&format!("variable {name:?}"))?);
     }
-    let has =
-        |wanted: &str| spec.env.iter().any(|(name, _)| name == wanted) || is_secret(wanted);
+    let has = |wanted: &str| spec.env.iter().any(|(name, _)| name == wanted) || is_secret(wanted);
     if !has("HOME") {
         variables.push(CString::new([b"HOME=", home].concat()).during("the home directory")?);
     }
@@ -196,7 +195,9 @@ pub(super) fn not_started(
 /// Why a mount did not get its place, which lies in another mount.
 fn not_attached(target: &str, errno: Errno) -> Failure {
     let why = match errno {
-        Errno::ROFS => "it is missing in a mount that is read-only; make it in its source, or add rw",
+        Errno::ROFS => {
+            "it is missing in a mount that is read-only; make it in its source, or add rw"
+        }
         Errno::LOOP => "it leads through a link of another mount",
         Errno::NOTDIR | Errno::ISDIR => "it is a file in another mount, or should be one",
         Errno::ACCESS => "it lies in a directory that cannot be written to",
@@ -253,7 +254,10 @@ mod tests {
         spec.secret_env = vec![secret("A"), secret("PATH")];
         let secrets = |value: &[u8]| BTreeMap::from([("s".to_owned(), Secret(value.to_vec()))]);
         let variables = super::environment(&spec, &secrets(b"\xff="), b"/").unwrap();
-        let shown: Vec<&[u8]> = variables.iter().map(|variable| variable.as_bytes()).collect();
+        let shown: Vec<&[u8]> = variables
+            .iter()
+            .map(|variable| variable.as_bytes())
+            .collect();
         assert_eq!(shown, [&b"B=2"[..], b"HOME=/", b"A=\xff=", b"PATH=\xff="]);
         // The message names the secret and does not show it.
         let failure = super::environment(&spec, &secrets(b"top\0"), b"/").unwrap_err();
