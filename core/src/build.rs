@@ -2,8 +2,10 @@
 //! ended. No type here opens a file or knows where it runs.
 
 mod clock;
+mod copy;
 mod executor;
 mod grants;
+mod mode;
 mod mount;
 mod outcome;
 mod record;
@@ -12,8 +14,10 @@ mod step;
 mod variation;
 
 pub use clock::Clock;
+pub use copy::{Archives, CopyLayout, CopySource, CopySpec, InlineFile, Owner, Placement};
 pub use executor::{Executor, ExecutorError, SnapshotInfo, StepObserver};
 pub use grants::{Grants, MAX_SECRET_BYTES, SecretTooLong, SecretValue};
+pub use mode::{ModeChange, ModeClause, ModeError};
 pub use mount::{MountAccess, MountFacts, MountSource, MountSpec, SecretVariable};
 pub use outcome::{Cost, Outcome, Reason, Retry};
 pub use record::{
@@ -21,11 +25,11 @@ pub use record::{
     PlannedStep, RunRecord, StepRecord,
 };
 pub use request::{
-    BuildRequest, ContextModes, EpochChoice, InvocationId, InvocationIdError, LockMode, NamedText,
-    RunId, Runs,
+    BuildRequest, ContextModes, EpochChoice, InvocationId, InvocationIdError, LockMode,
+    NamedContext, NamedText, RunId, Runs,
 };
 pub use step::{
-    CopySource, CopySpec, LayerPolicy, MakeDirSpec, NetworkObservation, Normalisation, Owner,
-    RunSpec, SnapshotName, StepAction, StepExit, StepResult, StepSpec, Usage,
+    LayerPolicy, MakeDirSpec, NetworkObservation, Normalisation, RunSpec, SnapshotName, StepAction,
+    StepExit, StepResult, StepSpec, Usage,
 };
 pub use variation::{AddressSpace, Axis, AxisError, Cpus, Variation};

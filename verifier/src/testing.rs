@@ -1,6 +1,9 @@
 //! One small build with everything that evidence is made of, for the tests of this crate.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use repro_core::{
     build::{
@@ -67,6 +70,7 @@ impl Case {
             files: 2,
             files_equal: 2,
             differences: 0,
+            differences_elsewhere: 0,
         };
         let findings = Findings {
             verdict: Verdict::Reproducible,
@@ -84,6 +88,7 @@ impl Case {
             files: 2,
             files_equal: 1,
             differences: 1,
+            differences_elsewhere: 0,
         };
         let cause = CauseCount {
             code: "embedded-hostname".into(),
@@ -117,8 +122,11 @@ impl Case {
             },
             dockerfile: "Dockerfile".into(),
             target: None,
+            contexts: BTreeMap::new(),
             build_args: BTreeMap::from([("LEVEL".into(), "2".into())]),
             labels: BTreeMap::new(),
+            secrets: BTreeSet::new(),
+            agents: BTreeSet::new(),
             inputs: vec![
                 input("dockerfile", InputKind::Dockerfile, None),
                 input("context", InputKind::Context, None),
@@ -189,6 +197,8 @@ fn planned(instruction: &str, line: u32) -> PlannedStep {
         line,
         filesystem: true,
         in_image: true,
+        secrets: BTreeSet::new(),
+        agents: BTreeSet::new(),
     }
 }
 

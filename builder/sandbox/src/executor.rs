@@ -3,13 +3,15 @@
 mod agents;
 mod layout;
 mod mask;
+mod probe;
 mod session;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    io::{self, BufReader, BufWriter},
+    fs::File,
+    io::{self, BufReader, BufWriter, Read as _},
     net::Shutdown,
+    os::unix::fs::MetadataExt as _,
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -91,22 +93,6 @@ impl NativeExecutor {
     #[must_use]
     pub const fn mapping(&self) -> &IdMapping {
         &self.mapping
-    }
-
-    /// Does on an empty directory of the store everything that a step needs from the machine, without
-    /// running a program.
-    pub fn probe(&self) -> Result<(), ExecutorError> {
-        let scratch = self.layout.scratch(&self.mapping)?;
-        let result = self
-            .start(Job::Probe {
-                scratch: scratch.relative.clone(),
-            })
-            .and_then(|(session, _guard)| session.finish());
-        let removed = scratch.remove();
-        match self.told(result)? {
-            Done::Nothing => removed,
-            other => Err(unexpected(&other)),
-        }
     }
 
     /// Removes the stored trees of every chain that is not in `keep`, for this user's id mapping;
@@ -299,13 +285,29 @@ impl Executor for NativeExecutor {
             what: format!("cannot read {}", path.display()),
             source: Some(source),
         };
-        match fs::read(&path) {
-            Ok(json) => serde_json::from_slice(&json)
-                .map(Some)
-                .map_err(|error| input(error.into())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(input(error)),
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(input(error)),
+        };
+        let owner = file.metadata().map_err(input)?.uid();
+        let (root, _) = self.mapping.root();
+        if owner != root {
+            // Its files would belong to nobody inside, and a step would make another image of them.
+            return Err(ExecutorError::Input {
+                what: format!(
+                    "{} belongs to user {owner} and not to {root}, the root of a step: the store \
+                     was copied without its owners; remove its snapshots directory, it is made anew",
+                    path.display()
+                ),
+                source: None,
+            });
         }
+        let mut json = Vec::new();
+        file.read_to_end(&mut json).map_err(input)?;
+        serde_json::from_slice(&json)
+            .map(Some)
+            .map_err(|error| input(error.into()))
     }
 
     fn unpack(

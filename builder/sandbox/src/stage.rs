@@ -9,7 +9,6 @@ mod faults;
 pub(crate) mod job;
 mod mounts;
 mod overlay;
-mod probe;
 mod program;
 mod step;
 mod stubs;

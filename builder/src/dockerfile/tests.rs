@@ -5,6 +5,7 @@ mod lines;
 mod mounts;
 mod properties;
 mod refused;
+mod rules;
 mod scopes;
 mod templates;
 

@@ -1,6 +1,6 @@
 //! One run of a plan, from its first step to an image.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use repro_core::{
     build::{
@@ -59,6 +59,8 @@ pub enum RunError {
 pub(crate) struct RunContext<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) context: Vec<ChainId>,
+    /// Directories given as contexts, by name.
+    pub(crate) named: &'a BTreeMap<String, Vec<ChainId>>,
     pub(crate) invocation: &'a InvocationId,
     pub(crate) epoch: Epoch,
     pub(crate) ruleset: Ruleset,
@@ -321,24 +323,23 @@ impl Running<'_> {
             Work::Nothing => None,
             Work::Run(spec) => Some(StepAction::Run(spec.with_trees(|from| self.trees(from)))),
             Work::MakeDir(spec) => Some(StepAction::MakeDir(spec.clone())),
-            Work::Copy {
-                from,
-                patterns,
-                destination,
-                owner,
-                mode,
-            } => {
+            Work::Copy { from, what } => {
                 let trees = self.trees(from);
                 let source = match from {
-                    CopyFrom::Context => CopySource::Context { trees },
+                    CopyFrom::Context | CopyFrom::Named(_) => CopySource::Context { trees },
                     CopyFrom::Stage(_) | CopyFrom::Tree(_) => CopySource::Tree { trees },
                 };
                 Some(StepAction::Copy(CopySpec {
                     source,
-                    patterns: patterns.clone(),
-                    destination: destination.clone(),
-                    owner: owner.clone(),
-                    mode: *mode,
+                    patterns: what.patterns.clone(),
+                    files: what.files.clone(),
+                    destination: what.destination.clone(),
+                    owner: what.owner.clone(),
+                    mode: what.mode.clone(),
+                    layout: what.layout,
+                    exclude: what.exclude.clone(),
+                    archives: what.archives,
+                    placement: what.placement,
                 }))
             }
         }
@@ -349,6 +350,10 @@ impl Running<'_> {
         let stored = |chain: &[ChainId]| chain.iter().copied().map(SnapshotName::Stored).collect();
         match from {
             CopyFrom::Context => stored(&self.context.context),
+            CopyFrom::Named(name) => {
+                let named = self.context.named.get(name);
+                named.map(|chain| stored(chain)).unwrap_or_default()
+            }
             CopyFrom::Stage(stage) => self.stages[*stage].trees.clone(),
             CopyFrom::Tree(chain) => stored(chain),
         }

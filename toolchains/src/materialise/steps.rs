@@ -131,6 +131,7 @@ impl<'a> Steps<'a> {
                     user: String::new(),
                     mounts: Vec::new(),
                     secret_env: Vec::new(),
+                    script: None,
                 }),
                 layer: LayerPolicy {
                     epoch: self.toolchain.lock.epoch,

@@ -23,7 +23,7 @@ use crate::{
 /// Where the sandbox mounts devices: places below it are made there.
 const DEVICES: &str = "dev";
 /// Names in it that are the sandbox's own, beside the devices.
-const OWN_DIRECTORIES: [&str; 2] = ["mqueue", "pts"];
+const OWN_DIRECTORIES: [&str; 3] = ["mqueue", "pipes", "pts"];
 
 /// The place of one mount.
 #[derive(Debug)]

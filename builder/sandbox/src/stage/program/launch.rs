@@ -226,6 +226,7 @@ mod tests {
             user: String::new(),
             mounts: Vec::new(),
             secret_env: Vec::new(),
+            script: None,
         }
     }
 
