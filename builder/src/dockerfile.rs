@@ -43,7 +43,7 @@ pub use error::{ParseError, ParseErrors, SyntaxError};
 pub use health::{HealthError, HealthTest, HealthTiming};
 pub use heredoc::{Expansion, Heredoc, HeredocFile, Tabs};
 pub use keyword::Keyword;
-pub use mount::{MAX_MOUNTS, Mount, MountError, MountFlag, Need};
+pub use mount::{MAX_MOUNTS, Mount, MountError, MountFlag, Need, csv_fields};
 pub(crate) use parse::parse_trigger;
 pub use parse::{MAX_FILE_BYTES, MAX_LINE_BYTES, TriggerError, parse};
 pub use ports::{Port, PortError, Protocol, parse_ports};

@@ -9,6 +9,8 @@ mod value;
 
 use repro_core::build::{MountAccess, MountFacts};
 
+pub use csv::fields as csv_fields;
+
 use self::value::{Settings, boolean, identifier, mode, size};
 use super::{
     directives::Escape,

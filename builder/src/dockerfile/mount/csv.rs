@@ -2,7 +2,8 @@
 
 /// The fields of a line; `None` where a quote is not closed or stands inside a field. A field in
 /// double quotes may hold commas, and a doubled quote stands for one.
-pub(super) fn fields(line: &str) -> Option<Vec<String>> {
+#[must_use]
+pub fn fields(line: &str) -> Option<Vec<String>> {
     let mut fields = Vec::new();
     let mut rest = line;
     loop {
