@@ -11,7 +11,9 @@
 
 mod error;
 mod lint;
+mod mounts;
 mod outline;
+mod paths;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -20,6 +22,8 @@ pub use error::{PlanError, PlanFault};
 pub use outline::{Outline, OutlineError, SourceKey, SourceName, Triggers, outline};
 pub(crate) use steps::platforms;
 pub use steps::{Bases, plan};
+
+use std::collections::BTreeSet;
 
 use repro_core::{
     build::{
@@ -98,7 +102,7 @@ pub enum Work {
     /// Nothing: it changes the configuration.
     Nothing,
     /// Runs a program.
-    Run(RunSpec),
+    Run(RunSpec<CopyFrom>),
     /// Copies files.
     Copy {
         /// Whence.
@@ -133,7 +137,7 @@ pub struct CopyWork {
     pub placement: Placement,
 }
 
-/// The tree a copy reads.
+/// The tree that a copy or a mount reads.
 #[derive(Debug, Clone)]
 pub enum CopyFrom {
     /// The context.
@@ -151,5 +155,23 @@ impl Work {
     #[must_use]
     pub const fn is_filesystem(&self) -> bool {
         !matches!(self, Self::Nothing)
+    }
+
+    /// Names of the secrets that the step is given.
+    #[must_use]
+    pub fn secrets(&self) -> BTreeSet<String> {
+        match self {
+            Self::Run(spec) => spec.secrets().map(str::to_owned).collect(),
+            _ => BTreeSet::new(),
+        }
+    }
+
+    /// Names of the ssh agents that the step can talk to.
+    #[must_use]
+    pub fn agents(&self) -> BTreeSet<String> {
+        match self {
+            Self::Run(spec) => spec.agents().map(str::to_owned).collect(),
+            _ => BTreeSet::new(),
+        }
     }
 }

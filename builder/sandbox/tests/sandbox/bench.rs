@@ -300,6 +300,8 @@ pub(crate) fn sh(script: &str) -> RunSpec {
         env: vec![("PATH".into(), "/bin".into())],
         cwd: "/".into(),
         user: String::new(),
+        mounts: Vec::new(),
+        secret_env: Vec::new(),
         script: None,
     }
 }
