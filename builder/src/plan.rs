@@ -16,7 +16,7 @@ mod outline;
 mod paths;
 mod steps;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use error::{PlanError, PlanFault};
 pub use outline::{Outline, OutlineError, SourceKey, SourceName, Triggers, outline};
@@ -27,8 +27,8 @@ use std::collections::BTreeSet;
 
 use repro_core::{
     build::{
-        Archives, CopyLayout, Finding, InlineFile, MakeDirSpec, ModeChange, Owner, Placement,
-        RunSpec,
+        Archives, CopyLayout, Finding, InlineFile, MakeDirSpec, ModeChange, MountSpec, Owner,
+        Placement, RunSpec,
     },
     digest::ChainId,
     epoch::Tick,
@@ -173,5 +173,17 @@ impl Work {
             Self::Run(spec) => spec.agents().map(str::to_owned).collect(),
             _ => BTreeSet::new(),
         }
+    }
+
+    /// The trees that it takes files from, besides its own.
+    pub(crate) fn reads(&self) -> impl Iterator<Item = &CopyFrom> {
+        let (copied, mounts) = match self {
+            Self::Copy { from, .. } => (Some(from), [].as_slice()),
+            Self::Run(spec) => (None, spec.mounts.as_slice()),
+            Self::Nothing | Self::MakeDir(_) => (None, [].as_slice()),
+        };
+        copied
+            .into_iter()
+            .chain(mounts.iter().filter_map(MountSpec::trees))
     }
 }
