@@ -385,6 +385,7 @@ impl<'a> Planner<'a> {
                 script: script(command),
                 mounts: mounts.mounts,
                 secret_env: mounts.secret_env,
+                settings: self.request.settings.clone(),
             }),
         ))
     }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use repro_core::{
     build::{
-        ContextModes, EpochChoice, InvocationId, LockMode, MountSource, NamedContext, NamedText,
-        Runs,
+        Annotations, ContextModes, EpochChoice, InvocationId, LockMode, MountSource, NamedContext,
+        NamedText, RunSettings, Runs,
     },
     digest::{DiffId, Digest},
     epoch::Epoch,
@@ -40,6 +40,8 @@ fn request(text: &str) -> repro_core::build::BuildRequest {
         target: None,
         build_args: BTreeMap::new(),
         allowed_args: BTreeSet::new(),
+        annotations: Annotations::default(),
+        settings: RunSettings::default(),
         labels: BTreeMap::new(),
         secrets: BTreeSet::new(),
         agents: BTreeSet::new(),

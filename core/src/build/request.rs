@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::Axis;
+use super::{Annotations, Axis, RunSettings};
 use crate::{
     digest::Digest, epoch::Epoch, platform::Platform, reference::ImageRef, ruleset::Ruleset,
 };
@@ -199,6 +199,10 @@ pub struct BuildRequest {
     pub allowed_args: BTreeSet<String>,
     /// `--label`.
     pub labels: BTreeMap<String, String>,
+    /// `--annotation`.
+    pub annotations: Annotations,
+    /// `--add-host`, `--shm-size` and `--ulimit`.
+    pub settings: RunSettings,
     /// Names of the secrets that the executor has.
     pub secrets: BTreeSet<String>,
     /// Names of the ssh agents that the executor has.

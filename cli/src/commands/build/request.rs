@@ -6,7 +6,10 @@ use std::{
 };
 
 use repro_core::{
-    build::{Axis, BuildRequest, EpochChoice, Grants, InvocationId, LockMode, NamedText},
+    build::{
+        Annotations, Axis, BuildRequest, EpochChoice, Grants, InvocationId, LockMode, NamedText,
+        RunSettings,
+    },
     platform::Platform,
     ruleset::Ruleset,
 };
@@ -87,6 +90,8 @@ pub(crate) fn asked(
         build_args: build_args(&args.arguments)?,
         allowed_args: args.allowed.iter().cloned().collect(),
         labels: labels(&args.labels),
+        annotations: Annotations::default(),
+        settings: RunSettings::default(),
         secrets: grants.secrets.keys().cloned().collect(),
         agents: grants.agents.keys().cloned().collect(),
         platform: args.platform.clone().unwrap_or_else(Platform::host),

@@ -68,7 +68,7 @@ pub(super) fn import(
         }
         layers.push(layer);
     }
-    Ok(write_manifest(blobs, &bytes, &layers)?)
+    Ok(write_manifest(blobs, &bytes, &layers, &BTreeMap::new())?)
 }
 
 fn choose<'a>(
