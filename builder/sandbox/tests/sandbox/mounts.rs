@@ -8,8 +8,8 @@ use std::{
 
 use repro_core::{
     build::{
-        ExecutorError, Grants, MountAccess, MountFacts, MountSource, MountSpec, RunId, RunSpec,
-        SecretValue, SecretVariable, SnapshotName, StepAction, StepExit, Variation,
+        Executor as _, ExecutorError, Grants, MountAccess, MountFacts, MountSource, MountSpec,
+        RunId, RunSpec, SecretValue, SecretVariable, SnapshotName, StepAction, StepExit, Variation,
     },
     tree::EntryKind,
 };
