@@ -433,12 +433,8 @@ fn local_sources(work: &Work) -> Vec<LocalSource<'_>> {
         Work::Run(spec) => {
             let mounts = spec.mounts.iter();
             let sources = mounts.filter_map(|mount| match &mount.source {
-                MountSource::Bind { trees, path } => Some(LocalSource {
-                    from: trees,
-                    pattern: escaped(path),
-                    layout: CopyLayout::Contents,
-                }),
-                MountSource::Cache {
+                MountSource::Bind { trees, path }
+                | MountSource::Cache {
                     trees: Some(trees),
                     path,
                     ..

@@ -27,8 +27,8 @@ use std::collections::BTreeSet;
 
 use repro_core::{
     build::{
-        Archives, CopyLayout, Finding, InlineFile, MakeDirSpec, ModeChange, MountSpec, Owner,
-        Placement, RunSpec,
+        Archives, CopyLayout, Finding, InlineFile, MakeDirSpec, ModeChange, MountSource, MountSpec,
+        Owner, Placement, RunSpec,
     },
     digest::ChainId,
     epoch::Tick,
@@ -157,6 +157,27 @@ impl Work {
         !matches!(self, Self::Nothing)
     }
 
+    /// The trees that it takes files from, besides its own.
+    pub(crate) fn reads(&self) -> Vec<&CopyFrom> {
+        match self {
+            Self::Copy { from, .. } => vec![from],
+            Self::Run(spec) => spec.mounts.iter().filter_map(MountSpec::trees).collect(),
+            Self::Nothing | Self::MakeDir(_) => Vec::new(),
+        }
+    }
+
+    /// Names of the caches that it writes to.
+    pub(crate) fn caches(&self) -> Vec<&str> {
+        let Self::Run(spec) = self else {
+            return Vec::new();
+        };
+        let caches = spec.mounts.iter().filter_map(|mount| match &mount.source {
+            MountSource::Cache { id, .. } => Some(id.as_str()),
+            _ => None,
+        });
+        caches.collect()
+    }
+
     /// Names of the secrets that the step is given.
     #[must_use]
     pub fn secrets(&self) -> BTreeSet<String> {
@@ -173,17 +194,5 @@ impl Work {
             Self::Run(spec) => spec.agents().map(str::to_owned).collect(),
             _ => BTreeSet::new(),
         }
-    }
-
-    /// The trees that it takes files from, besides its own.
-    pub(crate) fn reads(&self) -> impl Iterator<Item = &CopyFrom> {
-        let (copied, mounts) = match self {
-            Self::Copy { from, .. } => (Some(from), [].as_slice()),
-            Self::Run(spec) => (None, spec.mounts.as_slice()),
-            Self::Nothing | Self::MakeDir(_) => (None, [].as_slice()),
-        };
-        copied
-            .into_iter()
-            .chain(mounts.iter().filter_map(MountSpec::trees))
     }
 }

@@ -180,7 +180,7 @@ impl NativeExecutor {
         Ok(Job::Step(Box::new(StepJob {
             parents: self.paths(&spec.parents),
             directory: self.layout.invocation(invocation, &self.mapping)?,
-            names: vec![run.to_string(), index.to_string()],
+            names: [run.to_string(), index.to_string()],
             action,
             layer: spec.layer,
             variation: variation.clone(),

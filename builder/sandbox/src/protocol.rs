@@ -48,9 +48,9 @@ pub(crate) struct StepJob {
     pub parents: Vec<String>,
     /// Directory of the invocation, which belongs to the mapped root.
     pub directory: String,
-    /// Names from there to the step's own directory. It holds `fs`, and `work` and `stub` while the
-    /// step runs.
-    pub names: Vec<String>,
+    /// Names of the run's directory there, which holds `caches`, and of the step's in it, which holds
+    /// `fs`, and `work` and `stub` while the step runs.
+    pub names: [String; 2],
     /// What happens.
     pub action: Action,
     /// How times are decided.

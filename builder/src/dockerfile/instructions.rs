@@ -64,13 +64,11 @@ fn flags_of(keyword: Keyword) -> KnownFlags {
             values: &["chmod", "chown", "from"],
             lists: &["exclude"],
             switches: &["link", "parents"],
-            ..KnownFlags::default()
         },
         Keyword::Add => KnownFlags {
             values: &["checksum", "chmod", "chown"],
             lists: &["exclude"],
             switches: &["keep-git-dir", "link", "unpack"],
-            ..KnownFlags::default()
         },
         Keyword::Healthcheck => KnownFlags {
             values: HEALTH_FLAGS,

@@ -16,7 +16,7 @@ pub(super) struct Mounts {
     /// The flags as the history shows them, each with a blank behind it. Whether an optional secret
     /// was given does not show, since it must not change the image.
     pub(super) shown: String,
-    pub(super) mounts: Vec<MountSpec<CopyFrom>>,
+    pub(super) specs: Vec<MountSpec<CopyFrom>>,
     pub(super) secret_env: Vec<SecretVariable>,
     /// `SSH_AUTH_SOCK`, where there is an agent to be: also if the caller gives none.
     pub(super) agent_socket: Option<String>,
@@ -168,12 +168,12 @@ impl Mounts {
                 }
             }
         }
-        self.shown.push_str(&format!("--mount={} ", shown.0));
+        self.shown.extend(["--mount=", &shown.0, " "]);
         Ok(())
     }
 
     fn push(&mut self, target: String, access: MountAccess, source: MountSource<CopyFrom>) {
-        self.mounts.push(MountSpec {
+        self.specs.push(MountSpec {
             target,
             access,
             source,
@@ -209,8 +209,8 @@ impl Shown {
             self.0.push(',');
         }
         if field.contains([',', '"']) {
-            self.0
-                .push_str(&format!("\"{}\"", field.replace('"', "\"\"")));
+            let doubled = field.replace('"', "\"\"");
+            self.0.extend(["\"", &doubled, "\""]);
         } else {
             self.0.push_str(&field);
         }

@@ -340,7 +340,7 @@ impl<'a> Planner<'a> {
     fn run(
         &self,
         state: &StageState<'a>,
-        args: &RunArgs,
+        run: &RunArgs,
         from: impl FnMut(usize) -> Result<CopyFrom, PlanFault>,
     ) -> Result<(String, Work), PlanFault> {
         let machine = Platform::host();
@@ -350,18 +350,18 @@ impl<'a> Planner<'a> {
                 machine: machine.to_string(),
             });
         }
-        let command = &args.command;
+        let command = &run.command;
         let cwd = working_dir(&state.config).to_owned();
         let place = Place {
             scope: &state.scope,
             cwd: &cwd,
             request: self.request,
         };
-        let mounts = Mounts::new(args, &place, from)?;
+        let mounts = Mounts::new(run, &place, from)?;
         let argv = argv(command, shell(&state.config));
         let text = match command {
             CommandLine::Shell(_) | CommandLine::Heredocs(..) => argv.join(" "),
-            CommandLine::Exec(argv) => shown_json(argv),
+            CommandLine::Exec(words) => shown_json(words),
         };
         let mut env = state.scope.env_for_run();
         let mut default = |name: &str, value: String| {
@@ -383,7 +383,7 @@ impl<'a> Planner<'a> {
                 cwd,
                 user,
                 script: script(command),
-                mounts: mounts.mounts,
+                mounts: mounts.specs,
                 secret_env: mounts.secret_env,
                 settings: self.request.settings.clone(),
             }),

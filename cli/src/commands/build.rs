@@ -60,7 +60,7 @@ pub(crate) struct Args {
     /// file NAME.
     #[arg(long = "secret", value_name = "id=NAME[,src=FILE|,env=VARIABLE]")]
     pub(crate) secrets: Vec<SecretArg>,
-    /// Let the steps that ask for it talk to an ssh agent: that of SSH_AUTH_SOCK unless a socket is
+    /// Let the steps that ask for it talk to an ssh agent: that of `SSH_AUTH_SOCK` unless a socket is
     /// given
     #[arg(long = "ssh", value_name = "default|NAME[=SOCKET]")]
     pub(crate) agents: Vec<SshArg>,

@@ -40,10 +40,10 @@ pub enum MountSource<T = Vec<SnapshotName>> {
         /// Absolute inside them.
         path: String,
     },
-    /// A directory for what a program keeps for its next run. There is none: it begins anew in
-    /// every step, since what another build left in it would be an input that nobody named.
+    /// A directory for what a program keeps for its next run. It begins anew in every run of a build,
+    /// since what another build left in it would be an input that nobody named.
     Cache {
-        /// Mounts of one step with the same name are one directory.
+        /// Mounts of one run with the same name, trees and path are one directory.
         id: String,
         /// What it begins with, if not empty.
         trees: Option<T>,

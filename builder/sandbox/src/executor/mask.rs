@@ -110,19 +110,16 @@ impl Mask {
             if end == End::MoreMayCome && self.patterns.iter().any(|pattern| begun(&pattern)) {
                 break;
             }
-            match self
+            let found = self
                 .patterns
                 .iter()
-                .find(|pattern| rest.starts_with(pattern))
-            {
-                Some(pattern) => {
-                    shown.extend_from_slice(MASK);
-                    at += pattern.len();
-                }
-                None => {
-                    shown.push(rest[0]);
-                    at += 1;
-                }
+                .find(|pattern| rest.starts_with(pattern));
+            if let Some(pattern) = found {
+                shown.extend_from_slice(MASK);
+                at += pattern.len();
+            } else {
+                shown.push(rest[0]);
+                at += 1;
             }
         }
         self.held.drain(..at);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2},
+    fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2},
     io::Errno,
     mount::{MoveMountFlags, move_mount},
 };
@@ -43,7 +43,7 @@ impl Attachment {
     /// Does it. System calls only: the caller is a forked process, whose working directory is the
     /// tree's root.
     pub(super) fn perform(&self) -> Result<(), Errno> {
-        let mut place = open(&CWD, &self.start)?;
+        let mut place = open(CWD, &self.start)?;
         for (index, name) in self.names.iter().enumerate() {
             let is_last = index + 1 == self.names.len();
             place = match open(&place, name) {
@@ -57,6 +57,10 @@ impl Attachment {
                 }
                 opened => opened?,
             };
+        }
+        let found = FileType::from_raw_mode(fstat(&place)?.st_mode);
+        if (found == FileType::Directory) != (self.kind == PointKind::Directory) {
+            return Err(Errno::NOTDIR);
         }
         move_mount(
             &self.tree,
@@ -72,7 +76,8 @@ fn open(directory: impl std::os::fd::AsFd, name: &CStr) -> Result<OwnedFd, Errno
     openat2(
         directory,
         name,
-        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        // Not NOFOLLOW: that would open a last link itself, where NO_SYMLINKS refuses it.
+        OFlags::PATH | OFlags::CLOEXEC,
         Mode::empty(),
         ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
     )

@@ -16,6 +16,7 @@ use std::{
 
 use repro_core::{
     build::{MountAccess, MountFacts, MountSource, MountSpec},
+    digest::Digest,
     tree::TreePath,
 };
 use rustix::{
@@ -26,25 +27,27 @@ use rustix::{
     io::Errno,
     mount::{
         FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags,
-        fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount_remount, move_mount,
-        open_tree,
+        UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount_remount,
+        move_mount, open_tree, unmount,
     },
 };
 
 use self::lent::Lent;
 use super::{
-    faults::tree_failure,
-    job::{borrowed, make_dir},
+    faults::{remove_failure, tree_failure},
+    job::{borrowed, existing_dir, make_dir},
     overlay::{Scratch, Writable, unstack},
 };
 use crate::{
     init::{Attachment, PointKind},
     protocol::{During, Failure, Secret},
-    tree::{Root, resolve},
+    tree::{self, Root, resolve},
 };
 
 /// Directory for what steps write to mounts, beside the tree of a step.
 pub(super) const WRITTEN_DIR: &str = "mounts";
+/// Directory of a run's caches.
+const CACHES_DIR: &str = "caches";
 /// Mode of memory that is put on nothing: `tmpfs`'s own.
 const MEMORY_MODE: u16 = 0o1777;
 
@@ -58,6 +61,8 @@ pub(super) struct Mounts {
     pub(super) listeners: Vec<OwnedFd>,
     /// What is mounted in the scratch space.
     stacks: Vec<String>,
+    /// Where files in memory are mounted there.
+    lent: Option<&'static str>,
 }
 
 /// What mounts are made from.
@@ -70,7 +75,9 @@ pub(super) struct Ingredients<'a> {
     pub(super) lower: Option<BorrowedFd<'a>>,
     /// The tree between the image and the step's changes.
     pub(super) stub: &'a OwnedFd,
-    /// The step's directory in the store.
+    /// The run's directory in the store.
+    pub(super) run: &'a OwnedFd,
+    /// The step's directory in it.
     pub(super) own: &'a OwnedFd,
 }
 
@@ -107,7 +114,7 @@ impl Mounts {
         }
         let Making { lent, .. } = making;
         let lent = lent.finish()?;
-        mounts.stacks.extend(lent.stack);
+        mounts.lent = lent.mounted_at;
         mounts.listeners = lent.listeners;
         let mut files = lent.files.into_iter();
         let mut made = Vec::with_capacity(specs.len());
@@ -141,7 +148,11 @@ impl Mounts {
 
     /// Unmounts what was mounted. Attachments must be gone.
     pub(super) fn take_away(self) -> Result<(), Failure> {
-        let Self { stacks, .. } = self;
+        let Self { stacks, lent, .. } = self;
+        if let Some(lent) = lent {
+            // A socket that the orchestrator still has open keeps it busy. Nothing of it is in a layer.
+            unmount(lent, UnmountFlags::DETACH).during("umount2(lent, MNT_DETACH)")?;
+        }
         stacks.iter().rev().try_for_each(|name| unstack(name))
     }
 }
@@ -152,8 +163,9 @@ struct Making<'a> {
     scratch: &'a mut Scratch,
     /// Holds what is written.
     written: OwnedFd,
-    /// Directories of caches, by name: one for all mounts of the step.
-    caches: BTreeMap<&'a str, OwnedFd>,
+    /// Directories of caches, by the names of what is written to them: one for all mounts of the
+    /// step.
+    caches: BTreeMap<String, OwnedFd>,
     lent: Lent,
     mounts: &'a mut Mounts,
 }
@@ -173,15 +185,19 @@ impl<'a> Making<'a> {
                 Ok(Some(detached(file.as_fd(), spec)?))
             }
             MountSource::Cache {
-                id, path, facts, ..
+                id,
+                trees,
+                path,
+                facts,
             } => {
-                if !self.caches.contains_key(id.as_str()) {
-                    let root = self.stack(index, MountAccess::ReadWrite)?;
+                let key = cache_key(id, trees.as_deref(), path);
+                if !self.caches.contains_key(&key) {
+                    let root = self.stack_cache(index, &key)?;
                     let directory = open_source(root.as_fd(), path, spec)?;
                     set_facts(directory.as_fd(), *facts, spec)?;
-                    self.caches.insert(id, directory);
+                    self.caches.insert(key.clone(), directory);
                 }
-                let cache = detached(self.caches[id.as_str()].as_fd(), spec)?;
+                let cache = detached(self.caches[&key].as_fd(), spec)?;
                 match spec.access {
                     MountAccess::ReadWrite => Ok(Some(cache)),
                     MountAccess::ReadOnly => self.read_only(index, &cache).map(Some),
@@ -201,20 +217,40 @@ impl<'a> Making<'a> {
     /// Stacks the trees of a mount. What is written goes to a directory of its own and is removed
     /// with it.
     fn stack(&mut self, index: usize, access: MountAccess) -> Result<OwnedFd, Failure> {
-        let name = format!("mount-{index}");
-        let trees = borrowed(&self.ingredients.trees[index]);
-        let root = match access {
-            MountAccess::ReadOnly => self.scratch.stack(&name, &trees, None)?,
+        match access {
+            MountAccess::ReadOnly => self.stack_on(index, None),
             MountAccess::ReadWrite => {
                 let upper = make_dir(&self.written, &format!("{index}"))?;
                 let work = make_dir(&self.written, &format!("{index}-work"))?;
-                let writable = Writable {
-                    upper: upper.as_fd(),
-                    work: work.as_fd(),
-                };
-                self.scratch.stack(&name, &trees, Some(writable))?
+                self.stack_on(index, Some(&(upper, work)))
             }
-        };
+        }
+    }
+
+    /// Stacks the trees of a cache. What is written stays for the next steps of the run; no other
+    /// step of it has the cache meanwhile, since the plan lets them wait for each other.
+    fn stack_cache(&mut self, index: usize, key: &str) -> Result<OwnedFd, Failure> {
+        let caches = existing_dir(self.ingredients.run, CACHES_DIR)?;
+        let cache = existing_dir(&caches, key)?;
+        let upper = existing_dir(&cache, "upper")?;
+        // Overlayfs marks the one that it used, and takes none that is marked.
+        tree::remove_tree(cache.as_fd(), b"work").map_err(|error| remove_failure(&error))?;
+        let work = make_dir(&cache, "work")?;
+        self.stack_on(index, Some(&(upper, work)))
+    }
+
+    fn stack_on(
+        &mut self,
+        index: usize,
+        writable: Option<&(OwnedFd, OwnedFd)>,
+    ) -> Result<OwnedFd, Failure> {
+        let name = format!("mount-{index}");
+        let trees = borrowed(&self.ingredients.trees[index]);
+        let writable = writable.map(|(upper, work)| Writable {
+            upper: upper.as_fd(),
+            work: work.as_fd(),
+        });
+        let root = self.scratch.stack(&name, &trees, writable)?;
         self.mounts.stacks.push(name);
         Ok(root)
     }
@@ -234,6 +270,19 @@ impl<'a> Making<'a> {
             kind: source.kind,
         })
     }
+}
+
+/// The name of the directory of a cache: the same for all that mean the same cache of a run. A hash,
+/// since what a Dockerfile says can be long and hold any character.
+fn cache_key(id: &str, trees: Option<&[String]>, path: &str) -> String {
+    let trees = trees.unwrap_or_default().iter().map(String::as_str);
+    // With their lengths, so that no two lists are written the same.
+    let parts: Vec<String> = [id, path]
+        .into_iter()
+        .chain(trees)
+        .map(|part| format!("{}:{part}", part.len()))
+        .collect();
+    Digest::of(parts.concat().as_bytes()).hex()
 }
 
 /// Puts a mount on a directory of the scratch space.

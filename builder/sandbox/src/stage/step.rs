@@ -10,13 +10,13 @@ use repro_core::build::{
     LayerPolicy, NetworkObservation, Normalisation, Placement, StepExit, StepResult, Usage,
 };
 use repro_core::tree::TreePath;
-use rustix::{fs::Mode, fs::mkdirat, io::Errno};
+use rustix::{fs::Mode, fs::mkdirat};
 
 use super::{
     Session,
     enter::{Isolation, become_root, namespaces, open_tree},
     faults::{remove_failure, tree_failure},
-    job::{TREE_DIR, borrowed, entry_writer, lower_view, make_dir, open_trees},
+    job::{TREE_DIR, borrowed, entry_writer, existing_dir, lower_view, make_dir, open_trees},
     mounts::{Ingredients, Mounts, WRITTEN_DIR},
     overlay::{Scratch, Writable, unstack},
     program::{self, Given},
@@ -44,7 +44,9 @@ struct Trees {
     parents: Vec<OwnedFd>,
     /// The same, merged and read-only.
     lower: Option<OwnedFd>,
-    /// The step's directory in the store.
+    /// The run's directory in the store.
+    run: OwnedFd,
+    /// The step's directory in it.
     own: OwnedFd,
     /// What the step changes.
     upper: OwnedFd,
@@ -85,7 +87,7 @@ pub(super) fn perform(job: &StepJob, session: Session) -> Result<StepResult, Fai
     };
     let invocation = open_tree(&store, &job.directory)?;
     become_root()?;
-    let own = own_directory(invocation, &job.names)?;
+    let (run, own) = own_directory(&invocation, &job.names)?;
     let mut scratch = Scratch::mount(own.as_fd())?;
     let lower = lower_view(&mut scratch, &parents)?;
     let upper = make_dir(&own, TREE_DIR)?;
@@ -96,6 +98,7 @@ pub(super) fn perform(job: &StepJob, session: Session) -> Result<StepResult, Fai
         scratch,
         parents,
         lower,
+        run,
         own,
         upper,
         work,
@@ -148,19 +151,17 @@ pub(super) fn perform(job: &StepJob, session: Session) -> Result<StepResult, Fai
     })
 }
 
-/// Makes and opens the directory of the step, `names` below the one of the invocation. The last one is
-/// new: a tree is never written twice.
-fn own_directory(invocation: OwnedFd, names: &[String]) -> Result<OwnedFd, Failure> {
-    let mut directory = invocation;
-    for (index, name) in names.iter().enumerate() {
-        let is_last = index + 1 == names.len();
-        match mkdirat(&directory, name, Mode::from_raw_mode(0o700)) {
-            Err(Errno::EXIST) if !is_last => {}
-            result => result.during(&format!("mkdir({name:?}, 0700)"))?,
-        }
-        directory = open_tree(&directory, name)?;
-    }
-    Ok(directory)
+/// Makes and opens the directories of the run and of the step, which are in that of the invocation.
+/// The step's is new: a tree is never written twice.
+fn own_directory(
+    invocation: &OwnedFd,
+    [run, step]: &[String; 2],
+) -> Result<(OwnedFd, OwnedFd), Failure> {
+    let run = existing_dir(invocation, run)?;
+    let mode = Mode::from_raw_mode(0o700);
+    mkdirat(&run, step, mode).during(&format!("mkdir({step:?}, 0700)"))?;
+    let step = open_tree(&run, step)?;
+    Ok((run, step))
 }
 
 /// Lets the orchestrator serve the step's agents. The sockets stay open there, and nowhere else.
@@ -168,9 +169,9 @@ fn hand_over(listeners: Vec<OwnedFd>, control: &Channel) -> Result<(), Failure> 
     if listeners.is_empty() {
         return Ok(());
     }
-    control
-        .send(&Notice::Agents, &borrowed(&listeners))
-        .map_err(|_| Failure::new(FailureKind::Cancelled, "the orchestrator is gone", None))
+    let sent = control.send(&Notice::Agents, &borrowed(&listeners));
+    drop(listeners);
+    sent.map_err(|_| Failure::new(FailureKind::Cancelled, "the orchestrator is gone", None))
 }
 
 impl Trees {
@@ -195,6 +196,7 @@ impl Trees {
             secrets: &job.secrets,
             lower: self.lower.as_ref().map(AsFd::as_fd),
             stub: &stub,
+            run: &self.run,
             own: &self.own,
         };
         let mut mounts = Mounts::prepare(&ingredients, &mut self.scratch)?;

@@ -8,6 +8,8 @@ use super::{Mount, MountError, Need};
 
 /// Largest numeric user or group (Docker takes no larger one).
 const MAX_ID: u32 = i32::MAX as u32;
+/// Digits of a size: more make no difference of a byte.
+const MAX_DIGITS: usize = 18;
 /// Where secrets are by default.
 const SECRETS: &str = "/run/secrets/";
 /// The agent that is meant where none is named.
@@ -290,8 +292,6 @@ fn parse_size(text: &str) -> Option<u64> {
         _ => return None,
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    // More digits than these make no difference of a byte.
-    const MAX_DIGITS: usize = 18;
     if whole.len() > MAX_DIGITS
         || fraction.len() > MAX_DIGITS
         || (whole.len() + fraction.len()) == 0

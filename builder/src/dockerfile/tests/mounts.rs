@@ -92,7 +92,7 @@ fn binds_are_read_only_and_caches_and_memory_are_not() {
         match mount(value) {
             Ok(mount) => assert_eq!(mount, expected, "{value}"),
             Err(error) => {
-                assert!(value.contains("$N") && matches!(error, MountError::Invalid { .. }))
+                assert!(value.contains("$N") && matches!(error, MountError::Invalid { .. }));
             }
         }
     }
@@ -172,11 +172,13 @@ fn secrets_and_agents_have_names_and_places_of_their_own() {
     }
 }
 
+/// What an error must be.
+type Test<'a> = &'a dyn Fn(&MountError) -> bool;
+
 #[test]
 fn mounts_that_make_no_sense_are_refused_with_the_line() {
     let invalid = |e: &MountError| matches!(e, MountError::Invalid { .. });
     let misplaced = |e: &MountError| matches!(e, MountError::Misplaced { .. });
-    type Test<'a> = &'a dyn Fn(&MountError) -> bool;
     let table: &[(&str, Test<'_>)] = &[
         ("type=volume,target=/a", &|e| {
             *e == MountError::Type("volume".into())

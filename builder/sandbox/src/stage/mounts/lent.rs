@@ -39,8 +39,8 @@ pub(super) struct Ready {
     /// A mount for each, in the order they were made.
     pub(super) files: Vec<OwnedFd>,
     pub(super) listeners: Vec<OwnedFd>,
-    /// What is mounted in the scratch space.
-    pub(super) stack: Option<String>,
+    /// Where they are in the scratch space, if there are any.
+    pub(super) mounted_at: Option<&'static str>,
 }
 
 impl Lent {
@@ -129,7 +129,7 @@ impl Lent {
         Ok(Ready {
             files: (0..self.count).map(mount).collect::<Result<_, _>>()?,
             listeners: self.listeners,
-            stack: Some(LENT.to_owned()),
+            mounted_at: Some(LENT),
         })
     }
 }

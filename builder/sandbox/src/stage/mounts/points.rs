@@ -160,24 +160,21 @@ pub(super) fn make(
         if point.is_in_mount() {
             continue;
         }
-        match point.look(lower)? {
-            Some(stat) => {
-                let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-                if is_directory != (*kind == PointKind::Directory) {
-                    let (image, source) = match kind {
-                        PointKind::Directory => ("no directory", "one"),
-                        PointKind::File => ("a directory", "none"),
-                    };
-                    return Err(Failure::refused(format!(
-                        "the mount target {:?} is {image} in the image, and what is mounted is {source}",
-                        point.target
-                    )));
-                }
-            }
-            None => {
-                make_one(point, *kind, stub, &mut touched)?;
-                made.push(point.place.clone());
-            }
+        let Some(stat) = point.look(lower)? else {
+            make_one(point, *kind, stub, &mut touched)?;
+            made.push(point.place.clone());
+            continue;
+        };
+        let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        if is_directory != (*kind == PointKind::Directory) {
+            let (image, source) = match kind {
+                PointKind::Directory => ("no directory", "one"),
+                PointKind::File => ("a directory", "none"),
+            };
+            return Err(Failure::refused(format!(
+                "the mount target {:?} is {image} in the image, and what is mounted is {source}",
+                point.target
+            )));
         }
     }
     // From the inside out, since each name made in a directory changes its time.

@@ -298,10 +298,7 @@ mod tests {
         spec.secret_env = vec![secret("A"), secret("PATH")];
         let secrets = |value: &[u8]| BTreeMap::from([("s".to_owned(), Secret(value.to_vec()))]);
         let variables = super::environment(&spec, &secrets(b"\xff="), b"/").unwrap();
-        let shown: Vec<&[u8]> = variables
-            .iter()
-            .map(|variable| variable.as_bytes())
-            .collect();
+        let shown: Vec<&[u8]> = variables.iter().map(CString::as_bytes).collect();
         assert_eq!(shown, [&b"B=2"[..], b"HOME=/", b"A=\xff=", b"PATH=\xff="]);
         // The message names the secret and does not show it.
         let failure = super::environment(&spec, &secrets(b"top\0"), b"/").unwrap_err();
