@@ -8,9 +8,9 @@ use std::{
 
 use repro_core::{
     build::{
-        BuildRecord, BuildRequest, Clock, CopyLayout, Cost, EpochChoice, EpochRecord, EpochSource,
-        Executor, Finding, InputKind, InputRecord, MountSource, NamedContext, NamedText, Outcome,
-        PlannedStep, Reason, RunId, RunRecord, Runs, Variation,
+        BuildRecord, BuildRequest, Clock, ContextPlace, CopyLayout, Cost, EpochChoice, EpochRecord,
+        EpochSource, Executor, Finding, InputKind, InputRecord, MountSource, NamedContext,
+        NamedText, Outcome, PlannedStep, Reason, RunId, RunRecord, Runs, Variation,
     },
     digest::{ChainId, Digest},
     epoch::Epoch,
@@ -22,7 +22,9 @@ use repro_core::{
 use repro_toolchains::{Sources, lock::LockBasis};
 
 use crate::{
-    context::{Context, ContextSpec, IgnoreFile, Ignored, check_source, take},
+    context::{
+        ArchiveSpec, Context, ContextSpec, IgnoreFile, Ignored, check_source, take, take_archive,
+    },
     dockerfile::{self, Diagnostic, Dockerfile, GlobalScope, Rule, Severity, looks_like_secret},
     error::BuildError,
     plan::{
@@ -290,7 +292,10 @@ impl Builder<'_> {
                 .any(|source| matches!(source.from, CopyFrom::Context))
         });
         let context = needs_context
-            .then(|| self.take(request, &request.context, request.ignore.as_ref()))
+            .then(|| match &request.context {
+                ContextPlace::Directory(root) => self.take(request, root, request.ignore.as_ref()),
+                ContextPlace::Archive(file) => self.take_archive(request, file),
+            })
             .transpose()?;
         for step in &plan.steps {
             for LocalSource {
@@ -320,6 +325,28 @@ impl Builder<'_> {
         Ok(context)
     }
 
+    /// Takes an archive into the store and unpacks it.
+    fn take_archive(&self, request: &BuildRequest, file: &Path) -> Result<Context, BuildError> {
+        let spec = ArchiveSpec {
+            file,
+            tmp: self.store.blobs().tmp(),
+            ignore: &ignore_file(request.ignore.as_ref())?,
+            modes: request.context_modes,
+            ruleset: request.ruleset,
+        };
+        let context = take_archive(&spec, self.store.blobs(), self.events)?;
+        self.unpack_context(&context)?;
+        Ok(context)
+    }
+
+    fn unpack_context(&self, context: &Context) -> Result<(), BuildError> {
+        if let Some(layer) = &context.layer {
+            let layers = [layer.descriptor()];
+            unpack(&layers, self.store, self.executor, self.events)?;
+        }
+        Ok(())
+    }
+
     /// Takes a directory into the store and unpacks it.
     fn take(
         &self,
@@ -327,29 +354,15 @@ impl Builder<'_> {
         root: &Path,
         ignore: Option<&NamedText>,
     ) -> Result<Context, BuildError> {
-        let ignore = match ignore {
-            Some(text) => IgnoreFile::parse(&text.text).map_err(|source| BuildError::Ignore {
-                file: text.name.clone(),
-                source,
-            })?,
-            None => IgnoreFile::default(),
-        };
         let spec = ContextSpec {
             root,
-            ignore: &ignore,
+            ignore: &ignore_file(ignore)?,
             exclude: &request.exclude,
             modes: request.context_modes,
             ruleset: request.ruleset,
         };
         let context = take(&spec, self.store.blobs(), self.events)?;
-        if let Some(layer) = &context.layer {
-            unpack(
-                &[layer.descriptor()],
-                self.store,
-                self.executor,
-                self.events,
-            )?;
-        }
+        self.unpack_context(&context)?;
         Ok(context)
     }
 
@@ -461,6 +474,16 @@ fn escaped(path: &str) -> String {
         pattern.push(c);
     }
     pattern
+}
+
+fn ignore_file(text: Option<&NamedText>) -> Result<IgnoreFile, BuildError> {
+    let Some(text) = text else {
+        return Ok(IgnoreFile::default());
+    };
+    IgnoreFile::parse(&text.text).map_err(|source| BuildError::Ignore {
+        file: text.name.clone(),
+        source,
+    })
 }
 
 fn finished(end: RunEnd) -> Option<RunRecord> {

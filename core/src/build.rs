@@ -28,8 +28,8 @@ pub use record::{
     PlannedStep, RunRecord, StepRecord,
 };
 pub use request::{
-    BuildRequest, ContextModes, EpochChoice, InvocationId, InvocationIdError, LockMode,
-    NamedContext, NamedText, RunId, Runs,
+    BuildRequest, ContextModes, ContextPlace, EpochChoice, InvocationId, InvocationIdError,
+    LockMode, NamedContext, NamedText, RunId, Runs,
 };
 pub use settings::{
     HostEntry, HostEntryError, LimitError, LimitRange, LimitSetting, ProcessLimit, RunSettings,

@@ -26,7 +26,7 @@ fn request(text: &str) -> repro_core::build::BuildRequest {
             text: text.as_bytes().to_vec(),
         },
         ignore: None,
-        context: ".".into(),
+        context: repro_core::build::ContextPlace::Directory(".".into()),
         contexts: BTreeMap::from([(
             "dir".into(),
             NamedContext::Directory {

@@ -131,6 +131,16 @@ impl fmt::Display for NamedContext {
     }
 }
 
+/// Where the context is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ContextPlace {
+    /// A directory.
+    Directory(PathBuf),
+    /// A plain tar with the files of one.
+    Archive(PathBuf),
+}
+
 /// Where the epoch comes from (ruleset 1, rule 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -181,8 +191,8 @@ pub struct BuildRequest {
     pub dockerfile: NamedText,
     /// The ignore file that applies, if there is one.
     pub ignore: Option<NamedText>,
-    /// The directory that is the context.
-    pub context: PathBuf,
+    /// The context.
+    pub context: ContextPlace,
     /// Paths below the context that are never part of it, such as the evidence directory.
     pub exclude: Vec<PathBuf>,
     /// What becomes of permission bits of the context.
