@@ -70,6 +70,17 @@ struct Prepared {
     findings: Vec<Finding>,
 }
 
+/// A Dockerfile with everything that it names.
+struct Examined {
+    file: Dockerfile,
+    plan: Plan,
+    contexts: BTreeMap<String, Context>,
+    inputs: Vec<InputRecord>,
+    epoch: EpochRecord,
+    epoch_finding: Option<Finding>,
+    findings: Vec<Finding>,
+}
+
 /// What names from outside turned out to be, so far.
 #[derive(Default)]
 struct Found {
@@ -109,7 +120,26 @@ impl Builder<'_> {
         Ok(record)
     }
 
-    fn prepare(&self, request: &BuildRequest) -> Result<Prepared, BuildError> {
+    /// Holds the Dockerfile to the rules, and builds nothing. Names are looked up as for a build,
+    /// since what a base sets decides on some rules; files of the context are not.
+    pub fn check(&self, request: &BuildRequest) -> Result<Vec<Finding>, BuildError> {
+        let Examined {
+            file,
+            plan,
+            findings,
+            ..
+        } = self.examine(request)?;
+        let mut findings: Vec<Finding> = findings
+            .into_iter()
+            .chain(ignored_sources(&file, request, &plan))
+            .filter(|finding| Rule::of_code(&finding.code).is_some())
+            .collect();
+        findings.sort_by_key(|finding| finding.line);
+        Ok(findings)
+    }
+
+    /// Everything that can be known without the files of the context.
+    fn examine(&self, request: &BuildRequest) -> Result<Examined, BuildError> {
         refuse_secrets(request)?;
         let file = dockerfile::parse(&request.dockerfile.name, &request.dockerfile.text)?;
         let globals = globals(&file, request)?;
@@ -139,6 +169,29 @@ impl Builder<'_> {
         inputs.extend(records);
         let (epoch, finding) = epoch(request.epoch, newest_base);
         let plan = plan::plan(&file, &outline, &bases, &globals, request, epoch.value)?;
+        let mut findings = file.findings.clone();
+        findings.extend(plan.findings.iter().cloned());
+        Ok(Examined {
+            file,
+            plan,
+            contexts,
+            inputs,
+            epoch,
+            epoch_finding: finding,
+            findings,
+        })
+    }
+
+    fn prepare(&self, request: &BuildRequest) -> Result<Prepared, BuildError> {
+        let Examined {
+            file,
+            plan,
+            contexts,
+            mut inputs,
+            epoch,
+            epoch_finding: finding,
+            mut findings,
+        } = self.examine(request)?;
         let context = self.context(request, &file, &plan, &contexts)?;
         inputs.extend(
             context
@@ -153,8 +206,6 @@ impl Builder<'_> {
             let chain = layer.map(|layer| ChainId::base(layer.diff_id)).collect();
             named.insert(name.clone(), chain);
         }
-        let mut findings = file.findings.clone();
-        findings.extend(plan.findings.iter().cloned());
         let named_findings = contexts.values().flat_map(|context| &context.findings);
         findings.extend(named_findings.cloned());
         findings.extend(context.iter().flat_map(|context| context.findings.clone()));

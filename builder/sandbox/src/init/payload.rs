@@ -94,7 +94,7 @@ impl Payload {
         }
         set_limits()?;
         for (index, (resource, limit)) in (0..).zip(&self.limits) {
-            setrlimit(*resource, limit.clone()).map_err(at(Place::Limit(index)))?;
+            setrlimit(*resource, *limit).map_err(at(Place::Limit(index)))?;
         }
         join_new_session_keyring().map_err(at(Place::Keyring))?;
         let null = open_null().map_err(at(Place::Streams))?;
