@@ -1,7 +1,16 @@
 //! The options of `docker build`: every row of `docs/docker-flags.md`, and what each of those does that
 //! decide something.
 
-use std::{collections::BTreeSet, fs, os::unix::net::UnixListener, path::Path, process::Command};
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::{
+        fs::{FileTypeExt as _, MetadataExt as _},
+        net::UnixListener,
+    },
+    path::Path,
+    process::Command,
+};
 
 use repro_tests::{Ended, TestContext, User, root, succeeds, tool};
 use serde_json::Value;
@@ -16,7 +25,8 @@ struct Row {
 }
 
 fn rows() -> Vec<Row> {
-    let page = fs::read_to_string(root().join("docs/docker-flags.md")).unwrap();
+    let page =
+        fs::read_to_string(root().join("docs/docker-flags.md")).expect("the table can be read");
     let rows = page.lines().filter(|line| line.starts_with("| `"));
     let row = |line: &str| {
         // A value can have a bar between its choices.
@@ -24,8 +34,8 @@ fn rows() -> Vec<Row> {
         let [name, kind, text, tried] = cells[..] else {
             panic!("{line}")
         };
-        let name = &name[name.find("--").unwrap() + 2..];
-        let name = name.split(['`', ' ']).next().unwrap();
+        let name = &name[name.find("--").expect("an option has dashes") + 2..];
+        let name = name.split(['`', ' ']).next().unwrap_or_default();
         Row {
             name: name.to_owned(),
             kind: kind.to_owned(),
@@ -173,7 +183,7 @@ fn no_option_of_docker_is_missing() {
 }
 
 fn json(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+    serde_json::from_slice(&fs::read(path).expect("the file is there")).expect("it is JSON")
 }
 
 #[test]
@@ -349,7 +359,6 @@ fn images_leave_through_every_output() {
         ])
         .run()
         .exits(0);
-    use std::os::unix::fs::MetadataExt as _;
     let found = dir.join("bin/run").symlink_metadata().unwrap();
     assert!(found.is_file());
     assert_eq!(
@@ -399,7 +408,6 @@ fn images_leave_through_every_output() {
         ])
         .run()
         .exits(0);
-    use std::os::unix::fs::FileTypeExt as _;
     assert!(
         fs::metadata("/dev/null")
             .unwrap()

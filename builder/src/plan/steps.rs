@@ -385,7 +385,7 @@ impl<'a> Planner<'a> {
                 script: script(command),
                 mounts: mounts.specs,
                 secret_env: mounts.secret_env,
-                settings: self.request.settings.clone(),
+                settings: Box::new(self.request.settings.clone()),
             }),
         ))
     }

@@ -118,7 +118,7 @@ pub struct RunSpec<T = Vec<SnapshotName>> {
     /// Variables on top of `env`, with values that only the executor knows.
     pub secret_env: Vec<SecretVariable>,
     /// What the caller sets for every program.
-    pub settings: RunSettings,
+    pub settings: Box<RunSettings>,
 }
 
 impl<T> RunSpec<T> {

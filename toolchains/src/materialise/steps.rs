@@ -7,7 +7,7 @@ use std::{
 
 use repro_core::{
     build::{
-        InvocationId, LayerPolicy, RunId, RunSettings, RunSpec, SnapshotName, StepAction, StepExit,
+        InvocationId, LayerPolicy, RunId, RunSpec, SnapshotName, StepAction, StepExit,
         StepObserver, StepSpec, Variation,
     },
     digest::{ChainId, DiffId, HashingWriter},
@@ -130,7 +130,7 @@ impl<'a> Steps<'a> {
                     cwd: "/".into(),
                     user: String::new(),
                     mounts: Vec::new(),
-                    settings: RunSettings::default(),
+                    settings: Box::default(),
                     secret_env: Vec::new(),
                     script: None,
                 }),

@@ -4,8 +4,8 @@ use std::io;
 
 use repro_core::{
     build::{
-        Executor as _, ExecutorError, InvocationId, LayerPolicy, MakeDirSpec, RunId, RunSettings,
-        RunSpec, SnapshotName, StepAction, StepObserver, StepSpec, Variation,
+        Executor as _, ExecutorError, InvocationId, LayerPolicy, MakeDirSpec, RunId, RunSpec,
+        SnapshotName, StepAction, StepObserver, StepSpec, Variation,
     },
     epoch::{Epoch, Tick},
     tree::{Entry, EntrySink},
@@ -46,7 +46,7 @@ impl NativeExecutor {
         let run = StepAction::Run(RunSpec {
             script: None,
             mounts: Vec::new(),
-            settings: RunSettings::default(),
+            settings: Box::default(),
             secret_env: Vec::new(),
             argv: vec![ABSENT.to_owned()],
             env: Vec::new(),

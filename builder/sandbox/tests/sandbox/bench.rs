@@ -12,8 +12,8 @@ use std::{
 
 use repro_core::{
     build::{
-        Executor, ExecutorError, Grants, InvocationId, LayerPolicy, RunId, RunSettings, RunSpec,
-        SnapshotName, StepAction, StepObserver, StepResult, StepSpec, Variation,
+        Executor, ExecutorError, Grants, InvocationId, LayerPolicy, RunId, RunSpec, SnapshotName,
+        StepAction, StepObserver, StepResult, StepSpec, Variation,
     },
     digest::{ChainId, DiffId, Digest},
     epoch::{Epoch, Tick},
@@ -309,7 +309,7 @@ pub(crate) fn sh(script: &str) -> RunSpec {
         cwd: "/".into(),
         user: String::new(),
         mounts: Vec::new(),
-        settings: RunSettings::default(),
+        settings: Box::default(),
         secret_env: Vec::new(),
         script: None,
     }

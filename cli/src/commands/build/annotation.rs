@@ -12,10 +12,13 @@ use crate::error::CommandError;
 /// One `--annotation`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AnnotationArg {
-    places: Vec<(Place, Option<Platform>)>,
+    places: Vec<Target>,
     key: String,
     value: String,
 }
+
+/// A place, of the image of one platform if one is named.
+type Target = (Place, Option<Platform>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -65,7 +68,7 @@ impl FromStr for AnnotationArg {
 }
 
 /// The places in front of a key; `None` if they are none.
-fn places(text: &str) -> Result<Option<Vec<(Place, Option<Platform>)>>, AnnotationArgError> {
+fn places(text: &str) -> Result<Option<Vec<Target>>, AnnotationArgError> {
     let mut places = Vec::new();
     for word in text.split(',') {
         let (kind, platform) = match word.strip_suffix(']').and_then(|word| word.split_once('[')) {

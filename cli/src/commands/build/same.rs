@@ -150,10 +150,9 @@ fn attest(text: &str) -> Result<Provenance, SameError> {
     let mut fields = text.split(',');
     let (kind, rest) = (fields.next(), fields.collect::<Vec<_>>());
     match (kind, rest.as_slice()) {
-        (Some("type=provenance"), ["disabled=true"]) => Ok(Provenance::NotInImage),
+        (Some("type=provenance" | "type=sbom"), ["disabled=true"]) => Ok(Provenance::NotInImage),
         (Some("type=provenance"), []) => Ok(Provenance::Wanted),
         (Some("type=provenance"), [mode]) => provenance(mode),
-        (Some("type=sbom"), ["disabled=true"]) => Ok(Provenance::NotInImage),
         (Some("type=sbom"), _) => Err(SameError::Sbom),
         _ => Err(SameError::Attest),
     }

@@ -248,8 +248,6 @@ fn not_attached(target: &str, errno: Errno) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use repro_core::build::RunSettings;
-
     use super::*;
     use crate::protocol::FailureKind;
 
@@ -267,7 +265,7 @@ mod tests {
             cwd: "/".into(),
             user: String::new(),
             mounts: Vec::new(),
-            settings: RunSettings::default(),
+            settings: Box::default(),
             secret_env: Vec::new(),
             script: None,
         }
