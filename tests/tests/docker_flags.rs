@@ -118,27 +118,26 @@ fn every_row_is_as_the_table_says() {
     }
 }
 
-/// Whatever the installed Docker knows, by either builder.
+/// Whatever the installed Docker knows, and what BuildKit's builder does.
 #[test]
 fn no_option_of_docker_is_missing() {
     let known: BTreeSet<String> = rows().into_iter().map(|row| row.name).collect();
-    for builder in ["0", "1"] {
-        let help = succeeds(
-            Command::new(tool("docker"))
-                .args(["build", "--help"])
-                .env("DOCKER_BUILDKIT", builder),
-        );
-        let options: BTreeSet<String> = help
-            .lines()
-            .filter_map(|line| line.trim_start().strip_prefix('-').map(|_| line))
-            .filter_map(|line| line.split("--").nth(1))
-            .filter_map(|rest| rest.split_whitespace().next())
-            .map(str::to_owned)
-            .collect();
-        assert!(options.len() > 15, "{help}");
-        let missing: Vec<&String> = options.difference(&known).collect();
-        assert!(missing.is_empty(), "{missing:?}");
-    }
+    // The classic builder's help; the other's is BuildKit's own program, which Debian has not.
+    let help = succeeds(
+        Command::new(tool("docker"))
+            .args(["build", "--help"])
+            .env("DOCKER_BUILDKIT", "0"),
+    );
+    let options: BTreeSet<String> = help
+        .lines()
+        .filter(|line| line.trim_start().starts_with('-'))
+        .filter_map(|line| line.split("--").nth(1))
+        .filter_map(|rest| rest.split_whitespace().next())
+        .map(str::to_owned)
+        .collect();
+    assert!(options.len() > 15, "{help}");
+    let missing: Vec<&String> = options.difference(&known).collect();
+    assert!(missing.is_empty(), "{missing:?}");
     // Of `docker buildx build` 0.29, which comes with Docker 28.
     for option in [
         "add-host",

@@ -174,7 +174,7 @@ lock pins, and exit code 6.
             name = format!("{} {value}`", name.trim_end_matches('`'));
         }
         let (kind, text) = match flag.effect {
-            Effect::Same => ("same", String::new()),
+            Effect::Same => ("same", "-".to_owned()),
             Effect::Differs(how) => ("differs", how.to_owned()),
             Effect::Refused { reason, instead } => ("refused", format!("{reason}. {instead}")),
             Effect::NotApplicable(why) => ("not applicable", why.to_owned()),

@@ -213,9 +213,9 @@ pub(crate) const FLAGS: &[Flag] = &[
         name: "disable-content-trust",
         short: None,
         value: None,
-        effect: Effect::NotApplicable("an image is what its digest says; no names are signed"),
+        effect: Effect::Differs("No names are signed: an image is what its digest says."),
         tried: &["--disable-content-trust"],
-        refused_values: &[],
+        refused_values: &["false"],
     },
     Flag {
         name: "file",

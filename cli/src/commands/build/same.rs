@@ -39,6 +39,10 @@ pub(crate) struct SameArgs {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", hide = true)]
     force_rm: Option<bool>,
+    /// Accepted: an image is what its digest says
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = untrusted, hide = true)]
+    disable_content_trust: Option<()>,
     /// Accepted: default is the only one
     #[arg(long, value_enum, value_name = "default", hide = true)]
     isolation: Option<Isolation>,
@@ -86,6 +90,9 @@ pub(crate) enum SameError {
     /// `--rm=false`.
     #[error("there are no containers to keep; `repro inspect --files` shows what each step did")]
     Keep,
+    /// `--disable-content-trust=false`.
+    #[error("no names are signed; an image is what its digest says")]
+    Trust,
     /// `--provenance` with something else.
     #[error("write true, false, mode=min or mode=max")]
     Provenance,
@@ -127,6 +134,14 @@ fn removed(text: &str) -> Result<(), SameError> {
         Ok(())
     } else {
         Err(SameError::Keep)
+    }
+}
+
+fn untrusted(text: &str) -> Result<(), SameError> {
+    if text == "true" {
+        Ok(())
+    } else {
+        Err(SameError::Trust)
     }
 }
 
