@@ -77,6 +77,14 @@ pub(crate) fn bytes(n: u64) -> String {
     indicatif::BinaryBytes(n).to_string()
 }
 
+/// Seconds since 1970 as RFC 3339 in UTC; what no calendar has stays a number.
+#[must_use]
+pub(crate) fn moment(seconds: u64) -> String {
+    let second = i64::try_from(seconds).ok();
+    let moment = second.and_then(|second| jiff::Timestamp::from_second(second).ok());
+    moment.map_or_else(|| seconds.to_string(), |moment| moment.to_string())
+}
+
 /// Milliseconds as seconds with one digit.
 #[must_use]
 pub(crate) fn seconds(ms: u64) -> String {

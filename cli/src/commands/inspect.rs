@@ -365,8 +365,14 @@ impl Page {
     /// As `tar -tv` lists: type and mode, owner, size, time, path.
     fn file(&mut self, file: &File) {
         let mut line = format!(
-            "  {:<9} {} {:>5}:{:<5} {:>10} {:>11} {}",
-            file.kind, file.mode, file.uid, file.gid, file.size, file.mtime, file.path,
+            "  {:<9} {} {:>5}:{:<5} {:>10} {} {}",
+            file.kind,
+            file.mode,
+            file.uid,
+            file.gid,
+            file.size,
+            text::moment(file.mtime),
+            file.path,
         );
         if let Some(target) = &file.target {
             line.push_str(" -> ");

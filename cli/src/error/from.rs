@@ -149,6 +149,7 @@ impl From<TransportError> for CommandError {
             TransportError::RegistryNotYet(_)
             | TransportError::InStore(_)
             | TransportError::SeveralImages { .. }
+            | TransportError::NotAStream
             | TransportError::NotEmpty(_) => Self::new(ErrorKind::Usage, &error),
             _ => Self::new(ErrorKind::Input, &error),
         }

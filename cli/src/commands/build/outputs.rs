@@ -233,6 +233,12 @@ impl<'a> Outputs<'a> {
         if taken == 0 {
             return Ok(());
         }
+        if self
+            .streamed()
+            .any(|archive| matches!(archive, Archive::OciDir { .. }))
+        {
+            return Err(transport::TransportError::NotAStream.into());
+        }
         if taken > 1 || output.format() == Format::Json || !output.talks() {
             return Err(CommandError::usage(
                 "standard output holds one thing: an image, a document or an image id",
