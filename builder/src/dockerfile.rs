@@ -36,13 +36,13 @@ pub use ast::{
     PairSyntax, Pairs, Stage, Volumes,
 };
 pub use copy::{AddArgs, CopyArgs, CopyError, CopyPaths, Remote, remote};
-pub use directives::{Checks, Directives, Escape, Severity};
+pub use directives::{Asked, AskedError, Checks, Directives, Escape, Rules, Severity};
 pub use error::{NotYet, ParseError, ParseErrors, SyntaxError};
 pub use health::{HealthError, HealthTest, HealthTiming};
 pub use heredoc::{Expansion, Heredoc, HeredocFile, Tabs};
 pub use keyword::Keyword;
 pub(crate) use parse::parse_trigger;
-pub use parse::{MAX_FILE_BYTES, MAX_LINE_BYTES, TriggerError, parse};
+pub use parse::{MAX_FILE_BYTES, MAX_LINE_BYTES, TriggerError, parse, parse_asked};
 pub use ports::{Port, PortError, Protocol, parse_ports};
 pub use rule::{Maturity, Rule};
 pub use scope::{GlobalScope, PlatformArgs, StageScope, unused_build_args};
