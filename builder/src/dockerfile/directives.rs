@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt, str::FromStr as _,
+    fmt,
+    str::FromStr as _,
 };
 
 use repro_core::{hosts::DEFAULT_REGISTRY, reference::ImageRef};
