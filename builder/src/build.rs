@@ -693,3 +693,6 @@ fn cost(runs: &[RunRecord]) -> Cost {
             layer_bytes: cost.layer_bytes + step.blob_size.unwrap_or(0),
         })
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

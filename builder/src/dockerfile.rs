@@ -40,6 +40,8 @@ pub use directives::{Asked, AskedError, Checks, Directives, Escape, Rules, Sever
 pub use error::{NotYet, ParseError, ParseErrors, SyntaxError};
 pub use health::{HealthError, HealthTest, HealthTiming};
 pub use heredoc::{Expansion, Heredoc, HeredocFile, Tabs};
+#[cfg(test)]
+pub(crate) use instructions::flag_names;
 pub use keyword::Keyword;
 pub(crate) use parse::parse_trigger;
 pub use parse::{MAX_FILE_BYTES, MAX_LINE_BYTES, TriggerError, parse, parse_asked};

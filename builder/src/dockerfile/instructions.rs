@@ -84,6 +84,14 @@ fn flags_of(keyword: Keyword) -> KnownFlags {
     }
 }
 
+/// The names of an instruction's flags.
+#[cfg(test)]
+pub(crate) fn flag_names(keyword: Keyword) -> impl Iterator<Item = &'static str> {
+    let known = flags_of(keyword);
+    let all = [known.values, known.lists, known.switches];
+    all.into_iter().flatten().copied()
+}
+
 /// The instruction that a line begins with, if it is one.
 pub(super) fn keyword(line: &str) -> Option<Keyword> {
     let line = line.trim();
