@@ -9,6 +9,7 @@
     reason = "a helper of a test panics where the test fails, and that is its use"
 )]
 
+pub mod conformance;
 mod context;
 mod events;
 mod output;
