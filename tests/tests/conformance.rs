@@ -14,6 +14,8 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
+    fs,
+    path::Path,
     process::ExitCode,
     sync::{Arc, Mutex, OnceLock},
 };
@@ -38,7 +40,7 @@ struct Suite {
     user: OnceLock<TestContext>,
     peers: Option<Peers>,
     ours: BTreeMap<String, OnceLock<Result<Ours, String>>>,
-    /// Differences on the list by builder: `None` counts equal images.
+    /// Cases by builder and how they ended.
     counts: Mutex<BTreeMap<(Builder, &'static str), usize>>,
 }
 
@@ -71,25 +73,49 @@ impl Suite {
         Err(format!("root: {root:?}, ordinary user: {user:?}").into())
     }
 
+    /// What differs between `repro` and another builder.
+    fn lines(
+        &self,
+        case: &Case,
+        peers: &Peers,
+        builder: Builder,
+        context: &Path,
+    ) -> Result<Vec<String>, String> {
+        Ok(
+            match (self.ours(case)?, peers.build(builder, case, context)?) {
+                (None, Built::Refused { .. }) => Vec::new(),
+                (None, Built::Image(_)) => vec!["accepted".to_owned()],
+                (Some(_), Built::Refused { said }) => vec![format!("refused: {}", said.trim())],
+                (Some((_, ours)), Built::Image(theirs)) => differences(&ours, &theirs),
+            },
+        )
+    }
+
     fn compare(&self, case: &Case, builder: Builder) -> Result<(), Failed> {
         require_root();
         let peers = self.peers.as_ref().ok_or("the builders were not started")?;
         let context = self.root.path(&format!("{}-{builder}", flat(case)));
         case.write(&context, User::Caller);
-        let theirs = peers.build(builder, case, &context)?;
-        let lines = match (self.ours(case)?, theirs) {
-            (None, Built::Refused { .. }) => Vec::new(),
-            (None, Built::Image(_)) => vec!["accepted".to_owned()],
-            // The last lines say why; the rest is the context and what steps printed.
-            (Some(_), Built::Refused { said }) => vec![format!("refused: {}", said.trim())],
-            (Some((_, ours)), Built::Image(theirs)) => differences(&ours, &theirs),
-        };
+        let mut lines = self.lines(case, peers, builder, &context)?;
+        if let Some(text) = case.instead.get(&builder) {
+            if self
+                .allowed
+                .unlisted(&case.name, builder, &lines)
+                .is_empty()
+            {
+                return Err(format!("{builder} knows the case, and needs nothing instead").into());
+            }
+            fs::write(context.join("Dockerfile"), text)?;
+            lines = self.lines(case, peers, builder, &context)?;
+        }
         let unlisted = self.allowed.unlisted(&case.name, builder, &lines);
         if unlisted.is_empty() {
             let refused = lines.iter().any(|line| line.starts_with("refused"));
+            let instead = case.instead.contains_key(&builder);
             self.count(
                 builder,
                 match (&case.expected, lines.is_empty()) {
+                    _ if instead => "instead",
                     (_, false) if refused => "not known",
                     (_, false) => "listed",
                     (Expected::Image, true) => "equal",
@@ -104,7 +130,14 @@ impl Suite {
 
     fn table(&self) -> String {
         let counts = self.counts.lock().expect("no test panics here");
-        let columns = ["equal", "listed", "refused", "not known", "NOT LISTED"];
+        let columns = [
+            "equal",
+            "listed",
+            "refused",
+            "instead",
+            "not known",
+            "NOT LISTED",
+        ];
         let mut text = format!("{:10}", "");
         for column in columns {
             write!(text, "{column:>12}").expect("a String takes every write");
@@ -133,6 +166,7 @@ fn build(context: &TestContext, user: User, case: &Case) -> Result<Ours, String>
     let ended = build
         .args(["-o", &format!("docker-archive:{}", archive.display())])
         .args(&case.args)
+        .dir(&project)
         .run()
         .any();
     match &case.expected {

@@ -13,18 +13,24 @@
 //! hello
 //! -- setup
 //! chmod 0600 greeting
+//! -- instead classic buildah
+//! FROM scratch
+//! COPY greeting /
 //! -- refused 2 unknown flag
 //! ```
 //!
 //! `args` has one argument a line, which every builder gets. `setup` is a script of the shell, run
-//! in the context, for what text cannot say: modes, links, archives, names of any bytes. `refused`
+//! in the context, for what text cannot say: modes, links, archives, names of any bytes. `instead` is
+//! the same image said with what older builders know: those named get it in place of a Dockerfile
+//! that they do not build, so that `repro` is compared there too. `refused`
 //! means that no builder may accept the case, that `repro` ends with this code, and that it says
 //! this text. Blank lines at the end of a section are not part of it.
 
-use std::{fs, path::Path, process::Command};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use repro_core::fs::sorted_names;
 
+use super::Builder;
 use crate::{User, root, tool};
 
 /// Makes `FROM busybox` the shipped toolchain. Part of every context, so of every `COPY .` too.
@@ -53,6 +59,8 @@ pub struct Case {
     pub args: Vec<String>,
     /// What must become of it.
     pub expected: Expected,
+    /// The Dockerfile for builders that do not know what this one uses.
+    pub instead: BTreeMap<Builder, String>,
     files: Vec<(String, String)>,
     setup: Option<String>,
 }
@@ -121,6 +129,7 @@ fn case(name: String, body: &str) -> Result<Case, String> {
         name,
         args: Vec::new(),
         expected: Expected::Image,
+        instead: BTreeMap::new(),
         files: Vec::new(),
         setup: None,
     };
@@ -137,6 +146,14 @@ fn case(name: String, body: &str) -> Result<Case, String> {
             "Dockerfile" => case.files.push((kind.to_owned(), text)),
             "file" => case.files.push((rest.to_owned(), text)),
             "args" => case.args = text.lines().map(ToOwned::to_owned).collect(),
+            "instead" => {
+                for name in rest.split(' ') {
+                    let mut all = Builder::ALL.into_iter();
+                    let builder = all.find(|builder| builder.to_string() == name);
+                    let builder = builder.ok_or_else(|| format!("{head}: who is {name}?"))?;
+                    case.instead.insert(builder, text.clone());
+                }
+            }
             "setup" => case.setup = Some(text),
             "refused" => {
                 let (code, says) = rest.split_once(' ').unwrap_or((rest, ""));

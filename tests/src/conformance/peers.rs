@@ -106,14 +106,12 @@ impl Peers {
             .expect("dockerd starts");
         let peers = Self { dir, daemon };
         wait_until("dockerd answers", Duration::from_mins(1), || {
-            peers.docker(Builder::Classic, &["version"]).is_ok()
+            run(&mut peers.docker(Builder::Classic, &["version"])).is_ok()
         });
         let archive = busybox.display().to_string();
-        peers
-            .docker(Builder::Classic, &["load", "--input", &archive])
+        run(&mut peers.docker(Builder::Classic, &["load", "--input", &archive]))
             .expect("docker loads the base");
-        peers
-            .buildah(&["pull", &format!("docker-archive:{archive}")])
+        run(&mut peers.buildah(&["pull", &format!("docker-archive:{archive}")]))
             .expect("buildah loads the base");
         peers
     }
@@ -132,7 +130,7 @@ impl Peers {
     pub fn build(&self, builder: Builder, case: &Case, context: &Path) -> Result<Built, String> {
         let name = case.name.replace('/', "-").to_lowercase();
         let tag = format!("conformance/{name}:{builder}");
-        let context = context.display().to_string();
+        let directory = context.display().to_string();
         let mut args = vec!["build", "--no-cache", "--network=none", "--tag", &tag];
         let limits = LIMITS.map(|limit| format!("--ulimit={limit}"));
         if builder == Builder::Buildah {
@@ -141,10 +139,12 @@ impl Peers {
             args.extend(limits.iter().map(String::as_str));
         }
         args.extend(case.args.iter().map(String::as_str));
-        args.push(&context);
+        args.push(&directory);
         let built = match builder {
-            Builder::Buildah => self.buildah(&args),
-            Builder::Buildkit | Builder::Classic => self.docker(builder, &args),
+            Builder::Buildah => run(self.buildah(&args).current_dir(context)),
+            Builder::Buildkit | Builder::Classic => {
+                run(self.docker(builder, &args).current_dir(context))
+            }
         };
         match built {
             Err(said) => Ok(Built::Refused { said }),
@@ -158,19 +158,19 @@ impl Peers {
     fn save(&self, builder: Builder, image: &str, file: &str) -> Result<Image, ImageError> {
         let archive = self.dir.path().join(format!("{file}.tar"));
         let path = archive.display().to_string();
-        let saved = match builder {
+        let mut saved = match builder {
             Builder::Buildah => self.buildah(&["push", image, &format!("docker-archive:{path}")]),
             Builder::Buildkit | Builder::Classic => {
                 self.docker(builder, &["save", "--output", &path, image])
             }
         };
-        saved.map_err(std::io::Error::other)?;
+        run(&mut saved).map_err(std::io::Error::other)?;
         let image = Image::read(&archive, self.dir.path())?;
         fs::remove_file(&archive)?;
         Ok(image)
     }
 
-    fn docker(&self, builder: Builder, args: &[&str]) -> Result<(), String> {
+    fn docker(&self, builder: Builder, args: &[&str]) -> Command {
         let socket = self.dir.path().join("docker/socket");
         let buildkit = if builder == Builder::Buildkit {
             "1"
@@ -184,10 +184,10 @@ impl Peers {
             .env("DOCKER_BUILDKIT", buildkit)
             .env("BUILDKIT_PROGRESS", "plain")
             .args(args);
-        run(&mut command)
+        command
     }
 
-    fn buildah(&self, args: &[&str]) -> Result<(), String> {
+    fn buildah(&self, args: &[&str]) -> Command {
         let mut command = self.command(&tool("buildah"));
         let storage = |name: &str| self.dir.path().join(name);
         command
@@ -196,7 +196,7 @@ impl Peers {
             .arg("--runroot")
             .arg(storage("buildah-run"))
             .args(args);
-        run(&mut command)
+        command
     }
 
     /// A program in an environment that has nothing of the caller's.
