@@ -1,27 +1,33 @@
 //! The whole of one build, from a request to a record.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use repro_core::{
     build::{
         BuildRecord, BuildRequest, Clock, Cost, EpochChoice, EpochRecord, EpochSource, Executor,
-        Finding, InputKind, InputRecord, Outcome, PlannedStep, Reason, RunId, RunRecord, Runs,
-        Variation,
+        Finding, InputKind, InputRecord, NamedContext, NamedText, Outcome, PlannedStep, Reason,
+        RunId, RunRecord, Runs, Variation,
     },
     digest::{ChainId, Digest},
     epoch::Epoch,
     event::{Event, EventSink},
-    platform::Platform,
     reference::ImageRef,
     store::Store,
+    tree::TreePath,
 };
 use repro_toolchains::{Sources, lock::LockBasis};
 
 use crate::{
-    context::{Context, ContextSpec, IgnoreFile, check_source, take},
-    dockerfile::{self, Dockerfile, GlobalScope, PlatformArgs, looks_like_secret},
+    context::{Context, ContextSpec, IgnoreFile, Ignored, check_source, take},
+    dockerfile::{self, Diagnostic, Dockerfile, GlobalScope, Rule, Severity, looks_like_secret},
     error::BuildError,
-    plan::{self, Bases, CopyFrom, Outline, Plan, PlanError, StageBase, Work},
+    plan::{
+        self, Bases, CopyFrom, Outline, Plan, PlanError, SourceKey, SourceName, StageBase,
+        Triggers, Work,
+    },
     schedule::{Board, RunContext, RunEnd, run},
     source::{Resolved, Resolver, unpack},
 };
@@ -53,9 +59,24 @@ impl std::fmt::Debug for Builder<'_> {
 struct Prepared {
     plan: Plan,
     context: Option<Context>,
+    named: BTreeMap<String, Vec<ChainId>>,
     inputs: Vec<InputRecord>,
     epoch: EpochRecord,
     findings: Vec<Finding>,
+}
+
+/// What names from outside turned out to be, so far.
+#[derive(Default)]
+struct Found {
+    bases: Bases,
+    triggers: Triggers,
+    records: Vec<InputRecord>,
+    /// Directories that were taken, by name.
+    contexts: BTreeMap<String, Context>,
+    /// Each name with the newest time in it.
+    newest: BTreeMap<SourceKey, u64>,
+    /// The newest time of what stages start from.
+    newest_base: u64,
 }
 
 impl Builder<'_> {
@@ -89,26 +110,68 @@ impl Builder<'_> {
         refuse_secrets(request)?;
         let file = dockerfile::parse(&request.dockerfile.name, &request.dockerfile.text)?;
         let globals = globals(&file, request)?;
-        let outline = plan::outline(&file, request, &globals)?;
-        self.check_lock(request, &outline)?;
         let mut inputs = vec![dockerfile_input(request)];
-        let (bases, newest) = self.bases(request, &outline, &mut inputs)?;
-        let (epoch, finding) = epoch(request.epoch, newest);
+        let mut found = Found::default();
+        // A base can have triggers that name more; those bases only copy, so this ends.
+        let outline = loop {
+            let outline = plan::outline(&file, request, &globals, &found.triggers)?;
+            let locked = self.check_lock(request, &outline);
+            match self.bases(request, &outline, &mut found) {
+                Ok(true) => {}
+                // A lock that does not fit says more than a name that is not found for it.
+                result => {
+                    locked?;
+                    result?;
+                    break outline;
+                }
+            }
+        };
+        let Found {
+            bases,
+            records,
+            contexts,
+            newest_base,
+            ..
+        } = found;
+        inputs.extend(records);
+        let (epoch, finding) = epoch(request.epoch, newest_base);
         let plan = plan::plan(&file, &outline, &bases, &globals, request, epoch.value)?;
-        let context = self.context(request, &file, &plan)?;
-        inputs.extend(context.as_ref().and_then(context_input));
-        let mut findings = file.findings;
+        let context = self.context(request, &file, &plan, &contexts)?;
+        inputs.extend(
+            context
+                .as_ref()
+                .map(|context| context_input("context", None, context)),
+        );
+        let mut named = BTreeMap::new();
+        for (name, context) in &contexts {
+            let uri = format!("context:{name}");
+            inputs.push(context_input(&uri, Some(name), context));
+            let layer = context.layer.iter();
+            let chain = layer.map(|layer| ChainId::base(layer.diff_id)).collect();
+            named.insert(name.clone(), chain);
+        }
+        let mut findings = file.findings.clone();
         findings.extend(plan.findings.iter().cloned());
+        let named_findings = contexts.values().flat_map(|context| &context.findings);
+        findings.extend(named_findings.cloned());
         findings.extend(context.iter().flat_map(|context| context.findings.clone()));
         findings.extend(finding);
+        findings.extend(ignored_sources(&file, request, &plan));
         for finding in &findings {
             self.events.event(Event::Finding {
                 finding: finding.clone(),
             });
         }
+        if file.directives.checks.severity == Severity::Error {
+            let broken = broken_rules(&file, &findings);
+            if !broken.is_empty() {
+                return Err(BuildError::Checks(broken));
+            }
+        }
         Ok(Prepared {
             plan,
             context,
+            named,
             inputs,
             epoch,
             findings,
@@ -127,8 +190,9 @@ impl Builder<'_> {
         let external: BTreeSet<ImageRef> = outline
             .names
             .iter()
-            .filter(|name| !declared(&name.name))
-            .filter_map(|name| name.name.parse().ok())
+            .filter(|name| !declared(&name.key.name))
+            .filter(|name| !request.contexts.contains_key(&name.key.name))
+            .filter_map(|name| name.key.name.parse().ok())
             .collect();
         let platforms = BTreeSet::from([request.platform.clone()]);
         let target = request.target.as_deref();
@@ -136,76 +200,131 @@ impl Builder<'_> {
         Ok(lock.check_fresh(&basis)?)
     }
 
-    /// Looks up every name from outside and unpacks what it means; gives the newest time of what
-    /// stages start from.
+    /// Looks up every name from outside that was not looked up yet, and unpacks what it means; says
+    /// whether there was one.
     fn bases(
         &self,
         request: &BuildRequest,
         outline: &Outline,
-        inputs: &mut Vec<InputRecord>,
-    ) -> Result<(Bases, u64), BuildError> {
+        found: &mut Found,
+    ) -> Result<bool, BuildError> {
+        let mut more = false;
+        for name in &outline.names {
+            let newest = if let Some(newest) = found.newest.get(&name.key) {
+                *newest
+            } else {
+                more = true;
+                self.base(request, name, found)?
+            };
+            found.newest.insert(name.key.clone(), newest);
+            if name.is_base {
+                found.newest_base = found.newest_base.max(newest);
+            }
+        }
+        Ok(more)
+    }
+
+    /// Looks up one name; gives the newest time in it.
+    fn base(
+        &self,
+        request: &BuildRequest,
+        name: &SourceName,
+        found: &mut Found,
+    ) -> Result<u64, BuildError> {
+        let key = &name.key;
+        if let Some(NamedContext::Directory { path, ignore }) = request.contexts.get(&key.name) {
+            if !found.contexts.contains_key(&key.name) {
+                let context = self.take(request, path, ignore.as_ref())?;
+                found.contexts.insert(key.name.clone(), context);
+            }
+            found.bases.contexts.insert(key.clone());
+            return Ok(0);
+        }
         let resolver = Resolver {
             store: self.store,
             sources: self.sources,
-            platform: &request.platform,
+            contexts: &request.contexts,
+            platform: &key.platform,
             lock_mode: request.lock_mode,
         };
-        let mut bases = Bases::default();
-        let mut newest_base = 0;
-        for name in &outline.names {
-            let meaning = resolver.resolve(&name.name).map_err(|source| {
-                let mut diagnostic = Box::new(name.diagnostic.clone());
-                diagnostic.message = format!("cannot use {}", name.name);
-                BuildError::Resolve {
-                    diagnostic,
-                    source: Box::new(source),
-                }
-            })?;
-            let (layers, records) = match meaning {
-                Resolved::Image { image, records } => {
-                    let layers = image.layers.clone();
-                    bases.images.insert(name.name.clone(), *image);
-                    (layers, records)
-                }
-                Resolved::Tree { layer, records } => {
-                    let chain = vec![ChainId::base(layer.diff_id)];
-                    bases.trees.insert(name.name.clone(), chain);
-                    (vec![layer], records)
-                }
-            };
-            inputs.extend(records);
-            let newest = unpack(&layers, self.store, self.executor, self.events)?;
-            if name.is_base {
-                newest_base = newest_base.max(newest);
+        let meaning = resolver.resolve(&key.name).map_err(|source| {
+            let mut diagnostic = Box::new(name.diagnostic.clone());
+            diagnostic.message = format!("cannot use {}", key.name);
+            BuildError::Resolve {
+                diagnostic,
+                source: Box::new(source),
             }
-        }
-        Ok((bases, newest_base))
+        })?;
+        let (layers, records) = match meaning {
+            Resolved::Image { image, records } => {
+                let layers = image.layers.clone();
+                let triggers = image.config.config.on_build.clone();
+                found.triggers.insert(key.clone(), triggers);
+                found.bases.images.insert(key.clone(), *image);
+                (layers, records)
+            }
+            Resolved::Tree { layer, records } => {
+                let chain = vec![ChainId::base(layer.diff_id)];
+                found.bases.trees.insert(key.clone(), chain);
+                (vec![layer], records)
+            }
+        };
+        found.records.extend(records);
+        Ok(unpack(&layers, self.store, self.executor, self.events)?)
     }
 
-    /// Takes the context if a step copies from it, makes sure that it has what is copied, and
-    /// unpacks it.
+    /// Takes the context if a step copies from it, and makes sure that it and the directories that
+    /// have names have what is copied.
     fn context(
         &self,
         request: &BuildRequest,
         file: &Dockerfile,
         plan: &Plan,
+        named: &BTreeMap<String, Context>,
     ) -> Result<Option<Context>, BuildError> {
-        let copies: Vec<(u32, &[String])> = plan
-            .steps
-            .iter()
-            .filter_map(|step| match &step.work {
-                Work::Copy {
-                    from: CopyFrom::Context,
-                    patterns,
-                    ..
-                } => Some((step.line, patterns.as_slice())),
-                _ => None,
-            })
-            .collect();
-        if copies.is_empty() {
-            return Ok(None);
+        let needs_context = plan.steps.iter().any(|step| match &step.work {
+            Work::Copy { from, what } => {
+                matches!(from, CopyFrom::Context) && !what.patterns.is_empty()
+            }
+            _ => false,
+        });
+        let context = needs_context
+            .then(|| self.take(request, &request.context, request.ignore.as_ref()))
+            .transpose()?;
+        for step in &plan.steps {
+            let Work::Copy { from, what } = &step.work else {
+                continue;
+            };
+            let source = match from {
+                CopyFrom::Context => context.as_ref(),
+                CopyFrom::Named(name) => named.get(name),
+                CopyFrom::Stage(_) | CopyFrom::Tree(_) => None,
+            };
+            let Some(source) = source else { continue };
+            for pattern in &what.patterns {
+                check_source(source, pattern, what.layout).map_err(|missing| {
+                    BuildError::MissingSource {
+                        diagnostic: Box::new(file.diagnostic_at(
+                            step.line,
+                            missing.to_string(),
+                            missing.hint.clone(),
+                        )),
+                        missing,
+                    }
+                })?;
+            }
         }
-        let ignore = match &request.ignore {
+        Ok(context)
+    }
+
+    /// Takes a directory into the store and unpacks it.
+    fn take(
+        &self,
+        request: &BuildRequest,
+        root: &Path,
+        ignore: Option<&NamedText>,
+    ) -> Result<Context, BuildError> {
+        let ignore = match ignore {
             Some(text) => IgnoreFile::parse(&text.text).map_err(|source| BuildError::Ignore {
                 file: text.name.clone(),
                 source,
@@ -213,25 +332,13 @@ impl Builder<'_> {
             None => IgnoreFile::default(),
         };
         let spec = ContextSpec {
-            root: &request.context,
+            root,
             ignore: &ignore,
             exclude: &request.exclude,
             modes: request.context_modes,
             ruleset: request.ruleset,
         };
         let context = take(&spec, self.store.blobs(), self.events)?;
-        for (line, patterns) in copies {
-            for pattern in patterns {
-                check_source(&context, pattern).map_err(|missing| BuildError::MissingSource {
-                    diagnostic: Box::new(file.diagnostic_at(
-                        line,
-                        missing.to_string(),
-                        missing.hint.clone(),
-                    )),
-                    missing,
-                })?;
-            }
-        }
         if let Some(layer) = &context.layer {
             unpack(
                 &[layer.descriptor()],
@@ -240,7 +347,7 @@ impl Builder<'_> {
                 self.events,
             )?;
         }
-        Ok(Some(context))
+        Ok(context)
     }
 
     fn runs(
@@ -256,6 +363,7 @@ impl Builder<'_> {
                 .filter_map(|context| context.layer.as_ref())
                 .map(|layer| ChainId::base(layer.diff_id))
                 .collect(),
+            named: &prepared.named,
             invocation: &request.invocation,
             epoch: prepared.epoch.value,
             ruleset: request.ruleset,
@@ -324,12 +432,56 @@ fn refuse_secrets(request: &BuildRequest) -> Result<(), BuildError> {
     Ok(())
 }
 
+/// What `# check=error=true` makes errors: the findings of BuildKit's rules.
+fn broken_rules(file: &Dockerfile, findings: &[Finding]) -> Vec<Diagnostic> {
+    let of_rule = |finding: &&Finding| {
+        Rule::of_code(&finding.code).is_some_and(|rule| rule != Rule::UnusedBuildArg)
+    };
+    findings
+        .iter()
+        .filter(of_rule)
+        .map(|finding| {
+            let line = finding.line.unwrap_or(1);
+            file.diagnostic_at(line, finding.message.clone(), None)
+        })
+        .collect()
+}
+
+/// Sources of copies that the ignore file leaves out. Exceptions in it make this too hard to tell
+/// from the name alone, as BuildKit has it.
+fn ignored_sources(file: &Dockerfile, request: &BuildRequest, plan: &Plan) -> Vec<Finding> {
+    let ignore = request.ignore.as_ref();
+    let Some(Ok(ignore)) = ignore.map(|text| IgnoreFile::parse(&text.text)) else {
+        return Vec::new();
+    };
+    if file.directives.skips(Rule::CopyIgnoredFile) || ignore.has_exceptions() {
+        return Vec::new();
+    }
+    let mut findings = Vec::new();
+    for step in &plan.steps {
+        let Work::Copy {
+            from: CopyFrom::Context,
+            what,
+        } = &step.work
+        else {
+            continue;
+        };
+        for source in &what.patterns {
+            let Ok(path) = TreePath::parse_clamped(source.as_bytes()) else {
+                continue;
+            };
+            if !path.is_root() && ignore.excluded(&path, false) != Ignored::No {
+                let message = format!("the ignore file leaves {source} out of the context");
+                findings.push(Rule::CopyIgnoredFile.finding(message, Some(step.line)));
+            }
+        }
+    }
+    findings
+}
+
 /// What `FROM` sees.
 fn globals(file: &Dockerfile, request: &BuildRequest) -> Result<GlobalScope, BuildError> {
-    let platforms = PlatformArgs {
-        build: Platform::host(),
-        target: request.platform.clone(),
-    };
+    let platforms = plan::platforms(request);
     let mut globals = GlobalScope::new(&platforms, request.target.as_deref(), &request.build_args);
     for args in &file.global_args {
         globals
@@ -339,15 +491,15 @@ fn globals(file: &Dockerfile, request: &BuildRequest) -> Result<GlobalScope, Bui
     Ok(globals)
 }
 
-fn context_input(context: &Context) -> Option<InputRecord> {
-    context.layer.as_ref().map(|layer| InputRecord {
-        uri: "context".into(),
-        name: None,
-        digest: layer.diff_id.0,
+fn context_input(uri: &str, name: Option<&String>, context: &Context) -> InputRecord {
+    InputRecord {
+        uri: uri.to_owned(),
+        name: name.cloned(),
+        digest: context.digest.0,
         kind: InputKind::Context,
         step: None,
         locked: false,
-    })
+    }
 }
 
 fn dockerfile_input(request: &BuildRequest) -> InputRecord {
@@ -404,6 +556,11 @@ fn record(request: &BuildRequest, prepared: Prepared, runs: Vec<RunRecord>) -> B
         epoch,
         dockerfile: request.dockerfile.name.clone(),
         target: request.target.clone(),
+        contexts: request
+            .contexts
+            .iter()
+            .map(|(name, context)| (name.clone(), context.to_string()))
+            .collect(),
         build_args: request.build_args.clone(),
         labels: request.labels.clone(),
         inputs: sorted(inputs),
@@ -458,10 +615,12 @@ fn reason(asked: Runs, runs: &[RunRecord]) -> Reason {
     }
     match (of(runs, RunId::B), of(runs, RunId::BRepeat)) {
         (Some(b), _) if b.failure.is_none() => {
-            if b.image == a.image {
-                Reason::Reproduced
-            } else {
+            if b.image != a.image {
                 Reason::Differs
+            } else if b.variation == a.variation {
+                Reason::NotVaried
+            } else {
+                Reason::Reproduced
             }
         }
         (Some(_), Some(repeat)) if repeat.failure.is_none() => Reason::FailsUnderVariation,

@@ -1,10 +1,9 @@
 //! The context: the files of the project that a build may copy.
 
-mod ignore;
 mod sources;
 mod take;
 
-pub use ignore::{IgnoreError, IgnoreFile, Ignored, MAX_IGNORE_BYTES, MAX_PATTERNS};
+pub use repro_core::tree::{IgnoreError, IgnoreFile, Ignored, MAX_IGNORE_BYTES, MAX_PATTERNS};
 pub use sources::MissingSource;
 pub use take::{Context, ContextError, ContextKind, ContextSpec, take};
 

@@ -7,21 +7,23 @@
 //! A [`Dockerfile`] prints as text that parses to the same instructions.
 
 mod ast;
-mod chmod;
 mod copy;
 mod directives;
 mod error;
 mod glob;
+mod health;
 mod heredoc;
 mod instructions;
 mod keyword;
 mod lines;
+mod lint;
 mod parse;
 mod ports;
 mod print;
 mod rule;
 mod scope;
 mod secrets;
+mod signal;
 mod source;
 mod template;
 mod words;
@@ -31,17 +33,20 @@ mod tests;
 
 pub use ast::{
     ArgDefinition, CommandLine, Dockerfile, From, Instruction, InstructionKind, ListSyntax, Pair,
-    PairSyntax, Pairs, Stage,
+    PairSyntax, Pairs, Stage, Volumes,
 };
-pub use chmod::ChmodError;
-pub use copy::{CopyArgs, CopyError, CopyPaths};
-pub use directives::{Directives, Escape};
+pub use copy::{AddArgs, CopyArgs, CopyError, CopyPaths, Remote, remote};
+pub use directives::{Checks, Directives, Escape, Severity};
 pub use error::{NotYet, ParseError, ParseErrors, SyntaxError};
+pub use health::{HealthError, HealthTest, HealthTiming};
+pub use heredoc::{Expansion, Heredoc, HeredocFile, Tabs};
 pub use keyword::Keyword;
-pub use parse::{MAX_FILE_BYTES, MAX_LINE_BYTES, parse};
+pub(crate) use parse::parse_trigger;
+pub use parse::{MAX_FILE_BYTES, MAX_LINE_BYTES, TriggerError, parse};
 pub use ports::{Port, PortError, Protocol, parse_ports};
-pub use rule::Rule;
+pub use rule::{Maturity, Rule};
 pub use scope::{GlobalScope, PlatformArgs, StageScope, unused_build_args};
 pub use secrets::{SecretSign, looks_like_secret};
+pub use signal::{SignalError, check_signal};
 pub use source::{Diagnostic, Source, Span};
 pub use template::{ExpandError, MAX_EXPANDED_BYTES, Scope, Template, TemplateError};

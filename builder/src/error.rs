@@ -22,6 +22,9 @@ pub enum BuildError {
     /// An instruction cannot be carried out as written.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// `# check=error=true`, and rules that the Dockerfile breaks.
+    #[error("the Dockerfile breaks rules, and its first lines ask that this be an error")]
+    Checks(Vec<Diagnostic>),
     /// A build argument holds a secret, and its value would stand in the evidence.
     #[error("the build argument {name} looks like a secret, by its {}", match sign {
         SecretSign::Name => "name",

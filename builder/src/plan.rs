@@ -10,17 +10,22 @@
 //! (`ENV PATH=/x:$PATH`).
 
 mod error;
+mod lint;
 mod outline;
 mod steps;
 #[cfg(test)]
 mod tests;
 
 pub use error::{PlanError, PlanFault};
-pub use outline::{Outline, OutlineError, SourceName, outline};
+pub use outline::{Outline, OutlineError, SourceKey, SourceName, Triggers, outline};
+pub(crate) use steps::platforms;
 pub use steps::{Bases, plan};
 
 use repro_core::{
-    build::{Finding, MakeDirSpec, Owner, RunSpec},
+    build::{
+        Archives, CopyLayout, Finding, InlineFile, MakeDirSpec, ModeChange, Owner, Placement,
+        RunSpec,
+    },
     digest::ChainId,
     epoch::Tick,
     image::{ImageConfig, LayerDescriptor},
@@ -98,17 +103,34 @@ pub enum Work {
     Copy {
         /// Whence.
         from: CopyFrom,
-        /// Path patterns inside the source.
-        patterns: Vec<String>,
-        /// Whither, absolute.
-        destination: String,
-        /// Owner of what is copied.
-        owner: Owner,
-        /// `--chmod`.
-        mode: Option<u16>,
+        /// What, and how.
+        what: Box<CopyWork>,
     },
     /// Makes a directory.
     MakeDir(MakeDirSpec),
+}
+
+/// What is copied, and how: [`repro_core::build::CopySpec`] without its source.
+#[derive(Debug, Clone)]
+pub struct CopyWork {
+    /// Path patterns inside the source.
+    pub patterns: Vec<String>,
+    /// Files of the Dockerfile.
+    pub files: Vec<InlineFile>,
+    /// Whither, absolute.
+    pub destination: String,
+    /// Owner of what is copied.
+    pub owner: Owner,
+    /// `--chmod`.
+    pub mode: Option<ModeChange>,
+    /// `--parents`.
+    pub layout: CopyLayout,
+    /// `--exclude`.
+    pub exclude: Vec<String>,
+    /// What becomes of archives.
+    pub archives: Archives,
+    /// `--link`.
+    pub placement: Placement,
 }
 
 /// The tree a copy reads.
@@ -116,6 +138,8 @@ pub enum Work {
 pub enum CopyFrom {
     /// The context.
     Context,
+    /// A directory given as a context by this name.
+    Named(String),
     /// A stage, by its index in [`Plan::stages`].
     Stage(usize),
     /// An image or a declared input, lowest layer first.

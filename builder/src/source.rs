@@ -4,10 +4,14 @@
 //! A name is, in this order: a stage (settled by the outline); a toolchain or input declared in
 //! the project; an image in the store. Nothing is fetched from a registry while building.
 
+use std::collections::BTreeMap;
+
 use repro_core::{
-    build::{Executor, ExecutorError, InputKind, InputRecord, LockMode, SnapshotInfo},
+    build::{
+        Executor, ExecutorError, InputKind, InputRecord, LockMode, NamedContext, SnapshotInfo,
+    },
     digest::{ChainId, DiffId, Digest},
-    event::{Event, EventSink, Unit},
+    event::{Event, EventSink, Unit, counted},
     image::{ImageConfig, ImageError, LayerDescriptor, load_image},
     layer::{Limits, OpenLayerError, open_layer},
     platform::Platform,
@@ -50,8 +54,8 @@ pub enum ResolveError {
     /// The image is for another platform.
     #[error("the image {name} is for {found}, and {wanted} is built")]
     Platform {
-        /// The image.
-        name: Box<ImageRef>,
+        /// The image, as the Dockerfile names it.
+        name: String,
         /// Its platform.
         found: String,
         /// The platform of the build.
@@ -86,8 +90,8 @@ pub enum UnpackError {
     /// The layer cannot be read.
     #[error("layer {layer} cannot be read")]
     Layer {
-        /// Its diffID.
-        layer: DiffId,
+        /// Its blob, as `repro store verify` names it.
+        layer: Digest,
         /// Why.
         #[source]
         source: OpenLayerError,
@@ -95,8 +99,8 @@ pub enum UnpackError {
     /// The layer cannot be unpacked.
     #[error("layer {layer} cannot be unpacked")]
     Executor {
-        /// Its diffID.
-        layer: DiffId,
+        /// Its blob, as `repro store verify` names it.
+        layer: Digest,
         /// Why.
         #[source]
         source: ExecutorError,
@@ -126,19 +130,30 @@ pub enum Resolved {
 pub(crate) struct Resolver<'a> {
     pub(crate) store: &'a Store,
     pub(crate) sources: &'a Sources<'a>,
+    /// What `--build-context` gives names to.
+    pub(crate) contexts: &'a BTreeMap<String, NamedContext>,
     pub(crate) platform: &'a Platform,
     pub(crate) lock_mode: LockMode,
 }
 
 impl Resolver<'_> {
-    /// Looks up `name`, which is no stage.
+    /// Looks up `name`, which is no stage and no directory given as a context.
     pub(crate) fn resolve(&self, name: &str) -> Result<Resolved, ResolveError> {
+        match self.contexts.get(name) {
+            Some(NamedContext::Image(image)) => return self.stored(name, image.clone()),
+            Some(NamedContext::Manifest(digest)) => {
+                let uri = format!("pkg:oci/{name}@{}", digest.to_string().replace(':', "%3A"));
+                return self.of_platform(name, *digest, uri, true);
+            }
+            Some(NamedContext::Directory { .. }) | None => {}
+        }
         let declared = |source| ResolveError::Declared {
             name: name.to_owned(),
             source: Box::new(source),
         };
         if let Some(toolchain) = self.sources.toolchain(name).map_err(declared)? {
             let image = Box::new(self.image(name, toolchain.manifest)?);
+            self.check_platform(name, &image)?;
             return Ok(Resolved::Image {
                 image,
                 records: toolchain.records,
@@ -150,14 +165,15 @@ impl Resolver<'_> {
                 records: input.records,
             });
         }
-        self.stored(name)
-    }
-
-    fn stored(&self, name: &str) -> Result<Resolved, ResolveError> {
-        let reference: ImageRef = name.parse().map_err(|source| ResolveError::Name {
+        let reference = name.parse().map_err(|source| ResolveError::Name {
             name: name.to_owned(),
             source,
         })?;
+        self.stored(name, reference)
+    }
+
+    /// An image in the store. `name` is what the Dockerfile calls it.
+    fn stored(&self, name: &str, reference: ImageRef) -> Result<Resolved, ResolveError> {
         let pinned = self
             .sources
             .lock
@@ -180,19 +196,22 @@ impl Resolver<'_> {
                 None => return Err(ResolveError::Missing(reference)),
             },
         };
+        let uri = purl(&reference, self.platform);
+        self.of_platform(name, manifest, uri, locked)
+    }
+
+    /// An image by its manifest, which must be for the platform.
+    fn of_platform(
+        &self,
+        name: &str,
+        manifest: Digest,
+        uri: String,
+        locked: bool,
+    ) -> Result<Resolved, ResolveError> {
         let image = Box::new(self.image(name, manifest)?);
-        let found = image.config.platform();
-        if found.as_ref() != Some(self.platform) {
-            let found = found.map_or_else(|| "no known platform".to_owned(), |p| p.to_string());
-            let wanted = self.platform.clone();
-            return Err(ResolveError::Platform {
-                name: Box::new(reference),
-                found,
-                wanted,
-            });
-        }
+        self.check_platform(name, &image)?;
         let record = InputRecord {
-            uri: purl(&reference, self.platform),
+            uri,
             name: Some(name.to_owned()),
             digest: manifest,
             kind: InputKind::Image,
@@ -202,6 +221,18 @@ impl Resolver<'_> {
         Ok(Resolved::Image {
             image,
             records: vec![record],
+        })
+    }
+
+    fn check_platform(&self, name: &str, image: &BaseImage) -> Result<(), ResolveError> {
+        let found = image.config.platform();
+        if found.as_ref() == Some(self.platform) {
+            return Ok(());
+        }
+        Err(ResolveError::Platform {
+            name: name.to_owned(),
+            found: found.map_or_else(|| "no known platform".to_owned(), |p| p.to_string()),
+            wanted: self.platform.clone(),
         })
     }
 
@@ -228,7 +259,7 @@ fn purl(reference: &ImageRef, platform: &Platform) -> String {
         (tag, None) => tag.unwrap_or("latest").to_owned(),
     };
     let name = match reference.registry() {
-        repro_core::reference::DEFAULT_REGISTRY => reference.repository().to_owned(),
+        repro_core::hosts::DEFAULT_REGISTRY => reference.repository().to_owned(),
         registry => format!(
             "{}/{}",
             registry.replace(':', "%3A"),
@@ -251,7 +282,7 @@ pub(crate) fn unpack(
     for layer in layers {
         let next = ChainId::child(chain.last().copied(), layer.diff_id);
         let executor_error = |source| UnpackError::Executor {
-            layer: layer.diff_id,
+            layer: layer.digest,
             source,
         };
         let info = match executor.stored(next).map_err(executor_error)? {
@@ -281,17 +312,21 @@ fn unpack_one(
     });
     let mut reader = open_layer(store.blobs(), layer, Limits::default()).map_err(|source| {
         UnpackError::Layer {
-            layer: layer.diff_id,
+            layer: layer.digest,
             source,
         }
     })?;
     let info = executor
         .unpack(parents, chain, &mut reader)
         .map_err(|source| UnpackError::Executor {
-            layer: layer.diff_id,
+            layer: layer.digest,
             source,
         })?;
-    let summary = format!("{} entries, {} bytes", info.entries, info.bytes);
+    let summary = format!(
+        "{}, {}",
+        counted(info.entries, "entry", "entries"),
+        counted(info.bytes, "byte", "bytes")
+    );
     events.event(Event::TaskFinished { id, summary });
     Ok(info)
 }

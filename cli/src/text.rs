@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use repro_core::event::counted;
+
 /// Replaces everything that could move a cursor, colour a line or reorder letters.
 ///
 /// Step output, file names and instructions are written by whoever wrote the image. Control
@@ -66,11 +68,7 @@ fn push_escaped(text: &mut String, c: char) {
 /// `n` with its unit: `1 file`, `2 files`.
 #[must_use]
 pub(crate) fn plural(n: u64, one: &str) -> String {
-    if n == 1 {
-        format!("1 {one}")
-    } else {
-        format!("{n} {one}s")
-    }
+    counted(n, one, &format!("{one}s"))
 }
 
 /// Bytes as people read them, in powers of 1024.

@@ -2,7 +2,9 @@
 //! ended. No type here opens a file or knows where it runs.
 
 mod clock;
+mod copy;
 mod executor;
+mod mode;
 mod outcome;
 mod record;
 mod request;
@@ -10,18 +12,20 @@ mod step;
 mod variation;
 
 pub use clock::Clock;
+pub use copy::{Archives, CopyLayout, CopySource, CopySpec, InlineFile, Owner, Placement};
 pub use executor::{Executor, ExecutorError, SnapshotInfo, StepObserver};
+pub use mode::{ModeChange, ModeClause, ModeError};
 pub use outcome::{Cost, Outcome, Reason, Retry};
 pub use record::{
     BuildRecord, EpochRecord, EpochSource, Failure, Finding, ImageRecord, InputKind, InputRecord,
     PlannedStep, RunRecord, StepRecord,
 };
 pub use request::{
-    BuildRequest, ContextModes, EpochChoice, InvocationId, InvocationIdError, LockMode, NamedText,
-    RunId, Runs,
+    BuildRequest, ContextModes, EpochChoice, InvocationId, InvocationIdError, LockMode,
+    NamedContext, NamedText, RunId, Runs,
 };
 pub use step::{
-    CopySource, CopySpec, LayerPolicy, MakeDirSpec, NetworkObservation, Normalisation, Owner,
-    RunSpec, SnapshotName, StepAction, StepExit, StepResult, StepSpec, Usage,
+    LayerPolicy, MakeDirSpec, NetworkObservation, Normalisation, RunSpec, SnapshotName, StepAction,
+    StepExit, StepResult, StepSpec, Usage,
 };
 pub use variation::{AddressSpace, Axis, AxisError, Cpus, Variation};

@@ -142,3 +142,10 @@ pub struct NoEvents;
 impl EventSink for NoEvents {
     fn event(&self, _: Event) {}
 }
+
+/// A number with its noun, as summaries of tasks have it: `1 entry`, `2 entries`.
+#[must_use]
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    let noun = if count == 1 { one } else { many };
+    format!("{count} {noun}")
+}

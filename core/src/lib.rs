@@ -10,6 +10,7 @@ pub mod digest;
 pub mod epoch;
 pub mod event;
 pub mod fs;
+pub mod hosts;
 pub mod image;
 pub mod json;
 pub mod layer;

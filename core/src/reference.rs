@@ -4,10 +4,10 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::digest::{Digest, DigestError};
-
-/// The registry that a reference without a host means (Docker's default).
-pub const DEFAULT_REGISTRY: &str = "docker.io";
+use crate::{
+    digest::{Digest, DigestError},
+    hosts::{DEFAULT_REGISTRY, DEFAULT_REGISTRY_ALIAS},
+};
 
 /// Why a text is not an image reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -143,7 +143,7 @@ impl FromStr for ImageRef {
             Some(_) => (DEFAULT_REGISTRY.to_owned(), name.to_owned()),
             None => (DEFAULT_REGISTRY.to_owned(), format!("library/{name}")),
         };
-        let registry = if registry == "index.docker.io" {
+        let registry = if registry == DEFAULT_REGISTRY_ALIAS {
             DEFAULT_REGISTRY.to_owned()
         } else {
             registry

@@ -1,16 +1,19 @@
 //! Surroundings of one test.
 
 use std::{
+    ffi::OsStr,
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
+    sync::LazyLock,
 };
 
 use tempfile::TempDir;
 
 use crate::{
-    Ended, Pack, Repro, User, example, program, target, tool, user::is_root, write_project,
+    Ended, Pack, Repro, User, example, program, redact::redact, target, tool, user::is_root,
+    write_project,
 };
 
 /// A directory with a home, a store and projects of its own.
@@ -26,7 +29,7 @@ impl TestContext {
     /// With the store that all tests share, in which the shipped toolchains are made already.
     #[must_use]
     pub fn new() -> Self {
-        let store = shared_store();
+        let store = SHARED_STORE.clone();
         let dir = tempfile::Builder::new()
             .prefix("test-")
             .tempdir_in(target())
@@ -50,13 +53,12 @@ impl TestContext {
     /// With a store that has the packages that others downloaded, and nothing made of them.
     #[must_use]
     pub fn with_packages(user: User) -> Self {
-        let shared = shared_store();
         let context = Self::with_empty_store(user);
         let blobs = context.store.join("blobs");
         fs::create_dir_all(&context.store).expect("the store can be made");
         let copied = Command::new(tool("cp"))
             .args(["--recursive", "--reflink=auto"])
-            .arg(shared.join("blobs"))
+            .arg(SHARED_STORE.join("blobs"))
             .arg(&blobs)
             .status();
         assert!(copied.expect("cp starts").success(), "blobs can be copied");
@@ -78,7 +80,7 @@ impl TestContext {
         for name in ["home", "tmp"] {
             fs::create_dir(dir.path().join(name)).expect("a directory can be made");
         }
-        let mut found = program();
+        let mut found = program().to_owned();
         if user != User::Caller {
             // The project may lie where this user cannot read.
             let copy = dir.path().join("repro");
@@ -106,6 +108,21 @@ impl TestContext {
         &self.store
     }
 
+    /// Writes a file in the test's directory.
+    #[must_use]
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, content).expect("the file can be written");
+        path
+    }
+
+    /// What a command printed, with placeholders for what another run would print otherwise: the
+    /// test's directory, digests, times.
+    #[must_use]
+    pub fn redact(&self, text: &str) -> String {
+        redact(text, &[(self.dir.path(), "[ROOT]")])
+    }
+
     /// Writes a project, which declares the shipped toolchains as `busybox` and `c`.
     #[must_use]
     pub fn project(&self, name: &str, files: &[(&str, &str)]) -> PathBuf {
@@ -125,7 +142,7 @@ impl TestContext {
     }
 
     /// The program, run by the context's user with the context's home and store.
-    pub fn repro<const N: usize>(&self, args: [&str; N]) -> Repro {
+    pub fn repro<I: IntoIterator<Item: AsRef<OsStr>>>(&self, args: I) -> Repro {
         let dir = self.dir.path();
         Repro::new(dir, self.user)
             .program(self.program.clone())
@@ -197,7 +214,7 @@ impl Drop for TestContext {
 
 /// The store that tests share. Whoever comes first makes the toolchains in it, which takes a
 /// minute; it is kept between runs of the tests.
-fn shared_store() -> PathBuf {
+static SHARED_STORE: LazyLock<PathBuf> = LazyLock::new(|| {
     let store = target().join("test-store");
     fs::create_dir_all(&store).expect("the store can be made");
     let lock = fs::File::create(target().join("test-store.lock")).expect("the lock can be made");
@@ -212,4 +229,4 @@ fn shared_store() -> PathBuf {
         .run()
         .exits(0);
     store
-}
+});

@@ -17,8 +17,8 @@ mod pack;
 mod processes;
 mod program;
 mod project;
+mod redact;
 mod seed;
-pub mod surface;
 mod user;
 
 pub use context::TestContext;
@@ -26,7 +26,7 @@ pub use events::{Events, tasks};
 pub use output::{Ended, Output};
 pub use pack::Pack;
 pub use processes::{descendants, mounts_below, processes_with, wait_until};
-pub use program::{Repro, program, root, target, tool};
+pub use program::{Repro, program, root, succeeds, target, tool};
 pub use project::{example, write_project};
 pub use seed::{random, seed};
 pub use user::{User, require_root};

@@ -1,7 +1,7 @@
 //! An evidence pack, as a reader of the documentation takes it apart.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -89,7 +89,7 @@ impl Pack {
         self.run(run)["steps"].as_array().expect("a run has steps")
     }
 
-    /// What the step at `line` of the Dockerfile printed.
+    /// What the step at `line` of the Dockerfile printed; a step that printed nothing has no log.
     #[track_caller]
     #[must_use]
     pub fn log(&self, run: &str, line: u64) -> String {
@@ -100,6 +100,9 @@ impl Pack {
             .unwrap_or_else(|| panic!("no step at line {line}: {}", self.report));
         let index = step["index"].as_u64().expect("a step has an index");
         let path = self.dir.join(format!("logs/run-{run}/{index:02}.log"));
-        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            text => text.unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::OnceLock,
+    sync::{LazyLock, OnceLock},
 };
 
 use crate::{Output, User};
@@ -56,16 +56,32 @@ pub(crate) fn ambient(name: &str) -> Option<OsString> {
     env::var_os(name)
 }
 
-/// The program under test: `REPRO_BIN`, or what `cargo build --release` made.
+/// The program under test: `REPRO_BIN`, as `tests/run` sets it, or what `cargo build --release`
+/// makes now. Cargo tells only the tests of the program's own crate where it is, and what lies in
+/// `target/release` may be of yesterday.
 #[must_use]
-pub fn program() -> PathBuf {
-    let path = ambient("REPRO_BIN").map_or_else(|| target().join("release/repro"), PathBuf::from);
-    assert!(
-        path.is_file(),
-        "{} is missing: run `cargo build --release`, or name the program in REPRO_BIN",
-        path.display()
-    );
-    path
+pub fn program() -> &'static Path {
+    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+        if let Some(path) = ambient("REPRO_BIN") {
+            let path = PathBuf::from(path);
+            assert!(
+                path.is_file(),
+                "REPRO_BIN names no file: {}",
+                path.display()
+            );
+            return path;
+        }
+        let built = Command::new(ambient("CARGO").unwrap_or_else(|| "cargo".into()))
+            .args(["build", "--release", "--quiet", "--package", "repro"])
+            .arg("--target-dir")
+            .arg(target())
+            .current_dir(root())
+            .status()
+            .expect("cargo starts");
+        assert!(built.success(), "repro does not build");
+        target().join("release/repro")
+    });
+    &PROGRAM
 }
 
 /// Another program that a test needs.
@@ -80,6 +96,17 @@ pub fn tool(name: &str) -> PathBuf {
         .map(|dir| dir.join(name))
         .find(|path| path.is_file())
         .unwrap_or_else(|| panic!("{name} is missing; `tests/run` installs it"))
+}
+
+/// Runs another program, which must succeed, and gives what it printed.
+///
+/// # Panics
+/// If it cannot be started or fails.
+#[track_caller]
+pub fn succeeds(command: &mut Command) -> String {
+    let output = command.output().expect("the program starts");
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// One command line of the program, with nothing of the tests' environment.
@@ -102,7 +129,7 @@ impl Repro {
             .iter()
             .filter_map(|name| Some((name.into(), ambient(name)?)));
         Self {
-            program: program(),
+            program: program().to_owned(),
             args: Vec::new(),
             env: passed_on.collect(),
             dir: dir.to_owned(),
@@ -133,6 +160,12 @@ impl Repro {
     /// Sets a variable.
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.into(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Takes a variable away.
+    pub fn env_remove(mut self, name: &str) -> Self {
+        self.env.retain(|(set, _)| set != name);
         self
     }
 

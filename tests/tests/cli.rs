@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use repro_tests::surface::TestContext;
+use repro_tests::{Repro, TestContext, User};
 
 /// A tar with one directory and one file, made by the library that everyone uses.
 fn rootfs() -> Vec<u8> {
@@ -17,14 +17,22 @@ fn rootfs() -> Vec<u8> {
     tar.into_inner().expect("a Vec takes every write")
 }
 
+/// Nothing here needs a toolchain.
+fn empty() -> TestContext {
+    TestContext::with_empty_store(User::Caller)
+}
+
 fn imported() -> TestContext {
-    let context = TestContext::new();
-    context.write("root.tar", rootfs());
+    let context = empty();
+    let _tar = context.write("root.tar", rootfs());
     let run = context
         .repro(["import", "rootfs:root.tar", "acme/base:1"])
         .run()
-        .assert_code(0);
-    assert_eq!(run.redacted_stdout(), "docker.io/acme/base:1 [DIGEST]\n");
+        .exits(0);
+    assert_eq!(
+        context.redact(&run.stdout),
+        "docker.io/acme/base:1 [DIGEST]\n"
+    );
     assert_eq!(run.stderr, "");
     context
 }
@@ -35,7 +43,7 @@ fn an_image_goes_in_is_shown_and_comes_out() {
     let shown = context
         .repro(["inspect", "--files", "acme/base:1"])
         .run()
-        .assert_code(0);
+        .exits(0);
     assert!(
         shown
             .stdout
@@ -48,7 +56,7 @@ fn an_image_goes_in_is_shown_and_comes_out() {
     let json = context
         .repro(["inspect", "--json", "acme/base:1"])
         .run()
-        .assert_code(0)
+        .exits(0)
         .json();
     assert_eq!(json["schema"], "https://intelgraph.io/repro/cli/inspect/v1");
     let digest = json["image"]["manifestDigest"].as_str().unwrap().to_owned();
@@ -56,19 +64,19 @@ fn an_image_goes_in_is_shown_and_comes_out() {
     let exported = context
         .repro(["export", "acme/base:1", "oci:out"])
         .run()
-        .assert_code(0);
+        .exits(0);
     assert_eq!(exported.stdout, "");
     let again = context
         .repro(["import", "--json", "oci:out", "acme/again"])
         .run()
-        .assert_code(0);
+        .exits(0);
     assert_eq!(again.json()["image"]["manifestDigest"], digest.as_str());
 }
 
 #[test]
 fn a_missing_image_is_exit_6_with_a_next_step() {
     let context = imported();
-    let run = context.repro(["inspect", "nothing"]).run().assert_code(6);
+    let run = context.repro(["inspect", "nothing"]).run().exits(6);
     assert_eq!(run.stdout, "");
     assert_eq!(
         run.stderr,
@@ -78,7 +86,7 @@ fn a_missing_image_is_exit_6_with_a_next_step() {
     let json = context
         .repro(["inspect", "--json", "nothing"])
         .run()
-        .assert_code(6)
+        .exits(6)
         .json();
     assert_eq!(json["schema"], "https://intelgraph.io/repro/cli/error/v1");
     assert_eq!(
@@ -88,42 +96,8 @@ fn a_missing_image_is_exit_6_with_a_next_step() {
 }
 
 #[test]
-fn a_damaged_blob_is_found_named_and_refused() {
-    let context = imported();
-    let json = context
-        .repro(["inspect", "--json", "acme/base:1"])
-        .run()
-        .assert_code(0)
-        .json();
-    let layer = json["image"]["layers"][0]["digest"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let blob = context.store().join("blobs").join(layer.replace(':', "/"));
-    let mut bytes = std::fs::read(&blob).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    // Blobs are read-only; a new file takes the place, as a broken disk would.
-    std::fs::remove_file(&blob).unwrap();
-    std::fs::write(&blob, bytes).unwrap();
-
-    let run = context.repro(["store", "verify"]).run().assert_code(4);
-    assert!(
-        run.stdout.contains(&format!("damaged: blob {layer}")),
-        "{}",
-        run.stdout
-    );
-    let run = context
-        .repro(["export", "acme/base:1", "rootfs:x.tar"])
-        .run()
-        .assert_code(6);
-    assert!(run.stderr.contains("repro store verify"), "{}", run.stderr);
-    assert!(!context.work().join("x.tar").exists());
-}
-
-#[test]
 fn wrong_usage_is_exit_2_on_standard_error() {
-    let context = TestContext::new();
+    let context = empty();
     for arguments in [
         vec![],
         vec!["bulid", "."],
@@ -138,7 +112,7 @@ fn wrong_usage_is_exit_2_on_standard_error() {
         vec!["toolchain", "show", "debian-fortran"],
         vec!["explain", "bad-luck"],
     ] {
-        let run = context.repro(&arguments).run().assert_code(2);
+        let run = context.repro(&arguments).run().exits(2);
         assert!(run.stdout.is_empty(), "{arguments:?}");
         assert!(
             run.stderr.contains("error:") || run.stderr.contains("Usage:"),
@@ -148,11 +122,16 @@ fn wrong_usage_is_exit_2_on_standard_error() {
 }
 
 #[test]
-fn a_mistake_in_the_dockerfile_is_shown_in_its_line() {
-    let context = TestContext::new();
-    context.write("app/Dockerfile", "FROM scratch\nRNU make\n");
-    context.write("app/repro.toml", "[build]\nvray = ['all']\n");
-    let run = context.repro(["build", "app"]).run().assert_code(2);
+fn a_mistake_in_repro_toml_is_shown_in_its_line() {
+    let context = empty();
+    let _project = context.project(
+        "app",
+        &[
+            ("Dockerfile", "FROM scratch\n"),
+            ("repro.toml", "[build]\nvray = ['all']\n"),
+        ],
+    );
+    let run = context.repro(["build", "app"]).run().exits(2);
     let place = "repro.toml:2:1\n  |\n2 | vray = ['all']\n  | ^\n";
     assert!(run.stderr.contains(place), "{}", run.stderr);
 }
@@ -161,16 +140,17 @@ fn a_mistake_in_the_dockerfile_is_shown_in_its_line() {
 fn keys_are_private_and_never_replaced() {
     use std::os::unix::fs::PermissionsExt as _;
 
-    let context = TestContext::new();
+    let context = empty();
     for kind in ["p256", "ed25519"] {
         let _made = context
             .repro(["keygen", kind, "--type", kind])
+            .umask(0)
             .run()
-            .assert_code(0);
-        let key = context.work().join(format!("{kind}.key"));
+            .exits(0);
+        let key = context.path(&format!("{kind}.key"));
         let before = std::fs::read(&key).unwrap();
         assert_eq!(key.metadata().unwrap().permissions().mode() & 0o7777, 0o600);
-        let again = context.repro(["keygen", kind]).run().assert_code(2);
+        let again = context.repro(["keygen", kind]).run().exits(2);
         assert!(
             again.stderr.contains("exists and is not replaced"),
             "{}",
@@ -179,16 +159,17 @@ fn keys_are_private_and_never_replaced() {
         assert_eq!(std::fs::read(&key).unwrap(), before);
         // Half a pair is as good a reason.
         std::fs::remove_file(&key).unwrap();
-        let _half = context.repro(["keygen", kind]).run().assert_code(2);
+        let _half = context.repro(["keygen", kind]).run().exits(2);
         assert!(!key.exists());
     }
 }
 
 #[test]
 fn a_reader_that_leaves_ends_the_program_quietly() {
-    let context = TestContext::new();
-    let mut command = context.repro(["man"]).into_command();
-    let mut child = command
+    let context = empty();
+    let mut child = context
+        .repro(["man"])
+        .command()
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -201,43 +182,42 @@ fn a_reader_that_leaves_ends_the_program_quietly() {
 
 #[test]
 fn without_a_home_the_store_has_to_be_named() {
-    let context = TestContext::new();
-    let nowhere = |arguments: &[&str]| {
+    let context = empty();
+    let nowhere = |arguments: &[&str]| -> Repro {
         context
             .repro(arguments)
             .env_remove("HOME")
             .env_remove("XDG_DATA_HOME")
             .env_remove("REPRO_STORE")
     };
-    let run = nowhere(&["store", "df"]).run().assert_code(5);
+    let run = nowhere(&["store", "df"]).run().exits(5);
     assert!(
         run.stderr.contains("hint: name one: --store DIR"),
         "{}",
         run.stderr
     );
-    let _named = nowhere(&["store", "df", "--store", "here"])
-        .run()
-        .assert_code(0);
-    assert!(context.work().join("here/meta.json").exists());
-    let _unneeded = nowhere(&["explain"]).run().assert_code(0);
+    let _named = nowhere(&["store", "df", "--store", "here"]).run().exits(0);
+    assert!(context.path("here/meta.json").exists());
+    let _unneeded = nowhere(&["explain"]).run().exits(0);
 }
 
 #[test]
 fn a_relative_data_directory_is_ignored() {
-    let context = TestContext::new();
+    let context = empty();
     let run = context
         .repro(["store", "df"])
         .env_remove("REPRO_STORE")
         .env("XDG_DATA_HOME", "relative")
         .run()
-        .assert_code(0);
+        .exits(0);
     assert!(
-        run.redacted_stdout()
+        context
+            .redact(&run.stdout)
             .starts_with("[ROOT]/home/.local/share/repro\n"),
         "{}",
         run.stdout
     );
-    assert!(!context.work().join("relative").exists());
+    assert!(!context.path("relative").exists());
 }
 
 #[test]
@@ -246,15 +226,12 @@ fn progress_for_programs_is_json_line_by_line() {
     let run = context
         .repro(["store", "verify", "--progress", "json"])
         .run()
-        .assert_code(0);
+        .exits(0);
     assert!(run.stderr.lines().count() >= 2);
     for line in run.stderr.lines() {
         let event: serde_json::Value = serde_json::from_str(line).unwrap();
         assert_eq!(event["version"], 1);
     }
-    let quiet = context
-        .repro(["store", "verify", "--quiet"])
-        .run()
-        .assert_code(0);
+    let quiet = context.repro(["store", "verify", "--quiet"]).run().exits(0);
     assert_eq!(quiet.stderr, "");
 }

@@ -1,157 +1,321 @@
-//! Bundles in the hands of verifiers that share no code with ours: `securesystemslib` and
-//! `in-toto-attestation` from `PyPI`, `@sigstore/verify` from npm. `tests/run` installs them
-//! below `target/interop/`.
+//! Evidence in the hands of others: `repro verify`, and libraries that share no code with it:
+//! `securesystemslib` and `in-toto-attestation` from `PyPI`, `@sigstore/verify` from npm.
+//! `tests/run` installs them below `target/interop/`.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test panics where the test fails"
+)]
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
 };
 
-use repro_core::digest::Digest;
-use repro_verifier::{
-    attestation::Attestation,
-    keys::{KeyKind, SigningKey},
-    predicate::{Predicate as _, evidence_index::EvidenceIndex},
-    statement::Subject,
-};
+use repro_core::fs::sorted_names;
+use repro_tests::{Repro, TestContext, root, succeeds, target, tool};
+use serde_json::Value;
 
+/// A pack of a real build, signed by a key that stays.
+struct SignedPack {
+    context: TestContext,
+    dir: PathBuf,
+    public: PathBuf,
+}
+
+impl SignedPack {
+    fn build(kind: &str, example: &str, code: i32) -> Self {
+        let context = TestContext::new();
+        let name = context.path("signing");
+        context
+            .repro(["keygen", "--type", kind])
+            .arg(&name)
+            .run()
+            .exits(0);
+        let project = context.example(example);
+        let (build, dir) = context.build(&project);
+        build
+            .arg("--key")
+            .arg(context.path("signing.key"))
+            .run()
+            .exits(code);
+        let public = context.path("signing.pub");
+        Self {
+            context,
+            dir,
+            public,
+        }
+    }
+
+    fn verify(&self) -> Repro {
+        self.context
+            .repro(["verify"])
+            .arg(&self.dir)
+            .arg("--key")
+            .arg(&self.public)
+    }
+
+    /// Every bundle with the type of its predicate.
+    fn bundles(&self) -> Vec<(PathBuf, String)> {
+        files(&self.dir)
+            .into_iter()
+            .filter(|path| path.display().to_string().ends_with(".sigstore.json"))
+            .map(|path| {
+                let bundle: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+                let payload = bundle["dsseEnvelope"]["payload"].as_str().unwrap();
+                let statement = decode(payload);
+                let statement: Value = serde_json::from_slice(&statement).unwrap();
+                (
+                    path,
+                    statement["predicateType"].as_str().unwrap().to_owned(),
+                )
+            })
+            .collect()
+    }
+}
+
+/// Standard base64, by a program that is none of ours.
+fn decode(text: &str) -> Vec<u8> {
+    let script =
+        "import base64, sys; sys.stdout.buffer.write(base64.b64decode(sys.argv[1], validate=True))";
+    let output = Command::new(tool("python3"))
+        .args(["-c", script, text])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    output.stdout
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for name in sorted_names(dir).unwrap() {
+        let path = dir.join(name);
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// A verifier that shares no code with ours.
 struct Oracle {
     program: PathBuf,
     script: PathBuf,
-    /// Whether the script also compares the predicate type.
-    takes_type: bool,
 }
 
 impl Oracle {
     fn all() -> [Self; 2] {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let interop = root.join("target/interop");
+        let interop = target().join("interop");
         let oracles = [
             Self {
                 program: interop.join("venv/bin/python"),
-                script: root.join("tests/interop/verify_bundle.py"),
-                takes_type: true,
+                script: root().join("tests/interop/verify_bundle.py"),
             },
             Self {
-                program: "node".into(),
+                program: tool("node"),
                 // A module finds its dependencies beside itself.
                 script: interop.join("node/verify_bundle.mjs"),
-                takes_type: false,
             },
         ];
         for oracle in &oracles {
-            assert!(
-                oracle.script.exists(),
-                "{} is missing; `tests/run` installs it",
-                oracle.script.display()
-            );
+            for path in [&oracle.program, &oracle.script] {
+                assert!(
+                    path.exists(),
+                    "{} is missing; `tests/run` installs it",
+                    path.display()
+                );
+            }
         }
         oracles
     }
 
-    fn run(&self, bundle: &Path, key: &Path) -> Output {
+    fn accepts(&self, bundle: &Path, key: &Path, predicate: &str) -> bool {
         let mut command = Command::new(&self.program);
         command.arg(&self.script).arg(bundle).arg(key);
-        if self.takes_type {
-            command.arg(EvidenceIndex::TYPE);
+        if self
+            .script
+            .extension()
+            .is_some_and(|extension| extension == "py")
+        {
+            command.arg(predicate);
         }
-        match command.output() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => panic!(
-                "{} is missing; `tests/run` installs it",
-                self.program.display()
-            ),
-            other => other.expect("the verifier starts"),
-        }
-    }
-
-    fn accepts(&self, bundle: &Path, key: &Path) -> bool {
-        let output = self.run(bundle, key);
+        let output = command.output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         // A script that breaks must not pass for one that refuses.
-        match (output.status.code(), said.starts_with("accepted")) {
-            (Some(0), true) => true,
-            (Some(1), false) if said.starts_with("refused") => false,
-            _ => panic!("{}: {output:?}", self.script.display()),
+        match output.status.code() {
+            Some(0) if said.starts_with("accepted") => true,
+            Some(1) if said.starts_with("refused") => false,
+            _ => panic!("{command:?}: {output:?}"),
         }
     }
 }
 
-fn key(kind: KeyKind, seed: u8) -> SigningKey {
-    SigningKey::generate(kind, &mut |bytes| {
-        bytes.fill(seed);
-        Ok(())
-    })
-    .expect("any seed but zero is a key")
-}
-
-fn bundle(key: &SigningKey) -> Vec<u8> {
-    let predicate = EvidenceIndex {
-        files: 3,
-        invocation_id: "inv-1".into(),
-        image: Some(Digest::of(b"manifest")),
-    };
-    let subject = Subject {
-        name: "index.json".into(),
-        digest: Digest::of(b"index"),
-    };
-    let statement = predicate.statement(vec![subject]).expect("no fractions");
-    let signed = Attestation::sign(statement, key).expect("no fractions");
-    signed.to_bytes().expect("no fractions")
+/// Flips the lowest bit of the byte that stands in the middle of a base64 field.
+fn flip(bundle: &Path, field: &str, to: &Path) {
+    let script = "\
+import base64, json, sys
+bundle = json.load(open(sys.argv[1]))
+envelope = bundle['dsseEnvelope']
+holder, key = (envelope, 'payload') if sys.argv[2] == 'payload' else (envelope['signatures'][0], 'sig')
+data = bytearray(base64.b64decode(holder[key]))
+data[len(data) // 2] ^= 1
+holder[key] = base64.b64encode(data).decode()
+json.dump(bundle, open(sys.argv[3], 'w'))
+";
+    let mut python = Command::new(tool("python3"));
+    succeeds(python.args(["-c", script]).arg(bundle).arg(field).arg(to));
 }
 
 #[test]
-fn others_accept_our_bundles_and_refuse_them_after_one_flipped_bit() {
-    let dir = tempfile::tempdir().unwrap();
-    for kind in [KeyKind::P256, KeyKind::Ed25519] {
-        let signing = key(kind, 1);
-        let write = |name: &str, bytes: &[u8]| {
-            let path = dir.path().join(format!("{kind}-{name}"));
-            fs::write(&path, bytes).unwrap();
-            path
-        };
-        let whole = bundle(&signing);
-        let good = write("good.json", &whole);
-        let public = write("key.pub", signing.public_key().to_pem().as_bytes());
-        let other = write("other.pub", key(kind, 2).public_key().to_pem().as_bytes());
-        let flipped: Vec<PathBuf> = ["payload", "sig"]
-            .into_iter()
-            .map(|field| {
-                let mut value: serde_json::Value = serde_json::from_slice(&whole).unwrap();
-                let text = match field {
-                    "payload" => &mut value["dsseEnvelope"]["payload"],
-                    _ => &mut value["dsseEnvelope"]["signatures"][0]["sig"],
-                };
-                *text = flip(text.as_str().unwrap()).into();
-                write(field, &serde_json::to_vec(&value).unwrap())
-            })
+fn other_verifiers_accept_the_bundles_of_a_build_and_refuse_them_after_one_bit() {
+    for (kind, example, code) in [("p256", "stamp", 1), ("ed25519", "static-hello", 0)] {
+        let pack = SignedPack::build(kind, example, code);
+        let bundles = pack.bundles();
+        let types: Vec<&str> = bundles
+            .iter()
+            .map(|(_, predicate)| predicate.as_str())
             .collect();
-        for oracle in Oracle::all() {
-            let name = oracle.script.display();
-            assert!(oracle.accepts(&good, &public), "{name} refuses {kind}");
-            assert!(
-                !oracle.accepts(&good, &other),
-                "{name} accepts another {kind} key"
-            );
-            for bad in &flipped {
+        assert!(
+            types.contains(&"https://slsa.dev/provenance/v1"),
+            "{types:?}"
+        );
+        assert!(
+            types.contains(&"https://intelgraph.io/repro/reproducibility/v1"),
+            "{types:?}"
+        );
+        assert!(
+            bundles.len() >= 4,
+            "two runs, a verdict and the index: {bundles:?}"
+        );
+        pack.context
+            .repro(["keygen", "--type", kind, "other"])
+            .run()
+            .exits(0);
+        let other = pack.context.path("other.pub");
+        for (bundle, predicate) in &bundles {
+            let bad = pack.context.path("flipped.json");
+            for oracle in Oracle::all() {
+                let name = format!("{}: {kind}: {}", oracle.script.display(), bundle.display());
                 assert!(
-                    !oracle.accepts(bad, &public),
-                    "{name} accepts {}",
-                    bad.display()
+                    oracle.accepts(bundle, &pack.public, predicate),
+                    "{name} is refused"
                 );
+                assert!(
+                    !oracle.accepts(bundle, &other, predicate),
+                    "{name}: another key"
+                );
+                for field in ["payload", "sig"] {
+                    flip(bundle, field, &bad);
+                    assert!(
+                        !oracle.accepts(&bad, &pack.public, predicate),
+                        "{name}: {field}"
+                    );
+                }
             }
         }
     }
 }
 
-/// Flips one bit of what `base64` encodes: a letter in the middle that stays a letter.
-fn flip(base64: &str) -> String {
-    let mut bytes = base64.as_bytes().to_vec();
-    let middle = bytes.len() / 2;
-    let at = (middle..bytes.len())
-        .find(|at| bytes[*at].is_ascii_alphabetic() && (bytes[*at] ^ 0x20).is_ascii_alphabetic())
-        .expect("base64 of this length has letters");
-    // A and a are 26 apart in the alphabet of base64: other bits, same length.
-    bytes[at] ^= 0x20;
-    String::from_utf8(bytes).expect("letters for letters")
+#[test]
+fn verify_accepts_a_pack_without_a_network_and_refuses_each_flipped_byte() {
+    let pack = SignedPack::build("p256", "stamp", 1);
+    // A pack with a bad verdict is good evidence.
+    pack.verify()
+        .run()
+        .exits(0)
+        .prints(["verified", "not reproducible"]);
+    let wrapper = ["unshare", "--user", "--map-root-user", "--net"];
+    pack.verify().through(&wrapper).run().exits(0);
+    let all = files(&pack.dir);
+    assert!(all.len() > 10, "{all:?}");
+    for path in all {
+        let whole = fs::read(&path).unwrap();
+        let mut bytes = whole.clone();
+        let middle = bytes.len() / 2;
+        if bytes.is_empty() {
+            bytes.push(b'x');
+        } else {
+            bytes[middle] ^= 1;
+        }
+        fs::write(&path, &bytes).unwrap();
+        let ended = pack.verify().run().any();
+        assert_eq!(ended.code, Some(4), "{}: {ended}", path.display());
+        fs::write(&path, &whole).unwrap();
+    }
+    // One more file, one fewer.
+    let extra = pack.dir.join("provenance/run-c.sigstore.json");
+    fs::write(&extra, "not listed").unwrap();
+    pack.verify()
+        .run()
+        .exits(4)
+        .prints(["provenance/run-c.sigstore.json"]);
+    fs::remove_file(&extra).unwrap();
+    let log = pack.dir.join("reproducibility/report.md");
+    let kept = fs::read(&log).unwrap();
+    fs::remove_file(&log).unwrap();
+    pack.verify()
+        .run()
+        .exits(4)
+        .prints(["reproducibility/report.md"]);
+    fs::write(&log, kept).unwrap();
+    pack.verify().run().exits(0);
+}
+
+#[test]
+fn another_key_verifies_nothing() {
+    let pack = SignedPack::build("p256", "stamp", 1);
+    let other = pack.context.path("other");
+    pack.context.repro(["keygen"]).arg(&other).run().exits(0);
+    let verify = pack.context.repro(["verify"]).arg(&pack.dir);
+    verify
+        .clone()
+        .arg("--key")
+        .arg(pack.context.path("other.pub"))
+        .run()
+        .exits(4);
+    // Nobody's key: whole perhaps, but by whom?
+    let ended = verify.run().any();
+    assert!(matches!(ended.code, Some(2 | 4)), "{ended}");
+    assert!(ended.stderr.contains("--key"), "{ended}");
+}
+
+#[test]
+fn a_key_made_for_one_build_is_said_to_prove_little() {
+    let context = TestContext::new();
+    let project = context.example("stamp");
+    let (build, evidence) = context.build(&project);
+    let ended = build.run().exits(1);
+    ended.says(["--key"]);
+    let ephemeral = evidence.join("ephemeral.pub");
+    assert!(ephemeral.is_file());
+    // Its own key shows that the pack is whole, and no more.
+    let ended = context
+        .repro(["verify"])
+        .arg(&evidence)
+        .arg("--key")
+        .arg(&ephemeral)
+        .run()
+        .any();
+    assert_eq!(ended.code, Some(4), "{ended}");
+    assert!(ended.stdout.contains("anyone"), "{ended}");
+}
+
+#[test]
+fn openssl_reads_both_halves_of_a_key() {
+    let context = TestContext::new();
+    for kind in ["p256", "ed25519"] {
+        context
+            .repro(["keygen", "--type", kind, kind])
+            .run()
+            .exits(0);
+        let private = context.path(&format!("{kind}.key"));
+        let text = fs::read_to_string(&private).unwrap();
+        assert!(text.starts_with("-----BEGIN PRIVATE KEY-----"), "PKCS #8");
+        let mut openssl = Command::new(tool("openssl"));
+        let derived = succeeds(openssl.args(["pkey", "-pubout", "-in"]).arg(&private));
+        let public = fs::read_to_string(context.path(&format!("{kind}.pub"))).unwrap();
+        assert_eq!(derived, public);
+    }
 }

@@ -14,7 +14,7 @@ const IMAGES: [(&str, &str); 2] = [
     // One file in one layer on nothing: if this moves, tar, gzip or JSON did.
     (
         "static-hello",
-        "sha256:0000000000000000000000000000000000000000000000000000000000000000",
+        "sha256:1c2d4f09f7c39eae967caed28add6cef2227ac876cb5eb79343b5947677335d7",
     ),
 ];
 

@@ -26,7 +26,7 @@ use std::{
 use repro_core::{
     digest::Digest,
     epoch::Epoch,
-    event::EventSink,
+    event::{EventSink, counted},
     store::{BlobError, BlobStore},
 };
 
@@ -258,7 +258,7 @@ impl Fetcher {
             progress.finish("failed");
             return Err(error);
         }
-        progress.finish(&format!("{} files", wanted.len()));
+        progress.finish(&counted(wanted.len() as u64, "file", "files"));
         Ok(Fetched {
             files: wanted.len() as u64,
             bytes,

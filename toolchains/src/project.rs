@@ -121,7 +121,7 @@ mod tests {
             [network]
             allow = ["packages.example", "*.mirror.example"]
             [policy]
-            base-images = ["ghcr.io/acme/*", "registry.example/base/**"]
+            base-images = ["images.example/acme/*", "registry.example/base/**"]
             [lineage]
             source = "s3://exports/2026-11"
             "#,
@@ -145,7 +145,7 @@ mod tests {
                 .any(|host| host.matches("a.mirror.example"))
         );
         let bases = project.base_images.unwrap();
-        assert!(bases[0].matches(&"ghcr.io/acme/x:1".parse().unwrap()));
+        assert!(bases[0].matches(&"images.example/acme/x:1".parse().unwrap()));
         assert_eq!(project.lineage["source"], "s3://exports/2026-11");
     }
 

@@ -29,7 +29,7 @@ use repro_core::{
 
 use crate::causes::FactsError;
 
-pub use difference::{Comparison, Difference, DifferenceKind, Evidence, Origin, Ratio};
+pub use difference::{Comparison, Difference, DifferenceKind, Evidence, NotListed, Origin, Ratio};
 pub use images::compare_images;
 pub use runs::{compare_runs, first_divergence};
 

@@ -67,6 +67,7 @@ impl Case {
             files: 2,
             files_equal: 2,
             differences: 0,
+            differences_elsewhere: 0,
         };
         let findings = Findings {
             verdict: Verdict::Reproducible,
@@ -84,6 +85,7 @@ impl Case {
             files: 2,
             files_equal: 1,
             differences: 1,
+            differences_elsewhere: 0,
         };
         let cause = CauseCount {
             code: "embedded-hostname".into(),
@@ -117,6 +119,7 @@ impl Case {
             },
             dockerfile: "Dockerfile".into(),
             target: None,
+            contexts: BTreeMap::new(),
             build_args: BTreeMap::from([("LEVEL".into(), "2".into())]),
             labels: BTreeMap::new(),
             inputs: vec![

@@ -127,6 +127,8 @@ pub fn verify_pack(dir: &Path, trust: Trust<'_>, now: i64) -> Result<VerifyRepor
     image::check(&files, &evidence, &mut checks);
     runs::check(&files, &evidence, &mut checks);
     evidence.require(&mut checks);
+    let anyone = signed_by_its_own_key(&files, &evidence);
+    let trust = if anyone { Trust::Embedded } else { trust };
     Ok(report(checks, trust, &evidence))
 }
 
@@ -173,6 +175,16 @@ impl Evidence {
         keys.dedup();
         keys.into_iter().map(KeyIdText::from).collect()
     }
+}
+
+/// Whether the caller took the key from the pack: it says no more for being named.
+fn signed_by_its_own_key(files: &PackFiles, evidence: &Evidence) -> bool {
+    let key = files
+        .read(layout::EPHEMERAL_KEY, crate::keys::KEY_FILE_MAX)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .and_then(|text| PublicKey::from_pem(&text).ok());
+    key.is_some_and(|key| evidence.signers().contains(&KeyIdText::from(key.id())))
 }
 
 fn embedded_key(files: &PackFiles, checks: &mut Checks) -> Vec<PublicKey> {

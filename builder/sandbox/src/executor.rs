@@ -1,6 +1,7 @@
 //! The orchestrator's side: starts stages, feeds them, and keeps account of trees.
 
 mod layout;
+mod probe;
 mod session;
 
 use std::{
@@ -74,22 +75,6 @@ impl NativeExecutor {
     #[must_use]
     pub const fn mapping(&self) -> &IdMapping {
         &self.mapping
-    }
-
-    /// Does on an empty directory of the store everything that a step needs from the machine, without
-    /// running a program.
-    pub fn probe(&self) -> Result<(), ExecutorError> {
-        let scratch = self.layout.scratch(&self.mapping)?;
-        let result = self
-            .start(Job::Probe {
-                scratch: scratch.relative.clone(),
-            })
-            .and_then(|(session, _guard)| session.finish());
-        let removed = scratch.remove();
-        match self.told(result)? {
-            Done::Nothing => removed,
-            other => Err(unexpected(&other)),
-        }
     }
 
     /// Removes the stored trees of every chain that is not in `keep`, for this user's id mapping;

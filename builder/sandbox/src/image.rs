@@ -41,11 +41,7 @@ impl StageImage {
             what: "cannot copy the program into memory".to_owned(),
             source: Some(error),
         })?;
-        fcntl_add_seals(
-            &copy,
-            SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE,
-        )
-        .map_err(|errno| machine("fcntl(F_ADD_SEALS)", errno.into()))?;
+        seal(&copy).map_err(|errno| machine("fcntl(F_ADD_SEALS)", errno.into()))?;
         Ok(Self {
             memory: copy.into(),
         })
@@ -55,6 +51,22 @@ impl StageImage {
     pub(crate) fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.memory.as_raw_fd()))
     }
+}
+
+/// How often to try to seal. The kernel itself waits some 150 ms each time.
+const SEAL_ATTEMPTS: u32 = 20;
+
+/// Makes `memory` immutable. `EBUSY` says that something of the kernel (compaction, a batch of
+/// pages on its way to a list) still holds one of the pages just written; that passes.
+fn seal(memory: &File) -> Result<(), Errno> {
+    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    for _ in 1..SEAL_ATTEMPTS {
+        match fcntl_add_seals(memory, seals) {
+            Err(Errno::BUSY) => {}
+            other => return other,
+        }
+    }
+    fcntl_add_seals(memory, seals)
 }
 
 /// Linux 6.3 wants to be told that the file is for execution; earlier ones do not know the flag.

@@ -2,6 +2,7 @@
 
 mod blockers;
 mod channel;
+pub mod doctor;
 mod executor;
 mod image;
 mod init;

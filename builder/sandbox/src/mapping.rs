@@ -133,11 +133,19 @@ impl fmt::Display for IdMapping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (uid, gid) = self.root();
         match self.writer {
-            Writer::Root => write!(f, "ids 0-65535 are {uid} and up (groups {gid} and up)"),
-            Writer::RootOfContainer => f.write_str(
-                "ids 0-65535 stand for themselves, because this container has no other range",
+            Writer::Root => write!(
+                f,
+                "users 0 to 65535 of a step are {uid} and up here, groups {gid} and up"
             ),
-            Writer::Tools => write!(f, "root is {uid}, ids 1-65535 are subordinate ids"),
+            Writer::RootOfContainer => f.write_str(
+                "users and groups of a step are this container's own, which grants no others: a user \
+                 namespace alone keeps a step's root apart from this one",
+            ),
+            Writer::Tools => write!(
+                f,
+                "root of a step is this user ({uid}), its other users and groups are among this \
+                 user's subordinate ids"
+            ),
         }
     }
 }

@@ -39,11 +39,6 @@ pub(crate) enum Job {
         /// What to remove.
         names: Vec<String>,
     },
-    /// Does everything that a step needs except running a program, in the empty directory `scratch`.
-    Probe {
-        /// An empty directory that belongs to the mapped root.
-        scratch: String,
-    },
 }
 
 /// One step.
@@ -107,7 +102,7 @@ pub(crate) enum Done {
     Step(StepResult),
     /// The snapshot is kept.
     Unpacked(SnapshotInfo),
-    /// It is gone, or everything works.
+    /// What was to go is gone.
     Nothing,
 }
 

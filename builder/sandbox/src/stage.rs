@@ -8,7 +8,6 @@ mod enter;
 mod faults;
 pub(crate) mod job;
 mod overlay;
-mod probe;
 mod program;
 mod step;
 mod stubs;

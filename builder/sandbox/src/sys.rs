@@ -88,10 +88,22 @@ pub(crate) fn join_new_session_keyring() -> Result<(), Errno> {
 /// whether its caller ran under `nohup`.
 pub(crate) fn reset_signals() {
     const LAST: libc::c_int = 64;
+    // All zero is the default action with no flags and an empty mask. The kernel's own form and call:
+    // the C library refuses the two signals that it keeps for itself, and a caller can have those
+    // ignored too.
+    let default = [0_u64; 4];
     for signal in 1..=LAST {
-        // Refused for KILL, STOP and those of the C library, which are at their default.
-        // SAFETY: SIG_DFL is a valid action, and no handler of ours is replaced.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // Refused for KILL and STOP, which are always at their default.
+        // SAFETY: the kernel reads a `struct sigaction` of at most 32 bytes with a mask of 8.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                ptr::null_mut::<u64>(),
+                8_usize,
+            )
+        };
     }
 }
 

@@ -11,6 +11,7 @@
 //! that a write breaks a hard link (rule 7). `userxattr` turns `redirect_dir` and `metacopy` off
 //! (and takes neither option): a layer holds whole files.
 
+mod archive;
 mod attributes;
 mod copy;
 mod diff;

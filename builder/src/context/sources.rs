@@ -1,6 +1,9 @@
 //! Finds `COPY` sources that the context does not have, before anything runs.
 
-use repro_core::tree::{Pattern, TreePath};
+use repro_core::{
+    build::CopyLayout,
+    tree::{Pattern, TreePath},
+};
 
 use super::take::{Context, ContextKind};
 
@@ -18,11 +21,21 @@ pub struct MissingSource {
 ///
 /// A source that leads through a symbolic link is left to the copy itself, which resolves links
 /// inside the tree; it fails there if it leads nowhere.
-pub(crate) fn check(context: &Context, pattern: &str) -> Result<(), MissingSource> {
+///
+/// Where sources keep their parents, a pattern may match nothing and match at any depth; what has no
+/// wildcard must be there all the same.
+pub(crate) fn check(
+    context: &Context,
+    pattern: &str,
+    layout: CopyLayout,
+) -> Result<(), MissingSource> {
     let missing = |hint| MissingSource {
         pattern: pattern.to_owned(),
         hint,
     };
+    if layout == CopyLayout::Parents && !Pattern::is_literal(pattern.as_bytes()) {
+        return Ok(());
+    }
     let Ok(path) = TreePath::parse_clamped(pattern.as_bytes()) else {
         return Err(missing(Some(
             "it is no path that a tree can have".to_owned(),
@@ -33,17 +46,13 @@ pub(crate) fn check(context: &Context, pattern: &str) -> Result<(), MissingSourc
     } else if Pattern::is_literal(path.as_bytes()) {
         context.paths.contains_key(&path) || leads_through_link(context, &path)
     } else {
-        let Ok(parsed) = Pattern::parse(path.as_bytes()) else {
-            return Err(missing(Some(
+        // One that matches nothing copies nothing, as in BuildKit.
+        Pattern::parse(path.as_bytes()).map_err(|_| {
+            missing(Some(
                 "the pattern has an unclosed [ or ends in \\".to_owned(),
-            )));
-        };
-        // An ignored directory hides what is below it, so a pattern is compared with what was taken.
-        context
-            .paths
-            .keys()
-            .any(|candidate| parsed.matches(candidate))
-            || has_links(context, &parsed)
+            ))
+        })?;
+        true
     };
     if found {
         Ok(())
@@ -62,19 +71,6 @@ fn leads_through_link(context: &Context, path: &TreePath) -> bool {
         }
     }
     false
-}
-
-/// Whether a pattern of several parts could go through a link in its first ones.
-fn has_links(context: &Context, pattern: &Pattern) -> bool {
-    pattern.depth() > 1
-        && context.paths.iter().any(|(path, kind)| {
-            *kind == ContextKind::Link
-                && path.names().count() < pattern.depth()
-                && path
-                    .names()
-                    .enumerate()
-                    .all(|(at, name)| pattern.component_matches(at, name))
-        })
 }
 
 fn hint(context: &Context, path: &TreePath) -> Option<String> {
@@ -117,6 +113,7 @@ mod tests {
         let path = |text: &str| TreePath::parse(text.as_bytes()).unwrap();
         Context {
             layer: None,
+            digest: repro_core::digest::DiffId(repro_core::digest::Digest::of(b"")),
             paths: BTreeMap::from([
                 (path("src"), ContextKind::Directory),
                 (path("src/main.c"), ContextKind::File),
@@ -140,8 +137,13 @@ mod tests {
             "src/*.c",
             "Make*",
             "current/x",
+            "*.rs",
         ] {
-            assert_eq!(check(&context(), source), Ok(()), "{source}");
+            assert_eq!(
+                check(&context(), source, CopyLayout::Contents),
+                Ok(()),
+                "{source}"
+            );
         }
     }
 
@@ -154,11 +156,14 @@ mod tests {
                 "target/app",
                 Some("the ignore file leaves target out of the context"),
             ),
-            ("*.rs", None),
+            ("[", Some("the pattern has an unclosed [ or ends in \\")),
             ("nothing", None),
         ] {
             assert_eq!(
-                check(&context(), source).unwrap_err().hint.as_deref(),
+                check(&context(), source, CopyLayout::Contents)
+                    .unwrap_err()
+                    .hint
+                    .as_deref(),
                 hint,
                 "{source}"
             );

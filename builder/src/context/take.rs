@@ -19,15 +19,16 @@ use std::{
 
 use repro_core::{
     build::{ContextModes, Finding},
-    event::{Event, EventSink, Unit},
-    layer::{BuildLayerError, LayerBuilder, StoredLayer},
+    digest::{DiffId, HashingWriter},
+    event::{Event, EventSink, Unit, counted},
+    layer::{BuildLayerError, LayerBuilder, LayerWriter, StoredLayer},
     ruleset::Ruleset,
     store::BlobStore,
     tree::{Entry, EntryKind, EntrySink, Meta, TreePath, TreePathError, WireError},
 };
 use rustix::fs::{Mode, OFlags};
 
-use super::ignore::{IgnoreFile, Ignored};
+use repro_core::tree::{IgnoreFile, Ignored};
 
 /// Why the context cannot be taken.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +94,8 @@ pub struct ContextSpec<'a> {
 pub struct Context {
     /// The tree as a layer; `None` for a context without entries.
     pub layer: Option<StoredLayer>,
+    /// Digest of the tree's canonical tar, also of one without entries.
+    pub digest: DiffId,
     /// Every path of it and whether it is a directory.
     pub paths: BTreeMap<TreePath, ContextKind>,
     /// Paths that the ignore file left out and that are named when a `COPY` misses them. Only the
@@ -137,6 +140,7 @@ pub fn take(
         layer: LayerBuilder::new(blobs, spec.ruleset),
         context: Context {
             layer: None,
+            digest: without_entries(spec.ruleset)?,
             paths: BTreeMap::new(),
             ignored: Vec::new(),
             findings: Vec::new(),
@@ -153,11 +157,26 @@ pub fn take(
         ..
     } = taking;
     context.layer = layer.finish()?;
+    if let Some(layer) = &context.layer {
+        context.digest = layer.diff_id;
+    }
     events.event(Event::TaskFinished {
         id: TASK.into(),
-        summary: format!("{} entries, {bytes} bytes", context.paths.len()),
+        summary: format!(
+            "{}, {}",
+            counted(context.paths.len() as u64, "entry", "entries"),
+            counted(bytes, "byte", "bytes")
+        ),
     });
     Ok(context)
+}
+
+/// Digest of the tar that says "no entries". Provenance names what a step copied from, and an
+/// empty context is a context.
+fn without_entries(ruleset: Ruleset) -> Result<DiffId, ContextError> {
+    let tar = LayerWriter::new(HashingWriter::new(io::sink()), ruleset);
+    let hashed = tar.finish().map_err(BuildLayerError::Write)?;
+    Ok(DiffId(hashed.finish().0))
 }
 
 /// What tells one state of a file from another: inode, size, and both times to the nanosecond.

@@ -3,8 +3,10 @@
 use repro_core::build::Finding;
 
 use super::{
-    copy::CopyArgs,
+    copy::{AddArgs, CopyArgs},
     directives::Directives,
+    health::HealthTest,
+    heredoc::Heredoc,
     keyword::Keyword,
     source::{Diagnostic, Source, Span},
     template::Template,
@@ -101,6 +103,8 @@ pub struct From {
 /// The arguments of an instruction within a stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InstructionKind {
+    /// `ADD`.
+    Add(AddArgs),
     /// `ARG`, at least one.
     Arg(Vec<ArgDefinition>),
     /// `CMD`.
@@ -113,12 +117,25 @@ pub enum InstructionKind {
     Env(Pairs),
     /// `EXPOSE`, at least one; expanded into words, then [`super::parse_ports`].
     Expose(Vec<Template>),
+    /// `HEALTHCHECK`. Nothing of it is expanded.
+    Healthcheck(HealthTest),
     /// `LABEL`.
     Label(Pairs),
+    /// `MAINTAINER`, not expanded.
+    Maintainer(String),
+    /// `ONBUILD`: the text of an instruction, heredocs included. It was read once, to know that it
+    /// is one; it means something only in the Dockerfile that it will be run for.
+    Onbuild(String),
     /// `RUN`. A shell command is not expanded: the shell does that.
     Run(CommandLine),
+    /// `SHELL`, not empty.
+    Shell(Vec<String>),
+    /// `STOPSIGNAL`; expanded, then [`super::check_signal`].
+    Stopsignal(Template),
     /// `USER`, `user[:group]`.
     User(Template),
+    /// `VOLUME`, at least one.
+    Volume(Volumes),
     /// `WORKDIR`, absolute or relative to the one before.
     Workdir(Template),
 }
@@ -128,16 +145,54 @@ impl InstructionKind {
     #[must_use]
     pub const fn keyword(&self) -> Keyword {
         match self {
+            Self::Add(_) => Keyword::Add,
             Self::Arg(_) => Keyword::Arg,
             Self::Cmd(_) => Keyword::Cmd,
             Self::Copy(_) => Keyword::Copy,
             Self::Entrypoint(_) => Keyword::Entrypoint,
             Self::Env(_) => Keyword::Env,
             Self::Expose(_) => Keyword::Expose,
+            Self::Healthcheck(_) => Keyword::Healthcheck,
             Self::Label(_) => Keyword::Label,
+            Self::Maintainer(_) => Keyword::Maintainer,
+            Self::Onbuild(_) => Keyword::Onbuild,
             Self::Run(_) => Keyword::Run,
+            Self::Shell(_) => Keyword::Shell,
+            Self::Stopsignal(_) => Keyword::Stopsignal,
             Self::User(_) => Keyword::User,
+            Self::Volume(_) => Keyword::Volume,
             Self::Workdir(_) => Keyword::Workdir,
+        }
+    }
+}
+
+impl InstructionKind {
+    /// The words in which the builder puts values in place of variables, but the names and defaults
+    /// of `ARG`.
+    #[must_use]
+    pub fn expanded(&self) -> Vec<&Template> {
+        match self {
+            Self::Add(add) => {
+                let mut words = add.copy.expanded();
+                words.extend(&add.checksum);
+                words
+            }
+            Self::Copy(copy) => copy.expanded(),
+            Self::Env(pairs) | Self::Label(pairs) => {
+                let pairs = pairs.pairs.iter();
+                pairs.flat_map(|pair| [&pair.name, &pair.value]).collect()
+            }
+            Self::Expose(words) => words.iter().collect(),
+            Self::Stopsignal(word) | Self::User(word) | Self::Workdir(word) => vec![word],
+            Self::Volume(volumes) => volumes.paths.iter().collect(),
+            Self::Arg(_)
+            | Self::Cmd(_)
+            | Self::Entrypoint(_)
+            | Self::Healthcheck(_)
+            | Self::Maintainer(_)
+            | Self::Onbuild(_)
+            | Self::Run(_)
+            | Self::Shell(_) => Vec::new(),
         }
     }
 }
@@ -158,6 +213,17 @@ pub enum CommandLine {
     Shell(String),
     /// Program and arguments. Empty only for `CMD []` and `ENTRYPOINT []`.
     Exec(Vec<String>),
+    /// `RUN` alone: a text for the shell and the heredocs that it announces, at least one.
+    Heredocs(String, Vec<Heredoc>),
+}
+
+/// The paths of `VOLUME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volumes {
+    /// How they are written.
+    pub syntax: ListSyntax,
+    /// At least one, none empty before expansion.
+    pub paths: Vec<Template>,
 }
 
 /// How pairs are written.

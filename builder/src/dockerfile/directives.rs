@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr as _};
 
-use repro_core::reference::{DEFAULT_REGISTRY, ImageRef};
+use repro_core::{hosts::DEFAULT_REGISTRY, reference::ImageRef};
 
 use super::{
-    error::{NotYet, SyntaxError},
+    error::SyntaxError,
     lines::{LineFault, without_bom},
+    rule::{Maturity, Rule},
     source::{Source, Span},
 };
 
@@ -61,16 +62,43 @@ pub struct Directives {
     pub escape: Escape,
     /// `check=`, as written.
     pub check: Option<String>,
-    /// Rules that `check=skip=` turns off, in lower case; `all` for every one.
-    pub skipped_checks: BTreeSet<String>,
+    /// What `check=` asks for.
+    pub checks: Checks,
+}
+
+/// What `check=` asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Checks {
+    /// Rules that `skip=` turns off, in lower case; `all` for every one.
+    pub skipped: BTreeSet<String>,
+    /// Rules that `experimental=` turns on, in lower case; `all` for every one.
+    pub experimental: BTreeSet<String>,
+    /// `error=`.
+    pub severity: Severity,
+}
+
+/// What a finding of a rule is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Severity {
+    /// A warning.
+    #[default]
+    Warning,
+    /// `error=true`: a reason not to build.
+    Error,
 }
 
 impl Directives {
-    /// Whether findings of a rule of this name are left out.
+    /// Whether findings of a rule are left out.
     #[must_use]
-    pub fn skips(&self, rule: &str) -> bool {
-        self.skipped_checks.contains("all")
-            || self.skipped_checks.contains(&rule.to_ascii_lowercase())
+    pub fn skips(&self, rule: Rule) -> bool {
+        let named = |rules: &BTreeSet<String>| {
+            rules.contains("all") || rules.contains(&rule.name().to_ascii_lowercase())
+        };
+        let wanted = match rule.maturity() {
+            Maturity::Settled => true,
+            Maturity::Experimental => named(&self.checks.experimental),
+        };
+        !wanted || named(&self.checks.skipped)
     }
 }
 
@@ -109,7 +137,6 @@ pub(super) fn read(source: &Source, faults: &mut Vec<LineFault>) -> Directives {
             length: u32::try_from(value.len()).unwrap_or(u32::MAX),
         };
         index += 1;
-        let line = span.line;
         let result = match key.as_str() {
             "syntax" | "escape" | "check" if !seen.insert(key.clone()) => {
                 Err(SyntaxError::DuplicateDirective(key))
@@ -117,9 +144,9 @@ pub(super) fn read(source: &Source, faults: &mut Vec<LineFault>) -> Directives {
             "syntax" => frontend(value).map(|()| directives.syntax = Some(value.to_owned())),
             "escape" if shebang => break,
             "escape" => escape(value).map(|escape| directives.escape = escape),
-            "check" => check(value, line).map(|skipped| {
+            "check" => check(value).map(|checks| {
                 directives.check = Some(value.to_owned());
-                directives.skipped_checks = skipped;
+                directives.checks = checks;
             }),
             // Not a directive, so a comment; and after a comment there are none.
             _ => break,
@@ -176,27 +203,22 @@ fn frontend(value: &str) -> Result<(), SyntaxError> {
         .ok_or_else(|| SyntaxError::Frontend(value.to_owned()))
 }
 
-/// The rules to skip.
-fn check(value: &str, line: u32) -> Result<BTreeSet<String>, SyntaxError> {
-    let mut skipped = BTreeSet::new();
+fn check(value: &str) -> Result<Checks, SyntaxError> {
+    let names = |rules: &str| {
+        let rules = rules
+            .split(',')
+            .map(|rule| rule.trim().to_ascii_lowercase());
+        rules.collect::<Vec<_>>()
+    };
+    let mut checks = Checks::default();
     for part in value.split(';').map(str::trim).filter(|p| !p.is_empty()) {
         match part.split_once('=').map(|(k, v)| (k.trim(), v.trim())) {
-            Some(("skip", rules)) => {
-                skipped.extend(
-                    rules
-                        .split(',')
-                        .map(|rule| rule.trim().to_ascii_lowercase()),
-                );
-            }
-            Some(("error", "false")) => {}
-            Some(("error", "true")) => {
-                return Err(SyntaxError::NotYet(NotYet {
-                    what: "# check=error=true".into(),
-                    line,
-                }));
-            }
+            Some(("skip", rules)) => checks.skipped.extend(names(rules)),
+            Some(("experimental", rules)) => checks.experimental.extend(names(rules)),
+            Some(("error", "true")) => checks.severity = Severity::Error,
+            Some(("error", "false")) => checks.severity = Severity::Warning,
             _ => return Err(SyntaxError::CheckDirective(part.to_owned())),
         }
     }
-    Ok(skipped)
+    Ok(checks)
 }

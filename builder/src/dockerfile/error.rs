@@ -2,10 +2,14 @@
 
 use std::fmt;
 
+use repro_core::build::ModeError;
+
 use super::{
-    chmod::ChmodError,
+    health::HealthError,
     keyword::Keyword,
+    parse::TriggerError,
     ports::PortError,
+    signal::SignalError,
     source::{Diagnostic, Span},
     template::TemplateError,
 };
@@ -113,7 +117,34 @@ pub enum SyntaxError {
     Template(TemplateError),
     /// `--chmod` with something else than a mode.
     #[error(transparent)]
-    Chmod(ChmodError),
+    Mode(ModeError),
+    /// A switch with something else than `true` or `false`.
+    #[error("--{0} takes true or false")]
+    Switch(String),
+    /// An option or the kind of `HEALTHCHECK`.
+    #[error(transparent)]
+    Health(HealthError),
+    /// `STOPSIGNAL` with something else than a signal.
+    #[error(transparent)]
+    Signal(SignalError),
+    /// `SHELL` with something else than an array of strings.
+    #[error("SHELL needs a JSON array of strings")]
+    ShellNotJson,
+    /// `VOLUME` with a path of no characters.
+    #[error("a path of VOLUME is empty")]
+    EmptyVolume,
+    /// `ONBUILD` with something that cannot run later.
+    #[error(transparent)]
+    Trigger(TriggerError),
+    /// A heredoc that is the destination of a copy.
+    #[error("a heredoc cannot be the destination of {0}")]
+    HeredocDestination(Keyword),
+    /// A heredoc in the middle of a word of `COPY` or `ADD`, or with blanks in its name.
+    #[error("a heredoc of {0} is one word, without blanks: <<NAME")]
+    HeredocWord(Keyword),
+    /// A heredoc whose name cannot be that of a file.
+    #[error("the heredoc {0} cannot be a file: its name is one component of a path")]
+    HeredocName(String),
     /// An `EXPOSE` argument that is no port.
     #[error(transparent)]
     Port(PortError),
@@ -161,6 +192,7 @@ impl SyntaxError {
                 "a stage name begins with a letter and goes on with letters, digits, -, _ and ."
             }
             Self::NotUtf8 => "save the file as UTF-8",
+            Self::ShellNotJson => "write SHELL [\"/bin/bash\", \"-c\"]",
             Self::JsonNotStrings(_) => "put every item in double quotes",
             Self::VariableInFrom => {
                 "declare the ARG above the first FROM, name a stage with it \

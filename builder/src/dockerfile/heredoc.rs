@@ -1,18 +1,126 @@
-//! Heredocs: found, so that they can be named and their bodies are not taken for instructions.
+//! Heredocs: texts that stand below the instruction that announces them.
 
-/// A heredoc that a line announces.
+use std::fmt;
+
+use super::{
+    directives::Escape,
+    template::{ExpandError, Scope, Template, TemplateError},
+};
+
+/// A heredoc with its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Heredoc {
-    /// The line that ends the body.
-    pub(super) name: String,
-    /// `<<-`: tabs before the name are dropped.
-    tabs: Tabs,
+pub struct Heredoc {
+    /// The line that ends it, quotes removed; for a file its name.
+    pub name: String,
+    /// Whether tabs at the beginning of its lines count.
+    pub tabs: Tabs,
+    /// Whether the builder puts values in place of variables, where the heredoc is a file.
+    pub expansion: Expansion,
+    /// Its lines as they are, each with its end.
+    pub content: String,
 }
 
+/// `<<` or `<<-`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tabs {
+pub enum Tabs {
+    /// `<<`.
     Kept,
+    /// `<<-`: tabs at the beginning of a line are dropped, also before the name at the end.
     Stripped,
+}
+
+/// Whether any of the name is quoted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expansion {
+    /// Nothing is: variables are expanded.
+    Expanded,
+    /// Something is: the text stays as it is.
+    Verbatim,
+}
+
+impl Heredoc {
+    /// The text without the tabs that `<<-` drops.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self.tabs {
+            Tabs::Kept => self.content.clone(),
+            Tabs::Stripped => self
+                .content
+                .split_inclusive('\n')
+                .map(|line| line.trim_start_matches('\t'))
+                .collect(),
+        }
+    }
+
+    /// Whether a command is nothing but a heredoc.
+    #[must_use]
+    pub fn is_alone(command: &str) -> bool {
+        heredoc(command.trim()).is_some()
+    }
+
+    /// The heredoc that `word` alone announces, without text.
+    pub(super) fn word(word: &str) -> Option<Self> {
+        heredoc(word)
+    }
+}
+
+impl fmt::Display for Heredoc {
+    /// The word that announces it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dash = match self.tabs {
+            Tabs::Kept => "",
+            Tabs::Stripped => "-",
+        };
+        match self.expansion {
+            Expansion::Expanded => write!(f, "<<{dash}{}", self.name),
+            Expansion::Verbatim => {
+                let name = self.name.replace('\'', "'\"'\"'");
+                write!(f, "<<{dash}'{name}'")
+            }
+        }
+    }
+}
+
+/// A heredoc of `COPY` or `ADD`: a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeredocFile {
+    /// As it is written.
+    pub heredoc: Heredoc,
+    /// `None` where it is verbatim.
+    template: Option<Template>,
+}
+
+impl HeredocFile {
+    /// In the text quotes mean nothing, and a backslash stands for the next character.
+    pub(super) fn new(heredoc: Heredoc) -> Result<Self, TemplateError> {
+        let template = match heredoc.expansion {
+            Expansion::Verbatim => None,
+            Expansion::Expanded => Some(
+                Template::parse_text(&heredoc.text(), Escape::Backslash)
+                    .map_err(|(_, error)| error)?,
+            ),
+        };
+        Ok(Self { heredoc, template })
+    }
+
+    /// The name of the file.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        self.heredoc.name.trim_start_matches('/')
+    }
+
+    /// The text, where variables in it are expanded.
+    pub(super) const fn template(&self) -> Option<&Template> {
+        self.template.as_ref()
+    }
+
+    /// The text of the file.
+    pub fn content(&self, scope: &dyn Scope) -> Result<String, ExpandError> {
+        match &self.template {
+            None => Ok(self.heredoc.text()),
+            Some(template) => template.expand_file(scope),
+        }
+    }
 }
 
 impl Heredoc {
@@ -106,10 +214,22 @@ fn heredoc(word: &str) -> Option<Heredoc> {
             c if quote == Some(c) => quote = None,
             '\'' | '"' if quote.is_none() => quote = Some(c),
             '\\' if quote != Some('\'') => name.extend(chars.next()),
+            // More than one word: a command with a heredoc, not a heredoc.
+            c if quote.is_none() && c.is_whitespace() => return None,
             c => name.push(c),
         }
     }
-    (!name.is_empty()).then_some(Heredoc { name, tabs })
+    let expansion = if name == rest {
+        Expansion::Expanded
+    } else {
+        Expansion::Verbatim
+    };
+    (!name.is_empty()).then_some(Heredoc {
+        name,
+        tabs,
+        expansion,
+        content: String::new(),
+    })
 }
 
 #[cfg(test)]

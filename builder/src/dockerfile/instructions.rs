@@ -1,15 +1,17 @@
 //! One logical line to one typed instruction.
 
+mod config;
+mod copy;
+
 use std::ops::Range;
 
 use serde_json::Value;
 
 use super::{
-    ast::{ArgDefinition, CommandLine, From, InstructionKind, ListSyntax, Pair, PairSyntax, Pairs},
-    chmod::{self, ChmodError},
-    copy::CopyArgs,
+    ast::{ArgDefinition, CommandLine, From, InstructionKind, Pair, PairSyntax, Pairs},
     directives::Escape,
     error::{NotYet, SyntaxError},
+    heredoc::Heredoc,
     keyword::{Keyword, nearest},
     lines::Logical,
     ports::parse_ports,
@@ -31,20 +33,55 @@ pub(super) enum Parsed {
     Other(InstructionKind),
 }
 
-/// Flags by what this front end does with them.
+/// Flags by what they take.
+#[derive(Default)]
 struct KnownFlags {
-    read: &'static [&'static str],
+    /// A value, once.
+    values: &'static [&'static str],
+    /// A value each time.
+    lists: &'static [&'static str],
+    /// `true`, `false`, or nothing, which is `true`.
+    switches: &'static [&'static str],
+    /// Known, and not read here.
     not_yet: &'static [&'static str],
 }
 
-const fn flags_of(keyword: Keyword) -> KnownFlags {
-    let (read, not_yet): (&[_], &[_]) = match keyword {
-        Keyword::From => (&["platform"], &[]),
-        Keyword::Copy => (&["chmod", "chown", "from"], &["exclude", "link", "parents"]),
-        Keyword::Run => (&[], &["device", "mount", "network", "security"]),
-        _ => (&[], &[]),
-    };
-    KnownFlags { read, not_yet }
+const HEALTH_FLAGS: &[&str] = &[
+    "interval",
+    "retries",
+    "start-interval",
+    "start-period",
+    "timeout",
+];
+
+fn flags_of(keyword: Keyword) -> KnownFlags {
+    match keyword {
+        Keyword::From => KnownFlags {
+            values: &["platform"],
+            ..KnownFlags::default()
+        },
+        Keyword::Copy => KnownFlags {
+            values: &["chmod", "chown", "from"],
+            lists: &["exclude"],
+            switches: &["link", "parents"],
+            ..KnownFlags::default()
+        },
+        Keyword::Add => KnownFlags {
+            values: &["checksum", "chmod", "chown"],
+            lists: &["exclude"],
+            switches: &["keep-git-dir", "link", "unpack"],
+            ..KnownFlags::default()
+        },
+        Keyword::Healthcheck => KnownFlags {
+            values: HEALTH_FLAGS,
+            ..KnownFlags::default()
+        },
+        Keyword::Run => KnownFlags {
+            not_yet: &["device", "mount", "network", "security"],
+            ..KnownFlags::default()
+        },
+        _ => KnownFlags::default(),
+    }
 }
 
 /// The instruction that a line begins with, if it is one.
@@ -53,7 +90,12 @@ pub(super) fn keyword(line: &str) -> Option<Keyword> {
     Keyword::parse(line.split(BLANKS).next().unwrap_or_default())
 }
 
-pub(super) fn parse(line: &Logical, escape: Escape) -> Result<Parsed, Fault> {
+/// Reads an instruction with the heredocs that it announces.
+pub(super) fn parse(
+    line: &Logical,
+    heredocs: Vec<Heredoc>,
+    escape: Escape,
+) -> Result<Parsed, Fault> {
     let start = line.text.len() - line.text.trim_start().len();
     let body = line.text.trim();
     let word = body.split(BLANKS).next().unwrap_or_default();
@@ -74,49 +116,28 @@ pub(super) fn parse(line: &Logical, escape: Escape) -> Result<Parsed, Fault> {
             line: line.line(),
         })
     };
-    let Some(read) = reader(keyword) else {
-        return Err(fault(not_yet(keyword.to_string())));
-    };
     let rest = word_range.end;
-    let (flags, args) = words::flags(&line.text[rest..start + body.len()]);
+    let arguments = &line.text[rest..start + body.len()];
+    let (flags, args) = if keyword == Keyword::Onbuild {
+        // What stands here is the other instruction's.
+        (Vec::new(), 0)
+    } else {
+        words::flags(arguments)
+    };
     let text = &line.text[rest + args..start + body.len()];
     let arguments = Arguments {
         keyword,
         word: word_range.clone(),
-        line_number: line.line(),
         escape,
+        heredocs,
         start: rest + args + (text.len() - text.trim_start().len()),
         text: text.trim(),
     };
     let flags = arguments.flags(flags, rest, &not_yet)?;
-    read(&arguments, flags)
-}
-
-type Reader = fn(&Arguments<'_>, Flags) -> Result<Parsed, Fault>;
-
-/// How the arguments of an instruction are read; `None` for those that cannot be built yet.
-fn reader(keyword: Keyword) -> Option<Reader> {
-    use InstructionKind as Kind;
-    Some(match keyword {
-        Keyword::Arg => |a, _| a.arg().map(Kind::Arg).map(Parsed::Other),
-        Keyword::Cmd => |a, _| a.command().map(Kind::Cmd).map(Parsed::Other),
-        Keyword::Copy => |a, flags| a.copy(flags).map(Kind::Copy).map(Parsed::Other),
-        Keyword::Entrypoint => |a, _| a.command().map(Kind::Entrypoint).map(Parsed::Other),
-        Keyword::Env => |a, _| a.pairs().map(Kind::Env).map(Parsed::Other),
-        Keyword::Expose => |a, _| a.expose().map(Kind::Expose).map(Parsed::Other),
-        Keyword::From => |a, flags| a.from(flags).map(Parsed::From),
-        Keyword::Label => |a, _| a.pairs().map(Kind::Label).map(Parsed::Other),
-        Keyword::Run => |a, _| a.run().map(Kind::Run).map(Parsed::Other),
-        Keyword::User => |a, _| a.line("a user").map(Kind::User).map(Parsed::Other),
-        Keyword::Workdir => |a, _| a.line("a directory").map(Kind::Workdir).map(Parsed::Other),
-        Keyword::Add
-        | Keyword::Healthcheck
-        | Keyword::Maintainer
-        | Keyword::Onbuild
-        | Keyword::Shell
-        | Keyword::Stopsignal
-        | Keyword::Volume => return None,
-    })
+    if keyword == Keyword::From {
+        return arguments.from(flags).map(Parsed::From);
+    }
+    arguments.read(flags).map(Parsed::Other)
 }
 
 /// The arguments of one instruction.
@@ -124,9 +145,9 @@ struct Arguments<'a> {
     keyword: Keyword,
     /// Where the keyword stands.
     word: Range<usize>,
-    /// First line of the instruction.
-    line_number: u32,
     escape: Escape,
+    /// With their texts.
+    heredocs: Vec<Heredoc>,
     /// Where `text` starts in the logical line.
     start: usize,
     /// Behind the flags, without blanks around it.
@@ -134,6 +155,31 @@ struct Arguments<'a> {
 }
 
 impl Arguments<'_> {
+    fn read(&self, flags: Flags) -> Result<InstructionKind, Fault> {
+        use InstructionKind as Kind;
+        Ok(match self.keyword {
+            Keyword::Add => Kind::Add(self.add(flags)?),
+            Keyword::Arg => Kind::Arg(self.arg()?),
+            Keyword::Cmd => Kind::Cmd(self.command()?),
+            Keyword::Copy => Kind::Copy(self.copy(flags)?),
+            Keyword::Entrypoint => Kind::Entrypoint(self.command()?),
+            Keyword::Env => Kind::Env(self.pairs()?),
+            Keyword::Expose => Kind::Expose(self.expose()?),
+            Keyword::Healthcheck => Kind::Healthcheck(self.health(flags)?),
+            Keyword::Label => Kind::Label(self.pairs()?),
+            Keyword::Maintainer => Kind::Maintainer(self.maintainer()?),
+            Keyword::Onbuild => Kind::Onbuild(self.onbuild()?),
+            Keyword::Run => Kind::Run(self.run()?),
+            Keyword::Shell => Kind::Shell(self.shell()?),
+            Keyword::Stopsignal => Kind::Stopsignal(self.stop_signal()?),
+            Keyword::User => Kind::User(self.line("a user")?),
+            Keyword::Volume => Kind::Volume(self.volumes()?),
+            Keyword::Workdir => Kind::Workdir(self.line("a directory")?),
+            // A stage, not something in one.
+            Keyword::From => return Err(self.missing("a stage")),
+        })
+    }
+
     fn at(&self, range: Range<usize>, error: SyntaxError) -> Fault {
         Fault {
             range: self.start + range.start..self.start + range.end,
@@ -188,21 +234,35 @@ impl Arguments<'_> {
             if known.not_yet.contains(&flag.name.as_str()) {
                 return Err(fault(not_yet(format!("{} --{}", self.keyword, flag.name))));
             }
-            let Some(name) = known.read.iter().find(|name| **name == flag.name) else {
-                let names = known.read.iter().chain(known.not_yet).copied();
+            let named = |names: &'static [&'static str]| {
+                names.iter().find(|name| **name == flag.name).copied()
+            };
+            let once = named(known.values).or_else(|| named(known.switches));
+            let Some(name) = once.or_else(|| named(known.lists)) else {
+                let all = [known.values, known.switches, known.lists, known.not_yet];
                 return Err(fault(SyntaxError::UnknownFlag {
                     keyword: self.keyword,
-                    nearest: nearest(&flag.name, names),
+                    nearest: nearest(&flag.name, all.into_iter().flatten().copied()),
                     flag: flag.name,
                 }));
             };
-            if found.iter().any(|(_, other, _)| other == name) {
+            if once.is_some() && found.iter().any(|(_, other, _)| *other == name) {
                 return Err(fault(SyntaxError::DuplicateFlag(flag.name)));
             }
-            match flag.value.filter(|value| !value.is_empty()) {
-                Some(value) => found.push((range, name, value)),
-                None => return Err(fault(SyntaxError::FlagValue(flag.name))),
-            }
+            let is_switch = known.switches.contains(&name);
+            let value = match flag.value {
+                None if is_switch => "true".to_owned(),
+                Some(value) if is_switch => {
+                    let lower = value.to_ascii_lowercase();
+                    if !matches!(lower.as_str(), "true" | "false") {
+                        return Err(fault(SyntaxError::Switch(flag.name)));
+                    }
+                    lower
+                }
+                Some(value) if !value.is_empty() => value,
+                _ => return Err(fault(SyntaxError::FlagValue(flag.name))),
+            };
+            found.push((range, name, value));
         }
         Ok(Flags(found))
     }
@@ -355,55 +415,11 @@ impl Arguments<'_> {
             CommandLine::Exec(arguments) if arguments.is_empty() => {
                 Err(self.whole(SyntaxError::EmptyCommand(self.keyword)))
             }
+            CommandLine::Shell(text) if !self.heredocs.is_empty() => {
+                Ok(CommandLine::Heredocs(text, self.heredocs.clone()))
+            }
             command => Ok(command),
         }
-    }
-
-    fn copy(&self, mut flags: Flags) -> Result<CopyArgs, Fault> {
-        let whole = self.start..self.start + self.text.len();
-        let (syntax, mut words) = if let Some(strings) = self.json()? {
-            let word = |word: String| self.decoded(&word, whole.clone());
-            let words = strings.into_iter().map(word);
-            (ListSyntax::Json, words.collect::<Result<Vec<_>, _>>()?)
-        } else {
-            let words = words::fields(self.text);
-            let words = words.into_iter().map(|word| self.template(word));
-            (ListSyntax::Words, words.collect::<Result<_, _>>()?)
-        };
-        let Some(destination) = words.pop().filter(|_| !words.is_empty()) else {
-            return Err(self.missing("at least one source and a destination"));
-        };
-        let from = match flags.take("from") {
-            Some((range, value)) => {
-                let word = self.decoded(&value, range.clone())?;
-                let error = SyntaxError::VariableInFrom;
-                Some(word.literal().ok_or(Fault { range, error })?)
-            }
-            None => None,
-        };
-        let chmod_range = flags.range("chmod");
-        let chmod = flags.template(self, "chmod")?;
-        if let Some(mode) = chmod.as_ref().and_then(Template::literal)
-            && let Err(error) = chmod::parse(&mode)
-        {
-            let range = chmod_range.unwrap_or(whole);
-            let error = match error {
-                ChmodError::SymbolicNotYet(mode) => SyntaxError::NotYet(NotYet {
-                    what: format!("COPY --chmod={mode}, a symbolic mode,"),
-                    line: self.line_number,
-                }),
-                ChmodError::Invalid(_) => SyntaxError::Chmod(error),
-            };
-            return Err(Fault { range, error });
-        }
-        Ok(CopyArgs {
-            from,
-            chown: flags.template(self, "chown")?,
-            chmod,
-            syntax,
-            sources: words,
-            destination,
-        })
     }
 
     fn expose(&self) -> Result<Vec<Template>, Fault> {
@@ -422,7 +438,7 @@ impl Arguments<'_> {
     }
 }
 
-/// The flags that were given, each once and with a value.
+/// The flags that were given, each with a value.
 struct Flags(Vec<(Range<usize>, &'static str, String)>);
 
 impl Flags {
@@ -433,8 +449,25 @@ impl Flags {
 
     fn take(&mut self, name: &str) -> Option<(Range<usize>, String)> {
         let at = self.0.iter().position(|(_, other, _)| *other == name)?;
-        let (range, _, value) = self.0.swap_remove(at);
+        let (range, _, value) = self.0.remove(at);
         Some((range, value))
+    }
+
+    fn switch(&mut self, name: &str) -> Option<bool> {
+        self.take(name).map(|(_, value)| value == "true")
+    }
+
+    /// A flag that may be given several times, in order.
+    fn templates(&mut self, arguments: &Arguments<'_>, name: &str) -> Result<Vec<Template>, Fault> {
+        let (wanted, others) = std::mem::take(&mut self.0)
+            .into_iter()
+            .partition(|(_, other, _)| *other == name);
+        self.0 = others;
+        let wanted: Vec<(Range<usize>, &str, String)> = wanted;
+        wanted
+            .into_iter()
+            .map(|(range, _, value)| arguments.decoded(&value, range))
+            .collect()
     }
 
     fn template(

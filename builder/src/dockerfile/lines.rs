@@ -167,12 +167,28 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Skips the body of a heredoc; says its last line, or `None` if it does not end.
-    pub(super) fn heredoc(&mut self, heredoc: &Heredoc) -> Option<u32> {
+    /// Takes the text of a heredoc; gives its last line, or `None` if it does not end.
+    pub(super) fn heredoc(&mut self, heredoc: &mut Heredoc) -> Result<Option<u32>, LineFault> {
         loop {
-            let (number, line) = self.physical()?;
+            let Some((number, line)) = self.physical() else {
+                return Ok(None);
+            };
             if heredoc.ends_at(line) {
-                return Some(number);
+                return Ok(Some(number));
+            }
+            let raw = self.source.raw_line(self.next - 1).unwrap_or_default();
+            let text = checked(number, raw)?;
+            heredoc.content.push_str(text);
+        }
+    }
+}
+
+impl Lines<'_> {
+    /// Skips what is left of a heredoc that was refused in its middle.
+    pub(super) fn skip_heredoc(&mut self, heredoc: &Heredoc) {
+        while let Some((_, line)) = self.physical() {
+            if heredoc.ends_at(line) {
+                break;
             }
         }
     }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use super::{
     ast::{Dockerfile, Instruction, InstructionKind, PairSyntax, Stage},
     directives::{self, Directives},
-    error::{NotYet, ParseError, ParseErrors, SyntaxError},
-    heredoc,
+    error::{ParseError, ParseErrors, SyntaxError},
+    heredoc::{self, Heredoc},
     instructions::{self, Parsed},
     keyword::Keyword,
     lines::{Lines, Logical},
+    lint,
     rule::Rule,
     source::{Source, Span},
 };
@@ -52,9 +53,12 @@ pub fn parse(name: &str, text: &[u8]) -> Result<Dockerfile, ParseErrors> {
     if let Some(errors) = ParseErrors::collect(parser.errors) {
         return Err(errors);
     }
+    let mut findings = findings;
+    findings.extend(lint::check(&source, &stages, &global_args));
+    findings.sort_by_key(|(_, _, line)| *line);
     let findings = findings
         .into_iter()
-        .filter(|(rule, _, _)| !directives.skips(rule.name()))
+        .filter(|(rule, _, _)| !directives.skips(*rule))
         .map(|(rule, message, line)| rule.finding(message, Some(line)))
         .collect();
     Ok(Dockerfile {
@@ -116,10 +120,10 @@ impl Parser<'_> {
                 }
                 told = true;
             }
-            if !self.heredocs(keyword, &mut line, &mut lines) {
+            let Some(heredocs) = self.heredocs(keyword, &mut line, &mut lines) else {
                 continue;
-            }
-            let parsed = match instructions::parse(&line, escape) {
+            };
+            let parsed = match instructions::parse(&line, heredocs, escape) {
                 Ok(parsed) => parsed,
                 Err(fault) => {
                     self.error(line.span(fault.range), fault.error);
@@ -163,38 +167,43 @@ impl Parser<'_> {
         (global_args, stages)
     }
 
-    /// Passes over the heredocs of an instruction; says whether there were none.
+    /// Takes the texts of the heredocs of an instruction; `None` after an error.
     fn heredocs(
         &mut self,
         keyword: Option<Keyword>,
         line: &mut Logical,
         lines: &mut Lines<'_>,
-    ) -> bool {
-        let can_have = matches!(
-            keyword,
-            Some(Keyword::Run | Keyword::Copy | Keyword::Add | Keyword::Onbuild)
-        );
-        if !can_have {
-            return true;
+    ) -> Option<Vec<Heredoc>> {
+        // ONBUILD has what its trigger has.
+        let keyword = match keyword {
+            Some(Keyword::Onbuild) => {
+                let trigger = line.text.trim_start().split_once(char::is_whitespace);
+                trigger.and_then(|(_, trigger)| instructions::keyword(trigger))
+            }
+            keyword => keyword,
+        };
+        if !matches!(keyword, Some(Keyword::Run | Keyword::Copy | Keyword::Add)) {
+            return Some(Vec::new());
         }
-        let heredocs = heredoc::announced(&line.text);
-        if heredocs.is_empty() {
-            return true;
-        }
+        let mut heredocs = heredoc::announced(&line.text);
         let start = line.text.find("<<").unwrap_or_default();
         let span = line.span(start..line.text.len());
-        for heredoc in &heredocs {
-            let Some(end) = lines.heredoc(heredoc) else {
-                let name = heredoc.name.clone();
-                self.error(span, SyntaxError::UnterminatedHeredoc(name));
-                return false;
-            };
-            line.end_line = end;
+        for heredoc in &mut heredocs {
+            match lines.heredoc(heredoc) {
+                Ok(Some(end)) => line.end_line = end,
+                Ok(None) => {
+                    let name = heredoc.name.clone();
+                    self.error(span, SyntaxError::UnterminatedHeredoc(name));
+                    return None;
+                }
+                Err(fault) => {
+                    self.error(fault.span, fault.error);
+                    lines.skip_heredoc(heredoc);
+                    return None;
+                }
+            }
         }
-        let what = format!("the heredoc <<{}", heredocs[0].name);
-        let line = span.line;
-        self.error(span, SyntaxError::NotYet(NotYet { what, line }));
-        false
+        Some(heredocs)
     }
 
     fn stage_name(&mut self, name: Option<&str>, line: u32) {
@@ -239,5 +248,41 @@ fn located<K>(line: &Logical, kind: K) -> Instruction<K> {
         end_line: line.end_line,
         span: line.span(start..start + text.len()),
         text: text.to_owned(),
+    }
+}
+
+/// Why the text of an `ONBUILD` is no instruction that can be run later.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TriggerError {
+    /// It is no instruction, or not one alone.
+    #[error("the trigger is not one instruction")]
+    Count,
+    /// An instruction that `ONBUILD` does not take.
+    #[error("{0} cannot be a trigger")]
+    Keyword(Keyword),
+    /// It cannot be read.
+    #[error("the trigger cannot be read: {0}")]
+    Syntax(Box<SyntaxError>),
+}
+
+/// Reads the text of an `ONBUILD`, which counts its lines from 1. The escape character is the
+/// backslash: an image does not say which one its Dockerfile had.
+pub(crate) fn parse_trigger(text: &str) -> Result<Instruction, TriggerError> {
+    if let Some(keyword @ (Keyword::From | Keyword::Maintainer | Keyword::Onbuild)) =
+        instructions::keyword(text)
+    {
+        return Err(TriggerError::Keyword(keyword));
+    }
+    let whole = format!("FROM scratch\n{text}");
+    let file = parse("trigger", whole.as_bytes()).map_err(|errors| {
+        let error = errors.errors().first().map(|error| error.error.clone());
+        error.map_or(TriggerError::Count, |error| {
+            TriggerError::Syntax(Box::new(error))
+        })
+    })?;
+    let mut instructions = file.stages.into_iter().flat_map(|stage| stage.instructions);
+    match (instructions.next(), instructions.next()) {
+        (Some(instruction), None) => Ok(instruction),
+        _ => Err(TriggerError::Count),
     }
 }

@@ -2,12 +2,15 @@
 
 use std::fmt::{self, Display, Write as _};
 
+use repro_core::build::{CopyLayout, Placement};
+
 use super::{
     ast::{
         ArgDefinition, CommandLine, Dockerfile, From, InstructionKind, ListSyntax, PairSyntax,
         Pairs,
     },
-    copy::CopyArgs,
+    copy::{AddArgs, CopyArgs},
+    heredoc::Heredoc,
     keyword::Keyword,
 };
 
@@ -15,14 +18,23 @@ impl Display for Dockerfile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = |instruction: &dyn Display| {
             let text = instruction.to_string();
+            // Behind the first line there are only heredocs.
+            let (text, heredocs) = match text.split_once('\n') {
+                Some((text, heredocs)) => (text, Some(heredocs)),
+                None => (text.as_str(), None),
+            };
             // An escape at the end that is not followed by a newline in the original would be
             // a continuation here. A form feed is a blank, but not one of those that may follow
             // the mark of a continuation.
-            let guard = match self.directives.escape.continued(&text) {
+            let guard = match self.directives.escape.continued(text) {
                 Some(_) => "\u{c}",
                 None => "",
             };
-            writeln!(f, "{text}{guard}")
+            writeln!(f, "{text}{guard}")?;
+            match heredocs {
+                Some(heredocs) => writeln!(f, "{heredocs}"),
+                None => Ok(()),
+            }
         };
         let directives = self.directives.to_string();
         if !directives.is_empty() {
@@ -76,12 +88,29 @@ impl Display for InstructionKind {
                 arguments(f, keyword, &command.to_string())
             }
             Self::Copy(copy) => write!(f, "{keyword} {copy}"),
+            Self::Add(add) => write!(f, "{keyword} {add}"),
+            Self::Healthcheck(test) => write!(f, "{keyword} {test}"),
+            Self::Maintainer(text) => arguments(f, keyword, text),
+            Self::Onbuild(text) => write!(f, "{keyword} {text}"),
+            Self::Shell(words) => {
+                write!(f, "{keyword} {}", json(words.iter().map(String::as_str)))
+            }
+            Self::Volume(volumes) => {
+                let words = volumes.paths.iter().map(super::Template::raw);
+                let text = match volumes.syntax {
+                    ListSyntax::Json => json(words),
+                    ListSyntax::Words => words.collect::<Vec<_>>().join(" "),
+                };
+                arguments(f, keyword, &text)
+            }
             Self::Env(pairs) | Self::Label(pairs) => arguments(f, keyword, &pairs.to_string()),
             Self::Expose(ports) => {
                 let ports: Vec<&str> = ports.iter().map(super::Template::raw).collect();
                 arguments(f, keyword, &ports.join(" "))
             }
-            Self::User(line) | Self::Workdir(line) => arguments(f, keyword, line.raw()),
+            Self::Stopsignal(line) | Self::User(line) | Self::Workdir(line) => {
+                arguments(f, keyword, line.raw())
+            }
         }
     }
 }
@@ -91,6 +120,10 @@ impl Display for CommandLine {
         match self {
             Self::Shell(command) => f.write_str(command),
             Self::Exec(arguments) => f.write_str(&json(arguments.iter().map(String::as_str))),
+            Self::Heredocs(command, heredocs) => {
+                f.write_str(command)?;
+                heredocs.iter().try_for_each(|heredoc| body(f, heredoc))
+            }
         }
     }
 }
@@ -123,24 +156,53 @@ impl Display for CopyArgs {
                 flag(&mut text, name, value.raw())?;
             }
         }
-        let words = self.sources.iter().chain([&self.destination]);
-        let words = words.map(super::Template::raw);
+        for pattern in &self.exclude {
+            flag(&mut text, "exclude", pattern.raw())?;
+        }
+        if self.placement == Placement::Linked {
+            text.push_str("--link ");
+        }
+        if self.layout == CopyLayout::Parents {
+            text.push_str("--parents ");
+        }
+        let sources = self.sources.iter().map(super::Template::raw);
         match self.syntax {
-            ListSyntax::Json => text.push_str(&json(words)),
+            ListSyntax::Json => text.push_str(&json(sources.chain([self.destination.raw()]))),
             ListSyntax::Words => {
-                let words: Vec<&str> = words.collect();
-                // Words that begin with [ are no JSON array as they stand; with other blanks
-                // between them they might be. A vertical tab is a blank, but not to JSON.
-                let blank = if words[0].starts_with('[') {
-                    "\u{b}"
-                } else {
-                    " "
-                };
-                plain(&mut text, &words.join(blank));
+                let files = self.files.iter().map(|file| file.heredoc.to_string());
+                let words: Vec<String> = sources
+                    .map(str::to_owned)
+                    .chain(files)
+                    .chain([self.destination.raw().to_owned()])
+                    .collect();
+                plain(&mut text, &words.join(" "));
             }
         }
-        f.write_str(&text)
+        f.write_str(&text)?;
+        self.files
+            .iter()
+            .try_for_each(|file| body(f, &file.heredoc))
     }
+}
+
+impl Display for AddArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        if let Some(checksum) = &self.checksum {
+            flag(&mut text, "checksum", checksum.raw())?;
+        }
+        for (name, value) in [("unpack", self.unpack), ("keep-git-dir", self.keep_git_dir)] {
+            if let Some(value) = value {
+                write!(text, "--{name}={value} ")?;
+            }
+        }
+        write!(f, "{text}{}", self.copy)
+    }
+}
+
+/// The text of a heredoc and its end, below what stands there.
+fn body(f: &mut fmt::Formatter<'_>, heredoc: &Heredoc) -> fmt::Result {
+    write!(f, "\n{}{}", heredoc.content, heredoc.name)
 }
 
 /// Keyword and arguments that must not be taken for flags.

@@ -237,6 +237,28 @@ impl<'a> StageScope<'a> {
     }
 }
 
+impl StageScope<'_> {
+    /// Whether an `ARG` so far declares the name, with a value or without.
+    #[must_use]
+    pub fn declares(&self, name: &str) -> bool {
+        self.args.get(name).is_some()
+    }
+
+    /// The set name that a name is nearest to.
+    #[must_use]
+    pub fn nearest(&self, name: &str) -> Option<&str> {
+        nearest(name, self.process.values.keys().map(String::as_str))
+    }
+}
+
+impl GlobalScope {
+    /// The set name that a name is nearest to.
+    #[must_use]
+    pub fn nearest(&self, name: &str) -> Option<&str> {
+        nearest(name, self.variables.values.keys().map(String::as_str))
+    }
+}
+
 impl Scope for StageScope<'_> {
     fn get(&self, name: &str) -> Option<&str> {
         self.process.get(name)
@@ -249,7 +271,7 @@ pub fn unused_build_args(
     dockerfile: &Dockerfile,
     build_args: &BTreeMap<String, String>,
 ) -> Vec<Finding> {
-    if dockerfile.directives.skips(Rule::UnusedBuildArg.name()) {
+    if dockerfile.directives.skips(Rule::UnusedBuildArg) {
         return Vec::new();
     }
     let global = dockerfile.global_args.iter().flat_map(|args| &args.kind);

@@ -19,7 +19,7 @@ const NAMES: [&str; 13] = [
     "token",
 ];
 /// Parts of a name that say the rest is no secret.
-const PUBLIC: [&str; 5] = ["public", "pub", "url", "file", "path"];
+const PUBLIC: [&str; 6] = ["public", "pub", "url", "file", "path", "version"];
 /// What tokens of well-known services begin with, and the fewest characters they have.
 const PREFIXES: [(&str, usize); 13] = [
     ("AKIA", 20),
@@ -61,9 +61,7 @@ pub fn looks_like_secret(name: &str, value: &str) -> Option<SecretSign> {
     if value.is_empty() {
         return None;
     }
-    let name = name.to_ascii_lowercase();
-    let parts = || name.split(['_', '-', '.']);
-    if parts().any(|part| NAMES.contains(&part)) && !parts().any(|part| PUBLIC.contains(&part)) {
+    if says_secret(name) {
         return Some(SecretSign::Name);
     }
     let token = |(prefix, length): &(&str, usize)| {
@@ -75,6 +73,13 @@ pub fn looks_like_secret(name: &str, value: &str) -> Option<SecretSign> {
     };
     let private_key = value.contains("-----BEGIN ") && value.contains("PRIVATE KEY-----");
     (private_key || PREFIXES.iter().any(token) || has_password(value)).then_some(SecretSign::Value)
+}
+
+/// Whether a name says that its value is a secret.
+pub(super) fn says_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let parts = || name.split(['_', '-', '.']);
+    parts().any(|part| NAMES.contains(&part)) && !parts().any(|part| PUBLIC.contains(&part))
 }
 
 /// `scheme://user:password@host`.

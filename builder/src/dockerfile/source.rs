@@ -142,11 +142,16 @@ impl Source {
         self.starts.len()
     }
 
-    /// The bytes of line `index`, from 0, without carriage returns and newline at its end.
-    pub(super) fn line(&self, index: usize) -> Option<&[u8]> {
+    /// The bytes of line `index`, from 0, with whatever ends it.
+    pub(super) fn raw_line(&self, index: usize) -> Option<&[u8]> {
         let start = *self.starts.get(index)?;
         let end = self.starts.get(index + 1).copied();
-        let mut line = &self.text[start..end.unwrap_or(self.text.len())];
+        Some(&self.text[start..end.unwrap_or(self.text.len())])
+    }
+
+    /// The bytes of line `index`, from 0, without carriage returns and newline at its end.
+    pub(super) fn line(&self, index: usize) -> Option<&[u8]> {
+        let mut line = self.raw_line(index)?;
         while let [rest @ .., b'\r' | b'\n'] = line {
             line = rest;
         }

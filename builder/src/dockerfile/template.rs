@@ -119,6 +119,14 @@ impl Template {
         })
     }
 
+    /// Parses the text of a file: quotes mean nothing in it.
+    pub(super) fn parse_text(raw: &str, escape: Escape) -> Result<Self, (usize, TemplateError)> {
+        Ok(Self {
+            raw: raw.to_owned(),
+            parts: lex::text_parts(raw, escape)?,
+        })
+    }
+
     /// The word as it is written, with quotes and variables.
     #[must_use]
     pub fn raw(&self) -> &str {
@@ -128,6 +136,36 @@ impl Template {
     /// Puts values in place of variables, and removes quotes and escapes.
     pub fn expand(&self, scope: &dyn Scope) -> Result<String, ExpandError> {
         expand::text(&self.parts, scope)
+    }
+
+    /// As [`Template::expand`], for a text that becomes a file.
+    pub(super) fn expand_file(&self, scope: &dyn Scope) -> Result<String, ExpandError> {
+        expand::text_within(&self.parts, scope, expand::MAX_FILE_BYTES)
+    }
+
+    /// The names of variables that should be set: used without a default, and not only asked for.
+    #[must_use]
+    pub fn required(&self) -> Vec<&str> {
+        fn collect<'a>(parts: &'a [Part], names: &mut Vec<&'a str>) {
+            for part in parts {
+                match part {
+                    Part::Plain(_) | Part::Exact(_) => {}
+                    Part::Quoted(parts) => collect(parts, names),
+                    Part::Variable { name, operation } => match operation {
+                        Operation::Default(..)
+                        | Operation::Alternative(..)
+                        | Operation::Required(..) => {}
+                        Operation::Value
+                        | Operation::TrimStart(..)
+                        | Operation::TrimEnd(..)
+                        | Operation::Replace(..) => names.push(name),
+                    },
+                }
+            }
+        }
+        let mut names = Vec::new();
+        collect(&self.parts, &mut names);
+        names
     }
 
     /// As [`Template::expand`], then parts the result at blanks that are not quoted: the values

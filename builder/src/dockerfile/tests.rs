@@ -4,6 +4,7 @@ mod accepted;
 mod lines;
 mod properties;
 mod refused;
+mod rules;
 mod scopes;
 mod templates;
 

@@ -1,8 +1,11 @@
 //! Why a Dockerfile that parses cannot be built.
 
-use repro_core::epoch::TooManyTicks;
+use repro_core::{epoch::TooManyTicks, platform::PlatformError};
 
-use crate::dockerfile::{CopyError, Diagnostic, Dockerfile, ExpandError, Instruction, PortError};
+use crate::dockerfile::{
+    CopyError, Diagnostic, Dockerfile, ExpandError, Instruction, PortError, Remote, SignalError,
+    TriggerError,
+};
 
 /// What is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,9 +25,39 @@ pub enum PlanFault {
     /// An argument that is empty once expanded.
     #[error("{0} becomes empty")]
     Empty(String),
-    /// A platform that this machine does not run.
-    #[error("the platform {0} cannot be built here, only {1} can")]
-    Platform(String, String),
+    /// `STOPSIGNAL`.
+    #[error(transparent)]
+    Signal(#[from] SignalError),
+    /// A text that is no platform.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+    /// `RUN` in a stage of a platform that this machine does not run.
+    #[error("RUN in a stage for {stage}: this machine runs {machine} only")]
+    ForeignRun {
+        /// The platform of the stage.
+        stage: String,
+        /// The platform of the machine.
+        machine: String,
+    },
+    /// `ADD` of something that would have to be fetched.
+    #[error("{address} is not locked: nothing is fetched while building")]
+    Unlocked {
+        /// As it is written, expanded.
+        address: String,
+        /// What it is.
+        kind: Remote,
+    },
+    /// A trigger of the base image that is no instruction.
+    #[error("the base has the trigger {text:?}, which cannot be run")]
+    Trigger {
+        /// The trigger.
+        text: String,
+        /// Why not.
+        source: TriggerError,
+    },
+    /// `FROM` of a directory given as a context.
+    #[error("{0} is a directory; FROM needs an image")]
+    ContextAsBase(String),
     /// `--from` of a stage that comes later, or of the stage itself.
     #[error("the stage {0} is not finished here: only earlier stages can be copied from")]
     LaterStage(String),
@@ -36,7 +69,15 @@ pub enum PlanFault {
 impl PlanFault {
     fn hint(&self) -> Option<String> {
         let text = match self {
-            Self::Platform(..) => "leave --platform out, or build on a machine of that platform",
+            Self::ForeignRun { .. } => {
+                "leave --platform out, or build on a machine of that platform; a stage without RUN \
+                 can be for any"
+            }
+            Self::Unlocked { .. } => {
+                "put the file into the context, or declare it in repro.toml under [inputs] and copy \
+                 it: COPY --from=NAME"
+            }
+            Self::ContextAsBase(_) => "copy from it instead: FROM scratch, COPY --from=NAME / /",
             Self::InputAsBase(_) => "copy from it instead: COPY --from=NAME / /src",
             _ => return None,
         };

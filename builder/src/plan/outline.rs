@@ -2,10 +2,28 @@
 
 use std::collections::BTreeMap;
 
-use repro_core::{build::BuildRequest, platform::Platform};
+use repro_core::{
+    build::BuildRequest,
+    platform::{Platform, PlatformError},
+    reference::ImageRef,
+};
 
 use super::{PlanError, PlanFault};
-use crate::dockerfile::{Diagnostic, Dockerfile, GlobalScope, Instruction, InstructionKind, Stage};
+use crate::dockerfile::{
+    Diagnostic, Dockerfile, GlobalScope, Instruction, InstructionKind, parse_trigger,
+};
+
+/// A name from outside, and the platform that is wanted of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SourceKey {
+    /// The name, expanded.
+    pub name: String,
+    /// The platform.
+    pub platform: Platform,
+}
+
+/// The triggers of images that stages start from, as far as these are known.
+pub type Triggers = BTreeMap<SourceKey, Vec<String>>;
 
 /// What `FROM` or `--from` means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,14 +33,14 @@ pub(super) enum Origin {
     /// An earlier stage, by its index in the file.
     Stage(usize),
     /// A name from outside.
-    Outside(String),
+    Outside(SourceKey),
 }
 
 /// A name from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceName {
-    /// The name, expanded.
-    pub name: String,
+    /// The name and the platform.
+    pub key: SourceKey,
     /// Whether a stage starts from it; otherwise stages only copy from it.
     pub is_base: bool,
     /// Where it is used first, to be shown with what is wrong with it.
@@ -36,8 +54,26 @@ pub(super) struct StageOutline {
     pub(super) index: usize,
     /// What it starts from.
     pub(super) base: Origin,
-    /// What each of its `COPY --from` means, by the instruction's index.
+    /// Its platform.
+    pub(super) platform: Platform,
+    /// The triggers of its base.
+    pub(super) triggers: Vec<Instruction>,
+    /// Whether its own instructions count: not where a `--build-context` has its name.
+    replaced: bool,
+    /// What each of its `COPY --from` means, by the instruction's index, triggers first.
     pub(super) copies: BTreeMap<usize, Origin>,
+}
+
+impl StageOutline {
+    /// Its instructions, the triggers of its base first.
+    pub(super) fn instructions<'a>(
+        &'a self,
+        file: &'a Dockerfile,
+    ) -> impl Iterator<Item = &'a Instruction> {
+        let own = &file.stages[self.index].instructions;
+        let own = if self.replaced { &[] } else { own.as_slice() };
+        self.triggers.iter().chain(own)
+    }
 }
 
 /// The stages that the target needs, in the order of the file.
@@ -67,20 +103,28 @@ pub enum OutlineError {
     Plan(#[from] PlanError),
 }
 
-/// Finds what the target needs.
+/// Finds what the target needs. Triggers of images can need more: once they are known, call it
+/// again.
 pub fn outline(
     file: &Dockerfile,
     request: &BuildRequest,
     globals: &GlobalScope,
+    triggers: &Triggers,
 ) -> Result<Outline, OutlineError> {
     let target = target(file, request)?;
+    let reader = Reader {
+        file,
+        request,
+        globals,
+        triggers,
+    };
     let mut needed: BTreeMap<usize, StageOutline> = BTreeMap::new();
     let mut open = vec![target];
     while let Some(index) = open.pop() {
         if needed.contains_key(&index) {
             continue;
         }
-        let stage = stage_outline(file, index, globals, &request.platform)?;
+        let stage = reader.stage(index)?;
         let origins = stage.copies.values().chain([&stage.base]);
         open.extend(origins.filter_map(|origin| match origin {
             Origin::Stage(index) => Some(*index),
@@ -88,7 +132,15 @@ pub fn outline(
         }));
         needed.insert(index, stage);
     }
-    let stages: Vec<StageOutline> = needed.into_values().collect();
+    let mut stages: Vec<StageOutline> = needed.into_values().collect();
+    // A stage on a stage has its platform, whatever it says itself.
+    for at in 0..stages.len() {
+        if let Origin::Stage(base) = stages[at].base
+            && let Some(base) = stages[..at].iter().find(|stage| stage.index == base)
+        {
+            stages[at].platform = base.platform.clone();
+        }
+    }
     let names = names(file, &stages);
     Ok(Outline { stages, names })
 }
@@ -114,51 +166,170 @@ fn target(file: &Dockerfile, request: &BuildRequest) -> Result<usize, OutlineErr
         })
 }
 
-fn stage_outline(
-    file: &Dockerfile,
-    index: usize,
-    globals: &GlobalScope,
-    platform: &Platform,
-) -> Result<StageOutline, PlanError> {
-    let stage = &file.stages[index];
-    let from = &stage.from;
-    let at = |fault: PlanFault| PlanError::at(file, from, fault);
-    if let Some(template) = &from.kind.platform {
-        let text = template.expand(globals).map_err(|error| at(error.into()))?;
-        let known = text
-            .parse::<Platform>()
-            .is_ok_and(|named| named == *platform);
-        if !known && !text.is_empty() {
-            return Err(at(PlanFault::Platform(text, platform.to_string())));
+struct Reader<'a> {
+    file: &'a Dockerfile,
+    request: &'a BuildRequest,
+    globals: &'a GlobalScope,
+    triggers: &'a Triggers,
+}
+
+impl Reader<'_> {
+    fn stage(&self, index: usize) -> Result<StageOutline, PlanError> {
+        let Self { file, globals, .. } = *self;
+        let from = &file.stages[index].from;
+        let at = |fault: PlanFault| PlanError::at(file, from, fault);
+        let mut platform = self.request.platform.clone();
+        if let Some(template) = &from.kind.platform {
+            let text = template.expand(globals).map_err(|error| at(error.into()))?;
+            platform = parse_platform(&text, &platform).map_err(|error| at(error.into()))?;
         }
-    }
-    let name = from
-        .kind
-        .image
-        .expand(globals)
-        .map_err(|error| at(error.into()))?;
-    if name.is_empty() {
-        return Err(at(PlanFault::Empty(from.kind.image.raw().to_owned())));
-    }
-    let base = if name == "scratch" {
-        Origin::Scratch
-    } else {
-        match earlier_stage(file, index, &name) {
-            Some(stage) => Origin::Stage(stage),
-            None => Origin::Outside(name),
+        if let Some(name) = self.replacement(index) {
+            return Ok(StageOutline {
+                index,
+                base: self.outside(name, &platform),
+                platform,
+                triggers: Vec::new(),
+                replaced: true,
+                copies: BTreeMap::new(),
+            });
         }
-    };
-    let mut copies = BTreeMap::new();
-    for (position, instruction) in stage.instructions.iter().enumerate() {
-        if let Some(origin) = copy_origin(file, stage, index, instruction)? {
-            copies.insert(position, origin);
+        let name = from
+            .kind
+            .image
+            .expand(globals)
+            .map_err(|error| at(error.into()))?;
+        if name.is_empty() {
+            return Err(at(PlanFault::Empty(from.kind.image.raw().to_owned())));
         }
+        let base = if name == "scratch" {
+            platform.clone_from(&self.request.platform);
+            Origin::Scratch
+        } else {
+            match earlier_stage(file, index, &name) {
+                Some(stage) => Origin::Stage(stage),
+                None => self.outside(name, &platform),
+            }
+        };
+        let mut stage = StageOutline {
+            index,
+            triggers: self.triggers_of(&base, from)?,
+            base,
+            platform,
+            replaced: false,
+            copies: BTreeMap::new(),
+        };
+        let mut copies = BTreeMap::new();
+        for (position, instruction) in stage.instructions(file).enumerate() {
+            if let Some(origin) = self.copy_origin(index, instruction)? {
+                copies.insert(position, origin);
+            }
+        }
+        stage.copies = copies;
+        Ok(stage)
     }
-    Ok(StageOutline {
-        index,
-        base,
-        copies,
-    })
+
+    /// The name of a stage that a `--build-context` has too, which then stands for it, as in
+    /// `BuildKit`.
+    fn replacement(&self, index: usize) -> Option<String> {
+        let name = self.file.stages[index].from.kind.name.as_deref()?;
+        self.context_named(name)
+    }
+
+    /// The name of the `--build-context` that `name` means.
+    fn context_named(&self, name: &str) -> Option<String> {
+        let wanted = familiar(name);
+        let mut names = self.request.contexts.keys();
+        names.find(|given| familiar(given) == wanted).cloned()
+    }
+
+    fn outside(&self, name: String, platform: &Platform) -> Origin {
+        Origin::Outside(SourceKey {
+            name: self.context_named(&name).unwrap_or(name),
+            platform: platform.clone(),
+        })
+    }
+
+    /// The triggers that a stage runs before its own instructions, placed where its `FROM` is.
+    fn triggers_of(
+        &self,
+        base: &Origin,
+        from: &Instruction<crate::dockerfile::From>,
+    ) -> Result<Vec<Instruction>, PlanError> {
+        let texts: Vec<&str> = match base {
+            Origin::Scratch => Vec::new(),
+            Origin::Stage(index) if self.replacement(*index).is_some() => Vec::new(),
+            Origin::Stage(index) => self.file.stages[*index]
+                .instructions
+                .iter()
+                .filter_map(|instruction| match &instruction.kind {
+                    InstructionKind::Onbuild(text) => Some(text.as_str()),
+                    _ => None,
+                })
+                .collect(),
+            Origin::Outside(key) => {
+                let known = self.triggers.get(key).into_iter().flatten();
+                known.map(String::as_str).collect()
+            }
+        };
+        texts
+            .into_iter()
+            .map(|text| {
+                let parsed = parse_trigger(text).map_err(|source| {
+                    let text = text.to_owned();
+                    PlanError::at(self.file, from, PlanFault::Trigger { text, source })
+                })?;
+                Ok(Instruction {
+                    line: from.line,
+                    end_line: from.end_line,
+                    span: from.span,
+                    ..parsed
+                })
+            })
+            .collect()
+    }
+
+    fn copy_origin(
+        &self,
+        index: usize,
+        instruction: &Instruction,
+    ) -> Result<Option<Origin>, PlanError> {
+        let file = self.file;
+        let InstructionKind::Copy(copy) = &instruction.kind else {
+            return Ok(None);
+        };
+        let Some(from) = &copy.from else {
+            return Ok(None);
+        };
+        let found = |stage: usize| match self.replacement(stage) {
+            // Of a directory the files count, not the image that it could be.
+            Some(name) => Some(self.outside(name, &self.request.platform)),
+            None => Some(Origin::Stage(stage)),
+        };
+        let later = || PlanError::at(file, instruction, PlanFault::LaterStage(from.clone()));
+        if let Some(stage) = earlier_stage(file, index, from) {
+            return Ok(found(stage));
+        }
+        // A number is a stage, if there is one of that number; as an image name it makes no sense.
+        if let Ok(number) = from.parse::<usize>()
+            && number < file.stages.len()
+        {
+            return if number < index {
+                Ok(found(number))
+            } else {
+                Err(later())
+            };
+        }
+        let own = file.stages[index].from.kind.name.as_deref();
+        let is_own = own.is_some_and(|own| own.eq_ignore_ascii_case(from));
+        let is_stage = is_own || file.stage_named(from).is_some();
+        if is_stage && self.context_named(from).is_none() {
+            return Err(later());
+        }
+        if from == "scratch" {
+            return Ok(Some(Origin::Scratch));
+        }
+        Ok(Some(self.outside(from.clone(), &self.request.platform)))
+    }
 }
 
 fn earlier_stage(file: &Dockerfile, before: usize, name: &str) -> Option<usize> {
@@ -172,48 +343,46 @@ fn earlier_stage(file: &Dockerfile, before: usize, name: &str) -> Option<usize> 
     })
 }
 
-fn copy_origin(
-    file: &Dockerfile,
-    stage: &Stage,
-    index: usize,
-    instruction: &Instruction,
-) -> Result<Option<Origin>, PlanError> {
-    let InstructionKind::Copy(copy) = &instruction.kind else {
-        return Ok(None);
+/// One form for all names that mean the same: an image's with what its reference has by default,
+/// anything else in lower case.
+fn familiar(name: &str) -> String {
+    let lower = name.to_ascii_lowercase();
+    match lower.parse::<ImageRef>() {
+        Ok(image) => format!(
+            "{}/{}:{} {:?}",
+            image.registry(),
+            image.repository(),
+            image.tag().unwrap_or("latest"),
+            image.digest()
+        ),
+        Err(_) => lower,
+    }
+}
+
+/// A platform as `--platform` of `FROM` has it: also an architecture or a system alone.
+fn parse_platform(text: &str, target: &Platform) -> Result<Platform, PlatformError> {
+    let (os, rest) = match text.split_once('/') {
+        Some((os, rest)) => (os, rest),
+        None if matches!(text, "linux" | "windows" | "darwin" | "freebsd") => {
+            (text, target.architecture())
+        }
+        None => ("linux", text),
     };
-    let Some(from) = &copy.from else {
-        return Ok(None);
-    };
-    let later = || PlanError::at(file, instruction, PlanFault::LaterStage(from.clone()));
-    if let Some(stage) = earlier_stage(file, index, from) {
-        return Ok(Some(Origin::Stage(stage)));
+    if text.is_empty() {
+        return text.parse();
     }
-    // A number is a stage, if there is one of that number; as an image name it makes no sense.
-    if let Ok(number) = from.parse::<usize>()
-        && number < file.stages.len()
-    {
-        return if number < index {
-            Ok(Some(Origin::Stage(number)))
-        } else {
-            Err(later())
-        };
-    }
-    let own = stage.from.kind.name.as_deref();
-    if own.is_some_and(|own| own.eq_ignore_ascii_case(from)) || file.stage_named(from).is_some() {
-        return Err(later());
-    }
-    Ok(Some(Origin::Outside(from.clone())))
+    format!("{os}/{rest}").parse()
 }
 
 fn names(file: &Dockerfile, stages: &[StageOutline]) -> Vec<SourceName> {
     let mut names: Vec<SourceName> = Vec::new();
-    let mut add = |name: &str, is_base: bool, diagnostic: Diagnostic| match names
+    let mut add = |key: &SourceKey, is_base: bool, diagnostic: Diagnostic| match names
         .iter_mut()
-        .find(|known| known.name == name)
+        .find(|known| known.key == *key)
     {
         Some(known) => known.is_base |= is_base,
         None => names.push(SourceName {
-            name: name.to_owned(),
+            key: key.clone(),
             is_base,
             diagnostic,
         }),
@@ -227,9 +396,8 @@ fn names(file: &Dockerfile, stages: &[StageOutline]) -> Vec<SourceName> {
                 file.diagnostic(&parsed.from, String::new(), None),
             );
         }
-        for (position, origin) in &stage.copies {
-            if let Origin::Outside(name) = origin {
-                let instruction = &parsed.instructions[*position];
+        for (position, instruction) in stage.instructions(file).enumerate() {
+            if let Some(Origin::Outside(name)) = stage.copies.get(&position) {
                 add(
                     name,
                     false,

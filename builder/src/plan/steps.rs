@@ -1,30 +1,46 @@
 //! Every instruction of the needed stages, expanded and spelt out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use repro_core::{
-    build::{BuildRequest, MakeDirSpec, Owner, RunSpec},
+    build::{
+        Archives, BuildRequest, CopyLayout, InlineFile, MakeDirSpec, Owner, Placement, RunSpec,
+    },
     digest::ChainId,
     epoch::{Epoch, Tick},
     image::ImageConfig,
+    platform::Platform,
 };
 
 use super::{
-    BaseImage, CopyFrom, Outline, Plan, PlanError, PlanFault, Stage, StageBase, Step, Work,
+    BaseImage, CopyFrom, CopyWork, Outline, Plan, PlanError, PlanFault, SourceKey, Stage,
+    StageBase, Step, Work,
+    lint::{self, Surroundings},
     outline::{Origin, StageOutline},
 };
 use crate::dockerfile::{
-    CommandLine, CopyPaths, Dockerfile, GlobalScope, Instruction, InstructionKind, StageScope,
-    Template, parse_ports, unused_build_args,
+    AddArgs, CommandLine, CopyArgs, CopyError, CopyPaths, Dockerfile, GlobalScope, Heredoc,
+    Instruction, InstructionKind, PlatformArgs, StageScope, Template, Volumes, check_signal,
+    parse_ports, remote, unused_build_args,
 };
 
 /// What the names from outside turned out to be.
 #[derive(Debug, Clone, Default)]
 pub struct Bases {
-    /// Images, by name.
-    pub images: BTreeMap<String, BaseImage>,
-    /// Trees of files, by name: the chain of their layers.
-    pub trees: BTreeMap<String, Vec<ChainId>>,
+    /// Images.
+    pub images: BTreeMap<SourceKey, BaseImage>,
+    /// Trees of files: the chain of their layers.
+    pub trees: BTreeMap<SourceKey, Vec<ChainId>>,
+    /// Directories given as contexts.
+    pub contexts: BTreeSet<SourceKey>,
+}
+
+/// The platforms of a build.
+pub(crate) fn platforms(request: &BuildRequest) -> PlatformArgs {
+    PlatformArgs {
+        build: Platform::host(),
+        target: request.platform.clone(),
+    }
 }
 
 /// `PATH` of an image from `scratch`, and of a step whose image sets none: Docker's.
@@ -54,7 +70,15 @@ pub fn plan(
         },
         scopes: Vec::new(),
         ticks: Vec::new(),
+        own_workdirs: BTreeSet::new(),
     };
+    lint::stages(
+        file,
+        globals,
+        &platforms(request),
+        request.target.as_deref(),
+        &mut planner.plan.findings,
+    );
     for stage in &outline.stages {
         planner.stage(stage)?;
     }
@@ -81,6 +105,8 @@ struct Planner<'a> {
     plan: Plan,
     scopes: Vec<StageScope<'a>>,
     ticks: Vec<Tick>,
+    /// Stages, by their index in the file, with a `WORKDIR` in them or in what they start from.
+    own_workdirs: BTreeSet<usize>,
 }
 
 /// What the instructions of one stage build up.
@@ -89,6 +115,9 @@ struct StageState<'a> {
     config: ImageConfig,
     /// Whether this stage has set `CMD`: an `ENTRYPOINT` resets one that it inherited.
     own_cmd: bool,
+    /// Whether a `WORKDIR` of the file came before.
+    own_workdir: bool,
+    platform: Platform,
     tick: Tick,
 }
 
@@ -97,8 +126,14 @@ impl<'a> Planner<'a> {
         let parsed = &self.file.stages[outline.index];
         let (base, mut building) = self.begin(outline)?;
         let stage = self.plan.stages.len();
-        for (position, instruction) in parsed.instructions.iter().enumerate() {
+        for (position, instruction) in outline.instructions(self.file).enumerate() {
             let origin = outline.copies.get(&position);
+            let known = Surroundings {
+                scope: &building.scope,
+                config: &building.config,
+                own_workdir: building.own_workdir,
+            };
+            lint::instruction(self.file, instruction, &known, &mut self.plan.findings);
             let (history, work) = self
                 .instruction(&mut building, instruction, origin)
                 .map_err(|fault| PlanError::at(self.file, instruction, fault))?;
@@ -118,6 +153,9 @@ impl<'a> Planner<'a> {
         }
         let name = parsed.from.kind.name.clone();
         let config = finished_config(&building);
+        if building.own_workdir {
+            self.own_workdirs.insert(outline.index);
+        }
         self.indices.insert(outline.index, stage);
         self.plan.stages.push(Stage {
             name: name.unwrap_or_else(|| outline.index.to_string()),
@@ -155,11 +193,12 @@ impl<'a> Planner<'a> {
             Origin::Outside(name) => {
                 let Some(image) = self.bases.images.get(name) else {
                     let from = &self.file.stages[outline.index].from;
-                    return Err(PlanError::at(
-                        self.file,
-                        from,
-                        PlanFault::InputAsBase(name.clone()),
-                    ));
+                    let fault = if self.bases.contexts.contains(name) {
+                        PlanFault::ContextAsBase(name.name.clone())
+                    } else {
+                        PlanFault::InputAsBase(name.name.clone())
+                    };
+                    return Err(PlanError::at(self.file, from, fault));
                 };
                 let scope = StageScope::new(self.globals, &split_env(&image.config.config.env));
                 (
@@ -170,12 +209,21 @@ impl<'a> Planner<'a> {
                 )
             }
         };
+        let mut config = config;
+        // They are in the outline, and do not carry over.
+        config.config.on_build.clear();
+        let platform = outline.platform.clone();
         Ok((
             base,
             StageState {
                 scope,
                 config,
                 own_cmd: false,
+                own_workdir: match &outline.base {
+                    Origin::Stage(index) => self.own_workdirs.contains(index),
+                    Origin::Scratch | Origin::Outside(_) => false,
+                },
+                platform,
                 tick,
             },
         ))
@@ -215,14 +263,14 @@ impl<'a> Planner<'a> {
                 config(format!("EXPOSE {}", ports.join(" ")))
             }
             InstructionKind::Cmd(command) => {
-                let argv = argv(command);
+                let argv = argv(command, shell(&state.config));
                 let text = format!("CMD {}", shown_json(&argv));
                 state.config.config.cmd = Some(argv);
                 state.own_cmd = true;
                 config(text)
             }
             InstructionKind::Entrypoint(command) => {
-                let argv = argv(command);
+                let argv = argv(command, shell(&state.config));
                 let text = format!("ENTRYPOINT {}", shown_json(&argv));
                 state.config.config.entrypoint = Some(argv);
                 if !state.own_cmd {
@@ -235,6 +283,7 @@ impl<'a> Planner<'a> {
                 config(format!("USER {}", state.config.config.user))
             }
             InstructionKind::Workdir(path) => {
+                state.own_workdir = true;
                 let path = join(&state.config.config.working_dir, &some(path, &state.scope)?);
                 state.config.config.working_dir.clone_from(&path);
                 let text = format!("WORKDIR {path}");
@@ -244,19 +293,62 @@ impl<'a> Planner<'a> {
                 let owner = state.config.config.user.clone();
                 Ok((text, Work::MakeDir(MakeDirSpec { path, owner })))
             }
-            InstructionKind::Run(command) => Ok(self.run(state, command)),
+            InstructionKind::Healthcheck(test) => {
+                state.config.config.healthcheck = Some(test.config());
+                config(format!("HEALTHCHECK {test}"))
+            }
+            InstructionKind::Maintainer(name) => {
+                state.config.author = Some(name.clone());
+                config(format!("MAINTAINER {name}"))
+            }
+            InstructionKind::Onbuild(text) => {
+                state.config.config.on_build.push(text.clone());
+                config(format!("ONBUILD {text}"))
+            }
+            InstructionKind::Shell(words) => {
+                state.config.config.shell = Some(words.clone());
+                config(format!("SHELL [{}]", words.join(" ")))
+            }
+            InstructionKind::Stopsignal(signal) => {
+                let signal = some(signal, &state.scope)?;
+                check_signal(&signal)?;
+                state.config.config.stop_signal = Some(signal.clone());
+                config(format!("STOPSIGNAL {signal}"))
+            }
+            InstructionKind::Volume(volumes) => {
+                let paths = volume_paths(volumes, &state.scope)?;
+                let text = format!("VOLUME [{}]", paths.join(" "));
+                state.config.config.volumes.extend(paths);
+                config(text)
+            }
+            InstructionKind::Run(command) => self.run(state, command),
             InstructionKind::Copy(args) => {
                 let paths = args.check(&state.scope)?;
+                if let Some(address) = paths.sources.iter().find(|path| remote(path).is_some()) {
+                    return Err(CopyError::Remote(address.clone()).into());
+                }
                 let from = self.copy_from(origin)?;
-                Ok(copy(state, args.from.as_deref(), from, paths))
+                Ok(copy(state, "COPY", args, from, paths, Archives::Copy))
             }
+            InstructionKind::Add(args) => add(state, args),
         }
     }
 
-    fn run(&self, state: &StageState<'a>, command: &CommandLine) -> (String, Work) {
-        let argv = argv(command);
+    fn run(
+        &self,
+        state: &StageState<'a>,
+        command: &CommandLine,
+    ) -> Result<(String, Work), PlanFault> {
+        let machine = Platform::host();
+        if state.platform != machine {
+            return Err(PlanFault::ForeignRun {
+                stage: state.platform.to_string(),
+                machine: machine.to_string(),
+            });
+        }
+        let argv = argv(command, shell(&state.config));
         let text = match command {
-            CommandLine::Shell(_) => argv.join(" "),
+            CommandLine::Shell(_) | CommandLine::Heredocs(..) => argv.join(" "),
             CommandLine::Exec(argv) => shown_json(argv),
         };
         let mut env = state.scope.env_for_run();
@@ -269,15 +361,16 @@ impl<'a> Planner<'a> {
         default("SOURCE_DATE_EPOCH", self.epoch.seconds().to_string());
         let cwd = working_dir(&state.config).to_owned();
         let user = state.config.config.user.clone();
-        (
+        Ok((
             format!("RUN {text} # repro"),
             Work::Run(RunSpec {
                 argv,
                 env,
                 cwd,
                 user,
+                script: script(command),
             }),
-        )
+        ))
     }
 
     fn copy_from(&self, origin: Option<&Origin>) -> Result<CopyFrom, PlanFault> {
@@ -286,6 +379,9 @@ impl<'a> Planner<'a> {
             // The outline follows each of these; a stage that it found is planned before this one.
             Some(Origin::Stage(index)) => CopyFrom::Stage(self.indices[index]),
             Some(Origin::Scratch) => CopyFrom::Tree(Vec::new()),
+            Some(Origin::Outside(name)) if self.bases.contexts.contains(name) => {
+                CopyFrom::Named(name.name.clone())
+            }
             Some(Origin::Outside(name)) => match self.bases.images.get(name) {
                 Some(image) => CopyFrom::Tree(image.chain.clone()),
                 None => CopyFrom::Tree(
@@ -293,40 +389,96 @@ impl<'a> Planner<'a> {
                         .trees
                         .get(name)
                         .cloned()
-                        .ok_or_else(|| PlanFault::Empty(name.clone()))?,
+                        .ok_or_else(|| PlanFault::Empty(name.name.clone()))?,
                 ),
             },
         })
     }
 }
 
+/// `ADD`: of the context alone. What would have to be fetched is not there while building.
+fn add(state: &StageState<'_>, args: &AddArgs) -> Result<(String, Work), PlanFault> {
+    let paths = args.copy.check(&state.scope)?;
+    let checksum = args
+        .checksum
+        .as_ref()
+        .map(|checksum| checksum.expand(&state.scope))
+        .transpose()?;
+    let is_remote = |path: &String| remote(path).is_some();
+    let alone = paths.sources.len() == 1 && paths.files.is_empty();
+    let checked = checksum.is_some_and(|checksum| !checksum.is_empty());
+    if checked && !(alone && paths.sources.iter().all(is_remote)) {
+        return Err(CopyError::Checksum.into());
+    }
+    for source in &paths.sources {
+        if let Some(kind) = remote(source) {
+            let address = source.clone();
+            return Err(PlanFault::Unlocked { address, kind });
+        }
+    }
+    let archives = match args.unpack {
+        Some(false) => Archives::Copy,
+        Some(true) | None => Archives::Unpack,
+    };
+    let from = CopyFrom::Context;
+    Ok(copy(state, "ADD", &args.copy, from, paths, archives))
+}
+
 fn copy(
     state: &StageState<'_>,
-    from_text: Option<&str>,
+    keyword: &str,
+    args: &CopyArgs,
     from: CopyFrom,
     paths: CopyPaths,
+    archives: Archives,
 ) -> (String, Work) {
-    let mut words = vec!["COPY".to_owned()];
-    words.extend(from_text.map(|from| format!("--from={from}")));
-    words.extend(paths.chown.as_ref().map(|chown| format!("--chown={chown}")));
-    words.extend(paths.mode.map(|mode| format!("--chmod={mode:o}")));
-    words.extend(paths.sources.iter().cloned());
-    let text = format!("{} {} # repro", words.join(" "), paths.destination);
     let is_directory = paths.is_directory();
+    let mut words = vec![keyword.to_owned()];
+    words.extend(args.from.as_ref().map(|from| format!("--from={from}")));
+    words.extend(paths.chown.as_ref().map(|chown| format!("--chown={chown}")));
+    words.extend(paths.chmod.as_ref().map(|mode| format!("--chmod={mode}")));
+    let exclude = paths.exclude.iter();
+    words.extend(exclude.map(|pattern| format!("--exclude={pattern}")));
+    // As in BuildKit, which cannot change modes there.
+    let placement = match paths.mode {
+        None => args.placement,
+        Some(_) => Placement::Merged,
+    };
+    for (flag, given) in [
+        ("--link", args.placement == Placement::Linked),
+        ("--parents", args.layout == CopyLayout::Parents),
+        (
+            "--unpack=false",
+            keyword == "ADD" && archives == Archives::Copy,
+        ),
+    ] {
+        words.extend(given.then(|| flag.to_owned()));
+    }
+    words.extend(paths.sources.iter().cloned());
+    words.extend(paths.files.iter().map(|file| format!("<<{}", file.name)));
+    let text = format!("{} {} # repro", words.join(" "), paths.destination);
     let mut destination = join(working_dir(&state.config), &paths.destination);
     if is_directory && !destination.ends_with('/') {
         destination.push('/');
     }
-    // Without --chown the owner stays: that of the stage, or 0:0, to whom the context belongs.
-    let owner = paths.chown.map_or(Owner::Keep, Owner::Named);
-    let work = Work::Copy {
-        from,
+    let what = Box::new(CopyWork {
         patterns: paths.sources,
+        files: paths.files,
         destination,
-        owner,
+        // Without --chown the owner stays: that of the stage, or 0:0, to whom the context belongs.
+        owner: paths.chown.map_or(Owner::Keep, Owner::Named),
         mode: paths.mode,
-    };
-    (text, work)
+        layout: args.layout,
+        exclude: paths.exclude,
+        archives,
+        placement,
+    });
+    (text, Work::Copy { from, what })
+}
+
+fn volume_paths(volumes: &Volumes, scope: &StageScope<'_>) -> Result<Vec<String>, PlanFault> {
+    let paths = volumes.paths.iter();
+    paths.map(|path| some(path, scope)).collect()
 }
 
 fn finished_config(state: &StageState<'_>) -> ImageConfig {
@@ -392,11 +544,58 @@ fn expose(words: &[Template], scope: &StageScope<'_>) -> Result<Vec<String>, Pla
     Ok(ports.iter().map(ToString::to_string).collect())
 }
 
-fn argv(command: &CommandLine) -> Vec<String> {
-    match command {
-        CommandLine::Shell(text) => vec!["/bin/sh".into(), "-c".into(), text.clone()],
-        CommandLine::Exec(argv) => argv.clone(),
+/// The shell of shell forms.
+fn shell(config: &ImageConfig) -> &[String] {
+    config.config.shell.as_deref().unwrap_or_default()
+}
+
+fn argv(command: &CommandLine, shell: &[String]) -> Vec<String> {
+    let text = match command {
+        CommandLine::Exec(argv) => return argv.clone(),
+        CommandLine::Shell(text) => text.clone(),
+        CommandLine::Heredocs(text, heredocs) => match script(command) {
+            Some(file) => format!("{}/{}", InlineFile::SCRIPT_DIR, file.name),
+            None => with_heredocs(text, heredocs),
+        },
+    };
+    let mut argv = if shell.is_empty() {
+        vec!["/bin/sh".into(), "-c".into()]
+    } else {
+        shell.to_vec()
+    };
+    argv.push(text);
+    argv
+}
+
+/// What the shell is given: of a heredoc alone its text, else the whole as it is written.
+fn with_heredocs(text: &str, heredocs: &[Heredoc]) -> String {
+    if let [heredoc] = heredocs
+        && Heredoc::is_alone(text)
+    {
+        return heredoc.text();
     }
+    let mut text = text.to_owned();
+    for heredoc in heredocs {
+        text.push('\n');
+        text.push_str(&heredoc.content);
+        text.push_str(&heredoc.name);
+    }
+    text
+}
+
+/// A heredoc alone that begins with `#!` is a program, which the shell is told to run.
+fn script(command: &CommandLine) -> Option<InlineFile> {
+    let CommandLine::Heredocs(text, heredocs) = command else {
+        return None;
+    };
+    let [heredoc] = heredocs.as_slice() else {
+        return None;
+    };
+    let content = heredoc.text();
+    (Heredoc::is_alone(text) && content.starts_with("#!")).then(|| InlineFile {
+        name: heredoc.name.clone(),
+        content,
+    })
 }
 
 fn shown_json(argv: &[String]) -> String {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use repro_core::{
-    build::{ContextModes, EpochChoice, InvocationId, LockMode, NamedText, Runs},
+    build::{ContextModes, EpochChoice, InvocationId, LockMode, NamedContext, NamedText, Runs},
     digest::{DiffId, Digest},
     epoch::Epoch,
     image::{ImageConfig, LayerDescriptor, MediaType},
@@ -24,6 +24,13 @@ fn request(text: &str) -> repro_core::build::BuildRequest {
         },
         ignore: None,
         context: ".".into(),
+        contexts: BTreeMap::from([(
+            "dir".into(),
+            NamedContext::Directory {
+                path: ".".into(),
+                ignore: None,
+            },
+        )]),
         exclude: Vec::new(),
         context_modes: ContextModes::Keep,
         lock_mode: LockMode::Open,
@@ -38,6 +45,22 @@ fn request(text: &str) -> repro_core::build::BuildRequest {
         vary: BTreeSet::new(),
         ruleset: Ruleset::V1,
     }
+}
+
+fn key(name: &str) -> SourceKey {
+    SourceKey {
+        name: name.into(),
+        platform: Platform::host(),
+    }
+}
+
+fn with_triggers(mut image: BaseImage) -> BaseImage {
+    image.config.config.on_build = vec![
+        "COPY --from=0 /a /a".into(),
+        "run <<-EOF\n\tone\n\ttwo\nEOF".into(),
+        "ENV TRIGGERED=$A".into(),
+    ];
+    image
 }
 
 /// An image called `base` that sets PATH, CMD and a label, and a tree called `files`.
@@ -60,8 +83,12 @@ fn bases() -> Bases {
         chain: chain.clone(),
     };
     Bases {
-        images: BTreeMap::from([("base".into(), image)]),
-        trees: BTreeMap::from([("files".into(), chain)]),
+        images: BTreeMap::from([
+            (key("base"), image.clone()),
+            (key("onbuild"), with_triggers(image)),
+        ]),
+        trees: BTreeMap::from([(key("files"), chain)]),
+        contexts: BTreeSet::from([key("dir")]),
     }
 }
 
@@ -76,7 +103,12 @@ fn planned(request: &repro_core::build::BuildRequest) -> Result<Plan, String> {
     for args in &file.global_args {
         globals.arg(&args.kind).unwrap();
     }
-    let outline = outline(&file, request, &globals).map_err(|e| e.to_string())?;
+    let triggers = bases()
+        .images
+        .iter()
+        .map(|(key, image)| (key.clone(), image.config.config.on_build.clone()))
+        .collect();
+    let outline = outline(&file, request, &globals, &triggers).map_err(|e| e.to_string())?;
     plan(&file, &outline, &bases(), &globals, request, Epoch::MIN).map_err(|e| e.to_string())
 }
 
@@ -196,17 +228,16 @@ fn copies_know_whence_and_whither() {
         "FROM base AS b\nFROM base\nWORKDIR /w\nCOPY a b ./\nCOPY --from=0 --chown=u /x y\n\
          COPY --from=files --chmod=755 / /src\n",
     );
-    let copies: Vec<(&CopyFrom, &str, &Owner, Option<u16>)> = plan
+    let copies: Vec<(&CopyFrom, &str, &Owner, Option<ModeChange>)> = plan
         .steps
         .iter()
         .filter_map(|step| match &step.work {
-            Work::Copy {
+            Work::Copy { from, what } => Some((
                 from,
-                destination,
-                owner,
-                mode,
-                ..
-            } => Some((from, destination.as_str(), owner, *mode)),
+                what.destination.as_str(),
+                &what.owner,
+                what.mode.clone(),
+            )),
             _ => None,
         })
         .collect();
@@ -220,7 +251,8 @@ fn copies_know_whence_and_whither() {
         ("/w/y", &Owner::Named("u".into()))
     );
     assert!(matches!(copies[2].0, CopyFrom::Tree(chain) if chain.len() == 1));
-    assert_eq!((copies[2].1, copies[2].3), ("/src", Some(0o755)));
+    assert_eq!(copies[2].1, "/src");
+    assert_eq!(copies[2].3, Some(ModeChange::Bits(0o755)));
     assert_eq!(
         plan.steps[2].history,
         "COPY --from=0 --chown=u /x y # repro"
@@ -243,9 +275,35 @@ fn what_cannot_be_planned_says_where() {
             Some("Dockerfile:2: the stage 0 is not finished"),
         ),
         ("FROM files\n", Some("Dockerfile:1: files is an input")),
+        ("FROM --platform=linux/s390x scratch\nRUN x\n", None),
         (
-            "FROM --platform=linux/s390x base\n",
-            Some("Dockerfile:1: the platform linux/s390x cannot"),
+            "FROM --platform=a/b/c/d base\n",
+            Some("Dockerfile:1: a platform is written"),
+        ),
+        (
+            "FROM --platform=$NONE base\n",
+            Some("Dockerfile:1: a platform is written"),
+        ),
+        ("FROM dir\n", Some("Dockerfile:1: dir is a directory")),
+        (
+            "FROM base\nADD https://example.org/a.tar /\n",
+            Some("Dockerfile:2: https://example.org/a.tar is not locked"),
+        ),
+        (
+            "FROM base\nADD --checksum=sha256:00 a /\n",
+            Some("Dockerfile:2: --checksum is for one source"),
+        ),
+        (
+            "FROM base\nCOPY git@example.org:a/b.git /\n",
+            Some("Dockerfile:2: git@example.org:a/b.git is an address"),
+        ),
+        (
+            "FROM base\nARG S=nope\nSTOPSIGNAL $S\n",
+            Some("Dockerfile:3: \"nope\" is not a signal"),
+        ),
+        (
+            "FROM base\nVOLUME /a $NONE\n",
+            Some("Dockerfile:2: $NONE becomes empty"),
         ),
         ("ARG X\nFROM $X\n", Some("Dockerfile:2: $X becomes empty")),
         (
@@ -268,4 +326,112 @@ fn what_cannot_be_planned_says_where() {
             None => assert_eq!(good(text).stages.len(), 1),
         }
     }
+}
+
+/// Codes and lines of what is found.
+fn found(text: &str) -> Vec<(String, u32)> {
+    let findings = good(text).findings.into_iter();
+    findings
+        .map(|finding| (finding.code, finding.line.unwrap_or_default()))
+        .collect()
+}
+
+#[test]
+fn rules_that_need_values_find_what_breaks_them() {
+    for (code, broken, line, sound) in [
+        (
+            "json-args-recommended",
+            "FROM base\nCMD a\n",
+            2,
+            "FROM base\nSHELL [\"sh\"]\nCMD a\n",
+        ),
+        (
+            "workdir-relative-path",
+            "FROM base\nWORKDIR a\n",
+            2,
+            "FROM base\nWORKDIR /a\nWORKDIR b\n",
+        ),
+        (
+            "undefined-var",
+            "FROM base\nENV A=$NOPE\n",
+            2,
+            "FROM base\nARG NOPE\nENV A=$NOPE B=${X:-y} C=$PATH\n",
+        ),
+        (
+            "undefined-arg-in-from",
+            "ARG V=1\nFROM base$NOPE\n",
+            2,
+            "ARG V=\nFROM base$V\n",
+        ),
+    ] {
+        assert_eq!(found(broken), [(code.to_owned(), line)], "{broken}");
+        assert_eq!(found(sound), [], "{sound}");
+    }
+    let mut asked = request("ARG V\nFROM $V\n");
+    asked.build_args.insert("V".into(), "base".into());
+    let plan = planned(&asked).unwrap();
+    assert_eq!(plan.findings[0].code, "invalid-default-arg-in-from");
+    assert_eq!(found("ARG V=base\nFROM $V\n"), []);
+    let near = good("FROM base\nENV LEVEL=1\nENV A=$LEVLE\n").findings;
+    assert!(near[0].message.contains("did you mean $LEVEL?"), "{near:?}");
+}
+
+#[test]
+fn triggers_of_images_and_stages_come_first_and_once() {
+    let plan = good("FROM base AS tools\nRUN t\nFROM onbuild AS x\nRUN own\nFROM x\nRUN last\n");
+    let texts: Vec<&str> = plan
+        .steps
+        .iter()
+        .map(|step| step.history.as_str())
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            "RUN /bin/sh -c t # repro",
+            "COPY --from=0 /a /a # repro",
+            "RUN /bin/sh -c one\ntwo\n # repro",
+            "ENV TRIGGERED=",
+            "RUN /bin/sh -c own # repro",
+            "RUN /bin/sh -c last # repro",
+        ]
+    );
+    assert_eq!(plan.steps[1].line, 3);
+    assert!(
+        plan.stages
+            .iter()
+            .all(|stage| stage.config.config.on_build.is_empty())
+    );
+    let plan = good("FROM base AS a\nONBUILD ENV A=1\nFROM a\n");
+    assert_eq!(plan.stages[0].config.config.on_build, ["ENV A=1"]);
+    assert_eq!(plan.steps.len(), 2);
+    assert_eq!(plan.stages[1].config.config.on_build, Vec::<String>::new());
+}
+
+#[test]
+fn heredocs_become_what_the_shell_gets() {
+    let plan = good(
+        "FROM base\nSHELL [\"bash\", \"-e\"]\nRUN <<A\nx\nA\nRUN <<B\n#!/x\nB\nRUN cat <<-C\n\ty\n\tC\n",
+    );
+    assert_eq!(run(&plan, 1).argv, ["bash", "-e", "x\n"]);
+    let script = run(&plan, 2);
+    assert_eq!(script.argv, ["bash", "-e", "/dev/pipes/B"]);
+    assert_eq!(script.script.as_ref().unwrap().content, "#!/x\n");
+    assert_eq!(run(&plan, 3).argv[2], "cat <<-C\n\ty\nC");
+    assert_eq!(run(&plan, 3).script, None);
+}
+
+#[test]
+fn a_stage_can_be_for_another_platform_if_it_runs_nothing() {
+    let text = "FROM --platform=linux/s390x scratch AS a\nRUN x\nFROM base\nRUN y\n";
+    assert_eq!(good(text).stages.len(), 1);
+    let mut asked = request("FROM scratch\nCOPY a /\n");
+    asked.platform = "linux/s390x".parse().unwrap();
+    let plan = planned(&asked).unwrap();
+    assert_eq!(plan.stages[0].config.architecture, "s390x");
+    asked.dockerfile.text.extend_from_slice(b"RUN x\n");
+    assert!(
+        planned(&asked)
+            .unwrap_err()
+            .contains("RUN in a stage for linux/s390x")
+    );
 }

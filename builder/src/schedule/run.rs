@@ -1,6 +1,6 @@
 //! One run of a plan, from its first step to an image.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use repro_core::{
     build::{
@@ -59,6 +59,8 @@ pub enum RunError {
 pub(crate) struct RunContext<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) context: Vec<ChainId>,
+    /// Directories given as contexts, by name.
+    pub(crate) named: &'a BTreeMap<String, Vec<ChainId>>,
     pub(crate) invocation: &'a InvocationId,
     pub(crate) epoch: Epoch,
     pub(crate) ruleset: Ruleset,
@@ -321,18 +323,20 @@ impl Running<'_> {
             Work::Nothing => None,
             Work::Run(spec) => Some(StepAction::Run(spec.clone())),
             Work::MakeDir(spec) => Some(StepAction::MakeDir(spec.clone())),
-            Work::Copy {
-                from,
-                patterns,
-                destination,
-                owner,
-                mode,
-            } => {
+            Work::Copy { from, what } => {
                 let stored =
                     |chain: &[ChainId]| chain.iter().copied().map(SnapshotName::Stored).collect();
                 let source = match from {
                     CopyFrom::Context => CopySource::Context {
                         trees: stored(&self.context.context),
+                    },
+                    CopyFrom::Named(name) => CopySource::Context {
+                        trees: self
+                            .context
+                            .named
+                            .get(name)
+                            .map(|chain| stored(chain))
+                            .unwrap_or_default(),
                     },
                     CopyFrom::Stage(stage) => CopySource::Tree {
                         trees: self.stages[*stage].trees.clone(),
@@ -343,10 +347,15 @@ impl Running<'_> {
                 };
                 Some(StepAction::Copy(CopySpec {
                     source,
-                    patterns: patterns.clone(),
-                    destination: destination.clone(),
-                    owner: owner.clone(),
-                    mode: *mode,
+                    patterns: what.patterns.clone(),
+                    files: what.files.clone(),
+                    destination: what.destination.clone(),
+                    owner: what.owner.clone(),
+                    mode: what.mode.clone(),
+                    layout: what.layout,
+                    exclude: what.exclude.clone(),
+                    archives: what.archives,
+                    placement: what.placement,
                 }))
             }
         }

@@ -1,5 +1,6 @@
 //! `repro build`
 
+mod contexts;
 mod request;
 mod run;
 mod values;
@@ -14,6 +15,7 @@ use repro_core::{image::transport::Archive, platform::Platform, reference::Image
 use repro_toolchains::fetch::Mirror;
 
 use crate::args::{JsonArgs, ProgressArgs, archive};
+use contexts::ContextArg;
 use values::{EpochArg, Pair, Vary};
 
 /// Build an image twice, compare the runs and write signed evidence
@@ -50,7 +52,13 @@ pub(crate) struct Args {
     /// Set a label of the image
     #[arg(long = "label", value_name = "NAME[=VALUE]")]
     pub(crate) labels: Vec<Pair>,
-    /// Build for this platform; only that of this machine can be built
+    /// Let a name of FROM and --from mean a directory, an image in the store or one of an OCI layout;
+    /// repeat for several names
+    ///
+    /// SOURCE is a path, `docker-image://REF` or `oci-layout://DIR[:TAG]`.
+    #[arg(long = "build-context", value_name = "NAME=SOURCE")]
+    pub(crate) contexts: Vec<ContextArg>,
+    /// Build for this platform; a stage with RUN must be for that of this machine
     #[arg(long, value_name = "OS/ARCH", env = "REPRO_PLATFORM")]
     pub(crate) platform: Option<Platform>,
     /// Also write the image: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF] or
@@ -68,7 +76,7 @@ pub(crate) struct Args {
     )]
     pub(crate) runs: RunCount,
     /// Vary these axes between the runs: all, none, or names separated by commas; -NAME leaves one
-    /// out
+    /// out. With none, equal images prove little: the verdict is inconclusive, the exit code 0
     #[arg(
         long,
         value_name = "AXES",

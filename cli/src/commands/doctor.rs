@@ -3,16 +3,14 @@
 use std::path::Path;
 
 use repro_core::store::Store;
-use repro_sandbox::{
-    NativeExecutor, StageImage,
-    mapping::{IdMapping, Writer},
-};
+use repro_sandbox::doctor::{self, Finding};
 use repro_toolchains::fetch::machine_mirrors;
 use serde::Serialize;
 use serde_json::json;
 
 use super::Context;
 use crate::{
+    ambient::{self, SystemClock},
     args::JsonArgs,
     engine::APT,
     error::{CommandError, io_kind},
@@ -27,7 +25,7 @@ const DISK: u64 = 2 << 30;
 
 /// Say what this machine lacks for builds, and what to do about it
 ///
-/// Tries everything that a step needs, without running one. Exit 5 if something needed is missing.
+/// Tries everything that a step needs, in the store. Exit 5 if something needed is missing.
 #[derive(Debug, Clone, Copy, clap::Args)]
 #[command(after_help = "Example:\n  repro doctor")]
 pub(crate) struct Args {
@@ -103,45 +101,48 @@ pub(crate) fn run(context: &Context) -> Result<ExitStatus, CommandError> {
 }
 
 fn checks(context: &Context) -> Vec<Check> {
-    let mut checks = vec![ids(), mirrors()];
+    let mut checks: Vec<Check> = doctor::machine().into_iter().map(Check::from).collect();
+    let is_machine_fit = checks.iter().all(|check| check.status == Status::Ok);
+    checks.push(mirrors());
     match context.open_store() {
         Ok(store) => {
             checks.push(Check::ok("store", store.root().display().to_string()));
             checks.push(disk(store.root()));
-            checks.push(sandbox(&store));
+            // On an unfit machine, a step would fail of what is listed already.
+            if is_machine_fit {
+                checks.push(sandbox(&store));
+            }
         }
         Err(error) => checks.push(Check::missing("store", &error)),
     }
     checks
 }
 
-/// The ids that a step's users are mapped to.
-fn ids() -> Check {
-    match IdMapping::detect() {
-        Ok(mapping) => Check::ok(
-            "user ids",
-            match mapping.writer() {
-                Writer::Root => "a range of their own, mapped by root",
-                Writer::RootOfContainer => {
-                    "the container's own: a step's root is apart by its user namespace alone"
-                }
-                Writer::Tools => "this user's subordinate range, mapped by newuidmap",
+impl From<doctor::Check> for Check {
+    fn from(check: doctor::Check) -> Self {
+        match check.finding {
+            Finding::Good(detail) => Self::ok(check.name, detail),
+            Finding::Lacking { what, next_step } => Self {
+                name: check.name,
+                status: Status::Missing,
+                detail: what,
+                next_steps: vec![next_step],
             },
-        ),
-        Err(error) => Check::missing("user ids", &error.into()),
+        }
     }
 }
 
-/// Everything that a step needs from the machine, tried on an empty directory of the store.
+/// Steps, run in the store. Under a name and a lock of their own, as those of a build: if this
+/// process is killed, the next build knows what to sweep.
 fn sandbox(store: &Store) -> Check {
-    let probe = || -> Result<(), CommandError> {
-        let executor = NativeExecutor::new(StageImage::capture()?, store.root())?;
-        Ok(executor.probe()?)
+    let probe = || -> Result<Check, CommandError> {
+        let invocation = ambient::invocation_id(&SystemClock)?;
+        let scratch = store.create_run(&invocation)?;
+        let check = doctor::step(store.root(), &invocation);
+        scratch.remove()?;
+        Ok(check.into())
     };
-    match probe() {
-        Ok(()) => Check::ok("sandbox", "namespaces, overlay and seccomp work"),
-        Err(error) => Check::missing("sandbox", &error),
-    }
+    probe().unwrap_or_else(|error| Check::missing("sandbox", &error))
 }
 
 fn disk(root: &Path) -> Check {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use repro_core::{
-    image::{ImageConfig, StoredImage},
+    image::{Healthcheck, ImageConfig, RuntimeConfig, StoredImage},
     layer::{Limits, open_layer},
     reference::ImageRef,
     store::Store,
@@ -145,21 +145,8 @@ fn file(entry: &Entry) -> File {
     }
 }
 
-fn readable(reference: &ImageRef, image: &StoredImage, files: Option<&[Vec<File>]>) -> String {
-    let mut page = Page::default();
-    let platform = image.descriptor.platform.as_ref();
-    page.line("name", &reference.to_string());
-    page.line("manifest", &image.descriptor.digest.to_string());
-    page.line("config", &image.manifest.config.digest.to_string());
-    page.line(
-        "platform",
-        &platform.map_or_else(|| "unknown".into(), ToString::to_string),
-    );
-    page.line(
-        "created",
-        image.config.created.as_deref().unwrap_or("not said"),
-    );
-    let config = &image.config.config;
+/// What the image says of containers made from it.
+fn settings(page: &mut Page, config: &RuntimeConfig) {
     let list = |words: &Option<Vec<String>>| words.as_ref().map(|words| format!("{words:?}"));
     page.optional("entrypoint", list(&config.entrypoint).as_deref());
     page.optional("cmd", list(&config.cmd).as_deref());
@@ -180,6 +167,50 @@ fn readable(reference: &ImageRef, image: &StoredImage, files: Option<&[Vec<File>
     for port in &config.exposed_ports {
         page.line("port", port);
     }
+    for volume in &config.volumes {
+        page.line("volume", volume);
+    }
+    page.optional("stop", config.stop_signal.as_deref());
+    page.optional("shell", list(&config.shell).as_deref());
+    page.optional("health", config.healthcheck.as_ref().map(health).as_deref());
+    for trigger in &config.on_build {
+        page.line("onbuild", trigger);
+    }
+}
+
+/// A health test in the words of the instruction that sets it.
+fn health(check: &Healthcheck) -> String {
+    const NANOSECONDS_OF_A_MILLISECOND: i64 = 1_000_000;
+    let times = [
+        ("interval", check.interval),
+        ("timeout", check.timeout),
+        ("start-period", check.start_period),
+        ("start-interval", check.start_interval),
+    ];
+    let mut words = vec![format!("{:?}", check.test)];
+    for (name, time) in times {
+        words.extend(time.map(|time| format!("{name} {} ms", time / NANOSECONDS_OF_A_MILLISECOND)));
+    }
+    words.extend(check.retries.map(|count| format!("retries {count}")));
+    words.join(", ")
+}
+
+fn readable(reference: &ImageRef, image: &StoredImage, files: Option<&[Vec<File>]>) -> String {
+    let mut page = Page::default();
+    let platform = image.descriptor.platform.as_ref();
+    page.line("name", &reference.to_string());
+    page.line("manifest", &image.descriptor.digest.to_string());
+    page.line("config", &image.manifest.config.digest.to_string());
+    page.line(
+        "platform",
+        &platform.map_or_else(|| "unknown".into(), ToString::to_string),
+    );
+    page.line(
+        "created",
+        image.config.created.as_deref().unwrap_or("not said"),
+    );
+    page.optional("author", image.config.author.as_deref());
+    settings(&mut page, &image.config.config);
     // History entries that made a layer, in order: one for each, where the image says so.
     let history = image
         .config

@@ -12,6 +12,8 @@ pub enum Reason {
     Differs,
     /// One run was asked for: nothing was compared.
     NotCompared,
+    /// Both runs gave the same image, in environments that did not differ: that proves little.
+    NotVaried,
     /// Run B failed under variation and succeeded without.
     FailsUnderVariation,
     /// A step of the build failed.

@@ -35,6 +35,9 @@ pub struct BuildRecord {
     pub dockerfile: String,
     /// `--target`, if given.
     pub target: Option<String>,
+    /// `--build-context`, by name: `directory`, or the image. What they held is among the inputs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub contexts: BTreeMap<String, String>,
     /// `--build-arg`.
     pub build_args: BTreeMap<String, String>,
     /// `--label`.

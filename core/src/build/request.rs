@@ -9,7 +9,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::Axis;
-use crate::{epoch::Epoch, platform::Platform, reference::ImageRef, ruleset::Ruleset};
+use crate::{
+    digest::Digest, epoch::Epoch, platform::Platform, reference::ImageRef, ruleset::Ruleset,
+};
 
 /// Name of one invocation of a build, chosen by the caller; 1 to 64 of `[A-Za-z0-9_-]`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -101,6 +103,34 @@ pub struct NamedText {
     pub text: Vec<u8>,
 }
 
+/// What `--build-context` gives a name to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NamedContext {
+    /// A directory, with the ignore file in it.
+    Directory {
+        /// Absolute.
+        path: PathBuf,
+        /// Its `.dockerignore`.
+        ignore: Option<NamedText>,
+    },
+    /// An image in the store, by its name.
+    Image(ImageRef),
+    /// An image in the store, by its manifest.
+    Manifest(Digest),
+}
+
+impl fmt::Display for NamedContext {
+    /// As the evidence has it: without the place of a directory, which is the machine's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory { .. } => f.write_str("directory"),
+            Self::Image(image) => write!(f, "docker-image://{image}"),
+            Self::Manifest(digest) => write!(f, "oci-layout://@{digest}"),
+        }
+    }
+}
+
 /// Where the epoch comes from (ruleset 1, rule 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -159,6 +189,8 @@ pub struct BuildRequest {
     pub context_modes: ContextModes,
     /// Whether inputs that no lock pins are used.
     pub lock_mode: LockMode,
+    /// `--build-context`, by name.
+    pub contexts: BTreeMap<String, NamedContext>,
     /// Stage to build; the last one if not given.
     pub target: Option<String>,
     /// `--build-arg`.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::{InvocationId, RunId};
+use super::{CopySpec, InlineFile, InvocationId, RunId};
 use crate::{
     digest::ChainId,
     epoch::{Epoch, Tick},
@@ -89,48 +89,9 @@ pub struct RunSpec {
     pub cwd: String,
     /// `USER` as in the Dockerfile: `user[:group]`, names looked up in the tree; empty is root.
     pub user: String,
-}
-
-/// Whom a copied entry belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Owner {
-    /// As in the source tree.
-    Keep,
-    /// `user[:group]`, names looked up in the destination tree.
-    Named(String),
-}
-
-/// A copy of files into the tree.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CopySpec {
-    /// Whence.
-    pub source: CopySource,
-    /// Path patterns inside the source, at least one; matched as Go's `filepath.Match`.
-    pub patterns: Vec<String>,
-    /// Whither, absolute inside the tree. A trailing slash makes it a directory.
-    pub destination: String,
-    /// Owner of what is copied, and of directories made for it.
-    pub owner: Owner,
-    /// `--chmod`, 07777.
-    pub mode: Option<u16>,
-}
-
-/// The tree that a copy reads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum CopySource {
-    /// The context: every entry gets the time of the tick (rule 2).
-    Context {
-        /// The trees, lowest first.
-        trees: Vec<SnapshotName>,
-    },
-    /// A stage, an image or an input: times are kept, up to the epoch.
-    Tree {
-        /// The trees, lowest first.
-        trees: Vec<SnapshotName>,
-    },
+    /// A heredoc that is a program of its own. The step finds it, executable and read-only, as
+    /// [`InlineFile::SCRIPT_DIR`] and its name; it is in no layer.
+    pub script: Option<InlineFile>,
 }
 
 /// A directory to make.

@@ -64,8 +64,9 @@ pub(crate) fn open_tar(
     Ok(decompress(blob, compression, layer.size, limits))
 }
 
-/// Unpacks `compressed`, which has `size` bytes.
-pub(crate) fn decompress(
+/// Unpacks `compressed`, which has `size` bytes, to at most [`Limits::max_ratio`] times as many.
+#[must_use]
+pub fn decompress(
     compressed: Box<dyn Read + Send>,
     compression: Compression,
     size: u64,

@@ -4,14 +4,9 @@ use std::{fmt, str::FromStr};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use percent_encoding::percent_decode_str;
-use repro_core::epoch::Epoch;
+use repro_core::{epoch::Epoch, hosts::SNAPSHOT_ARCHIVE};
 
 use crate::lock::PoolPath;
-
-/// The archive that keeps every state of Debian's archive since 2005. The one host this program
-/// knows by name: a pool path that every mirror has dropped is still found there, and nowhere
-/// else. Slow and throttled, hence last.
-const SNAPSHOT_ARCHIVE: &str = "https://snapshot.debian.org/archive/debian";
 
 /// Seconds after the date of a release at which the snapshot archive is sure to have taken it
 /// in; it answers with the last state before the time asked for.

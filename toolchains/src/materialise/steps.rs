@@ -129,6 +129,7 @@ impl<'a> Steps<'a> {
                     env: environment(self.toolchain),
                     cwd: "/".into(),
                     user: String::new(),
+                    script: None,
                 }),
                 layer: LayerPolicy {
                     epoch: self.toolchain.lock.epoch,

@@ -105,6 +105,36 @@ pub struct Difference {
     pub evidence: Option<Evidence>,
 }
 
+impl Difference {
+    /// Whether it is one of the image, and not of a layer that only a stage has.
+    #[must_use]
+    pub const fn in_image(&self) -> bool {
+        self.layer.is_some() || self.step.is_none()
+    }
+}
+
+/// How many differences a list leaves out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotListed {
+    /// Of the image.
+    pub image: u64,
+    /// Of layers that only a stage has.
+    pub elsewhere: u64,
+}
+
+impl NotListed {
+    /// Both together.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.image.saturating_add(self.elsewhere)
+    }
+
+    pub(crate) const fn is_none(&self) -> bool {
+        self.total() == 0
+    }
+}
+
 /// How much was compared, and how much of it is equal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -125,15 +155,15 @@ pub struct Comparison {
     /// The differences: by step, then by path.
     pub differences: Vec<Difference>,
     /// Differences beyond [`super::MAX_DIFFERENCES`], which are not listed.
-    pub not_listed: u64,
+    pub not_listed: NotListed,
     /// How much is equal.
     pub ratio: Ratio,
 }
 
 impl Comparison {
-    /// Whether nothing differs.
+    /// Whether the images are equal. Steps of stages that they were made with may still differ.
     #[must_use]
-    pub const fn is_equal(&self) -> bool {
-        self.differences.is_empty() && self.not_listed == 0
+    pub fn image_is_equal(&self) -> bool {
+        self.not_listed.image == 0 && !self.differences.iter().any(Difference::in_image)
     }
 }

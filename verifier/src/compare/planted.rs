@@ -120,6 +120,7 @@ impl Build {
             },
             dockerfile: "Dockerfile".into(),
             target: None,
+            contexts: BTreeMap::new(),
             build_args: BTreeMap::new(),
             labels: BTreeMap::new(),
             inputs: Vec::new(),

@@ -126,10 +126,18 @@ fn descriptor(run: RunId, step: &StepRecord) -> Result<Option<LayerDescriptor>, 
     }))
 }
 
+/// Numbers of differences in the list.
+#[derive(Default)]
+struct Listed {
+    image: usize,
+    elsewhere: usize,
+}
+
 /// Collects what the pairs of layers and the configurations give.
 pub(super) struct Comparer<'a> {
     tools: Tools<'a>,
     comparison: Comparison,
+    listed: Listed,
     /// Where a pair of contents was seen first, to tell what is merely copied on.
     origins: BTreeMap<ContentPair, Origin>,
 }
@@ -146,6 +154,7 @@ impl<'a> Comparer<'a> {
                 scratch: &options.scratch,
             },
             comparison: Comparison::default(),
+            listed: Listed::default(),
             origins: BTreeMap::new(),
         }
     }
@@ -262,7 +271,7 @@ impl<'a> Comparer<'a> {
         for row in rows {
             self.add(row);
         }
-        if self.comparison.is_equal() {
+        if self.comparison.image_is_equal() {
             // Documents that say the same in other bytes: a difference must not go unsaid.
             self.add(Difference {
                 path: String::new(),
@@ -283,10 +292,19 @@ impl<'a> Comparer<'a> {
     }
 
     fn add(&mut self, difference: Difference) {
-        if self.comparison.differences.len() < MAX_DIFFERENCES {
+        // Each kind has a list of its own: many differences of a stage must not push one of the
+        // image out.
+        let not_listed = &mut self.comparison.not_listed;
+        let (listed, beyond) = if difference.in_image() {
+            (&mut self.listed.image, &mut not_listed.image)
+        } else {
+            (&mut self.listed.elsewhere, &mut not_listed.elsewhere)
+        };
+        if *listed < MAX_DIFFERENCES {
+            *listed += 1;
             self.comparison.differences.push(difference);
         } else {
-            self.comparison.not_listed += 1;
+            *beyond += 1;
         }
     }
 

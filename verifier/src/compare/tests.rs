@@ -1,7 +1,8 @@
 use repro_core::{build::RunId, store::put_bytes, tree::EntryKind};
 
 use super::{
-    CompareError, Difference, DifferenceKind as Kind, Options, compare_images, first_divergence,
+    CompareError, Difference, DifferenceKind as Kind, NotListed, Options, compare_images,
+    first_divergence,
     planted::{Build, Planted, Step, file, other, step},
 };
 use crate::causes::{Cause, Confidence, Facts};
@@ -99,7 +100,7 @@ fn identical_runs_have_no_difference_and_count_as_equal() {
         &[vec![file("base", "x")]],
     );
     let found = build.compare().unwrap();
-    assert!(found.is_equal());
+    assert!(found.image_is_equal());
     assert_eq!((found.ratio.layers_equal, found.ratio.layers), (2, 2));
     assert_eq!((found.ratio.files_equal, found.ratio.files), (2, 2));
     assert_eq!(first_divergence(&build.record), None);
@@ -180,6 +181,31 @@ fn what_is_copied_on_is_derived() {
     assert_eq!((found[1].layer, found[1].step), (Some(0), Some(1)));
     let origin = found[1].derived_from.as_ref().unwrap();
     assert_eq!((origin.step, origin.path.as_str()), (Some(0), "out/x"));
+}
+
+/// The same without the copy: the stage differs and the image does not.
+#[test]
+fn what_no_stage_copies_on_is_no_difference_of_the_image() {
+    let build = Build::new(&[
+        Step {
+            in_image: false,
+            ..step(
+                "RUN make",
+                vec![file("cache", "repro-a"), file("out", "x")],
+                vec![file("cache", "repro-b-canary"), file("out", "x")],
+            )
+        },
+        step(
+            "COPY --from=0 /out /",
+            vec![file("out", "x")],
+            vec![file("out", "x")],
+        ),
+    ]);
+    let found = build.compare().unwrap();
+    assert_eq!(found.differences.len(), 1);
+    assert!(!found.differences[0].in_image());
+    assert!(found.image_is_equal());
+    assert_eq!(found.not_listed, NotListed::default());
 }
 
 #[test]
@@ -270,7 +296,7 @@ fn configurations_are_compared_by_field() {
     );
     assert_eq!(row.evidence.as_ref().unwrap().b, "made on elsewhere");
     let same = compare_images(&build.blobs, a, a, &Facts::default(), &options).unwrap();
-    assert!(same.is_equal());
+    assert!(same.image_is_equal());
 }
 
 #[test]

@@ -58,6 +58,10 @@ pub struct ExternalParameters {
     /// `--target`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// `--build-context`, by name: `directory`, whose files are the dependency `context:NAME`, or an
+    /// image.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub build_contexts: BTreeMap<String, String>,
     /// `--build-arg`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub build_args: BTreeMap<String, String>,

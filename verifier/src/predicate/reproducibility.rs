@@ -93,8 +93,10 @@ pub struct Counts {
     pub files: u64,
     /// Those with an equal file in run B.
     pub files_equal: u64,
-    /// Paths that differ.
+    /// Paths of the image that differ.
     pub differences: u64,
+    /// Paths that differ in layers of stages that are no part of the image.
+    pub differences_elsewhere: u64,
 }
 
 /// The first step whose layers differ.

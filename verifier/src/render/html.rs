@@ -180,7 +180,8 @@ fn prose(text: &str) -> Markup {
 
 fn differences(report: &Report) -> Markup {
     let shown = report.differences.len().min(MAX_ROWS);
-    let more = ((report.differences.len() - shown) as u64).saturating_add(report.not_listed);
+    let more =
+        ((report.differences.len() - shown) as u64).saturating_add(report.not_listed.total());
     template! {
         @if !report.differences.is_empty() {
             section {

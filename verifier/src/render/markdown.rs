@@ -82,7 +82,7 @@ fn write(report: &Report, out: &mut fmt::Formatter<'_>) -> fmt::Result {
             difference_row(report, row, out)?;
         }
         let more = (report.differences.len().saturating_sub(MAX_ROWS) as u64)
-            .saturating_add(report.not_listed);
+            .saturating_add(report.not_listed.total());
         if more > 0 {
             writeln!(out, "\nand {more} more in `report.json`.")?;
         }

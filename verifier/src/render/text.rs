@@ -1,6 +1,6 @@
 //! What people see in a terminal: the verdict first, then the one place to look at.
 
-use repro_core::build::RunId;
+use repro_core::{build::RunId, event::counted};
 
 use super::{
     escape::{printable, shortened},
@@ -236,10 +236,12 @@ impl Text<'_> {
             self.row(row, same);
             last = Some(row);
         }
-        let total = report.differing_paths().saturating_add(report.not_listed);
+        let total = report
+            .differing_paths(|_| true)
+            .saturating_add(report.not_listed.total());
         let more = total.saturating_sub(listed as u64);
         if more > 0 {
-            let more = words::plural(more, "path", "paths");
+            let more = counted(more, "path", "paths");
             self.push(Line::new(
                 Style::Dim,
                 format!("    and {more} more, all in report.json"),

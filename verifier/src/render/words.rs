@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, collections::BTreeSet};
 
-use repro_core::build::{Axis, Reason};
+use repro_core::{
+    build::{Axis, Reason},
+    event::counted,
+};
 
 use crate::{
     compare::Difference,
@@ -25,6 +28,9 @@ pub(super) const fn reason(reason: Reason) -> &'static str {
         Reason::Reproduced => "both runs gave the same image, bit for bit",
         Reason::Differs => "the two runs gave different images",
         Reason::NotCompared => "one run was asked for, so nothing was compared",
+        Reason::NotVaried => {
+            "both runs gave the same image, and nothing was varied between them, which proves little"
+        }
         Reason::FailsUnderVariation => {
             "run b failed in the varied environment and succeeded in the plain one"
         }
@@ -40,17 +46,13 @@ pub(super) const fn reason(reason: Reason) -> &'static str {
 
 /// What was measured about the network.
 pub(super) fn hermetic(hermetic: &Hermetic) -> String {
-    let attempts = plural(hermetic.attempts_blocked, "attempt", "attempts");
+    let attempts = counted(hermetic.attempts_blocked, "attempt", "attempts");
     match (hermetic.measured, hermetic.attempts_blocked) {
         (true, 0) => "yes, measured: no step tried to reach the network".into(),
         (true, _) => format!("yes, measured: {attempts} to reach the network, all blocked"),
         (false, 0) => "not measured to the end".into(),
         (false, _) => format!("not measured to the end; {attempts} blocked so far"),
     }
-}
-
-pub(super) fn plural(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// `Dockerfile:7`.

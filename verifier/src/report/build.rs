@@ -95,7 +95,7 @@ impl Report {
             axes: axes(record),
             first_divergence: first_divergence(record),
             differences,
-            not_listed: comparison.map_or(0, |found| found.not_listed),
+            not_listed: comparison.map(|found| found.not_listed).unwrap_or_default(),
             causes,
             ratio: comparison.map(|found| found.ratio),
             inputs: record
@@ -131,7 +131,12 @@ impl Report {
                 layers_equal: ratio.layers_equal,
                 files: ratio.files,
                 files_equal: ratio.files_equal,
-                differences: self.differing_paths().saturating_add(self.not_listed),
+                differences: self
+                    .differing_paths(Difference::in_image)
+                    .saturating_add(self.not_listed.image),
+                differences_elsewhere: self
+                    .differing_paths(|row| !row.in_image())
+                    .saturating_add(self.not_listed.elsewhere),
             },
             first_divergence: self.first_divergence,
             causes: self
@@ -146,10 +151,12 @@ impl Report {
         }
     }
 
-    /// Number of paths that differ; a path in the layers of two steps counts twice.
+    /// Number of paths with a listed difference of which `counted` is true; a path in the layers
+    /// of two steps counts twice.
     #[must_use]
-    pub fn differing_paths(&self) -> u64 {
-        let paths: BTreeSet<_> = self.differences.iter().map(place).collect();
+    pub fn differing_paths(&self, counted: impl Fn(&Difference) -> bool) -> u64 {
+        let rows = self.differences.iter().filter(|row| counted(row));
+        let paths: BTreeSet<_> = rows.map(place).collect();
         paths.len() as u64
     }
 
@@ -200,7 +207,7 @@ fn verdict(record: &BuildRecord, comparison: Option<&Comparison>) -> Result<Verd
         Reason::Reproduced if a.is_none() || a != b => Err(ReportError::NotReproduced),
         Reason::Reproduced => Ok(Verdict::Reproducible),
         Reason::Differs if a == b => Err(ReportError::NotDifferent),
-        Reason::Differs if comparison.is_none_or(Comparison::is_equal) => {
+        Reason::Differs if comparison.is_none_or(Comparison::image_is_equal) => {
             Err(ReportError::NotCompared)
         }
         Reason::Differs => Ok(Verdict::NotReproducible),
@@ -214,6 +221,7 @@ fn verdict(record: &BuildRecord, comparison: Option<&Comparison>) -> Result<Verd
         }
         Reason::StepFailed => Ok(Verdict::BuildFailed),
         Reason::NotCompared
+        | Reason::NotVaried
         | Reason::Configuration
         | Reason::Input
         | Reason::Machine
@@ -274,10 +282,11 @@ fn run_report(record: &BuildRecord, run: &RunRecord) -> Result<RunReport, Report
     })
 }
 
-/// The names that a step asked for; it chose them, so they are made printable.
+/// The names and addresses that a step asked for; it chose them, so they are made printable.
 fn names(network: &NetworkObservation) -> Vec<String> {
     let names = network.names.keys();
     names
+        .chain(network.addresses.keys())
         .map(|name| show_bytes(name.as_bytes()).into_owned())
         .collect()
 }

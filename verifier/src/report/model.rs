@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     causes::{Cause, Confidence},
-    compare::{Difference, Ratio},
+    compare::{Difference, NotListed, Ratio},
     predicate::reproducibility::{AxisValues, FirstDivergence, Verdict},
 };
 
@@ -44,8 +44,8 @@ pub struct Report {
     /// Every difference, one row for each cause.
     pub differences: Vec<Difference>,
     /// Differences that are not listed, because they are too many.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub not_listed: u64,
+    #[serde(default, skip_serializing_if = "NotListed::is_none")]
+    pub not_listed: NotListed,
     /// The causes, most important first.
     pub causes: Vec<CauseSummary>,
     /// How much is equal; absent where nothing was compared.
@@ -59,14 +59,6 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// What both runs used together.
     pub cost: Cost,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde gives a reference to the field"
-)]
-const fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// The image that the build delivers.
@@ -157,7 +149,7 @@ pub struct StepNetwork {
     pub mode: NetworkMode,
     /// Attempts to reach further, none of which got through.
     pub attempts: u64,
-    /// Names it asked for.
+    /// Names and addresses it asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
 }
@@ -242,7 +234,7 @@ pub struct Hermetic {
     pub network: Option<NetworkMode>,
     /// Attempts that were counted and did not get through.
     pub attempts_blocked: u64,
-    /// Names that steps asked for.
+    /// Names and addresses that steps asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
 }

@@ -3,7 +3,7 @@ use repro_core::build::{Cost, Failure, Outcome, Reason, RunId, StepExit};
 use super::{Report, ReportError};
 use crate::{
     causes::Cause,
-    compare::planted::{Build, file, step},
+    compare::planted::{Build, Step, file, step},
     predicate::reproducibility::Verdict,
     uris,
 };
@@ -42,6 +42,29 @@ fn a_difference_is_reported_with_instruction_file_and_cause() {
     assert_eq!(findings.counts.differences, 2);
     assert_eq!((findings.counts.files_equal, findings.counts.files), (1, 3));
     assert!(report.hermetic.measured);
+}
+
+/// A stage that differs is listed with its cause, and counted apart from the image.
+#[test]
+fn a_stage_that_differs_is_no_difference_of_the_image() {
+    let build = Build::new(&[
+        Step {
+            in_image: false,
+            ..step(
+                "RUN make",
+                vec![file("cache", "repro-a\n")],
+                vec![file("cache", "repro-b-canary\n")],
+            )
+        },
+        step("COPY x /x", vec![file("x", "x")], vec![file("x", "x")]),
+    ]);
+    let report = report(&build);
+    assert_eq!(report.verdict, Verdict::Reproducible);
+    let counts = report.findings().counts;
+    assert_eq!((counts.differences, counts.differences_elsewhere), (0, 1));
+    assert_eq!((counts.layers_equal, counts.layers), (1, 1));
+    assert_eq!(report.causes[0].code, Cause::EmbeddedHostname);
+    assert_eq!(report.first_divergence.unwrap().index, 0);
 }
 
 #[test]

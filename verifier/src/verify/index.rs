@@ -2,7 +2,10 @@
 
 use std::io;
 
-use repro_core::digest::{Digest, HashingReader};
+use repro_core::{
+    digest::{Digest, HashingReader},
+    event::counted,
+};
 
 use super::{
     check::{CheckCode, Checks, chain},
@@ -65,7 +68,10 @@ pub(super) fn check(
         checks.pass(
             CODE,
             on,
-            format!("{count} files, each with its size and digest"),
+            format!(
+                "{}, each with its size and digest",
+                counted(count, "file", "files")
+            ),
         );
     }
 }

@@ -67,12 +67,20 @@ fn dependencies(signed: &Signed<Provenance>, checks: &mut Checks) {
     }
 }
 
-/// Whether a step copies from the context. What it copies from otherwise is the first option of
-/// the instruction as provenance has it.
+/// Whether a step copies from the context: a `COPY` or `ADD` whose options, which come first, do not
+/// say whence, with a source that is not a heredoc.
 fn copies_context(provenance: &Provenance) -> bool {
     let mut steps = provenance.run_details.metadata.steps.iter();
     steps.any(|step| {
-        keyword(&step.instruction) == "COPY" && !step.instruction.starts_with("COPY --from=")
+        if !matches!(keyword(&step.instruction), "COPY" | "ADD") {
+            return false;
+        }
+        let words = || step.instruction.split(' ').skip(1);
+        let elsewhere = words()
+            .take_while(|word| word.starts_with("--"))
+            .any(|word| word.starts_with("--from="));
+        let first = words().find(|word| !word.starts_with("--"));
+        !elsewhere && first.is_some_and(|word| !word.starts_with("<<"))
     })
 }
 

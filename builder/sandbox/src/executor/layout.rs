@@ -49,13 +49,6 @@ pub(super) struct Layout {
     mapping: String,
 }
 
-/// An empty directory of the mapped root.
-#[derive(Debug)]
-pub(super) struct ScratchDir {
-    pub(super) relative: String,
-    path: PathBuf,
-}
-
 impl Layout {
     /// Makes what is missing below `path`.
     pub(super) fn create(path: &Path, mapping: &IdMapping) -> Result<Self, ExecutorError> {
@@ -161,21 +154,6 @@ impl Layout {
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
             result => result.map_err(failed("remove", parent)),
         }
-    }
-
-    /// Makes an empty directory for a probe.
-    pub(super) fn scratch(&self, mapping: &IdMapping) -> Result<ScratchDir, ExecutorError> {
-        // Not an invocation's name, which has no dot.
-        let relative = format!("{RUNS}/.probe-{}", std::process::id());
-        let path = self.path.join(&relative);
-        give(&path, mapping)?;
-        Ok(ScratchDir { relative, path })
-    }
-}
-
-impl ScratchDir {
-    pub(super) fn remove(self) -> Result<(), ExecutorError> {
-        fs::remove_dir(&self.path).map_err(failed("remove", &self.path))
     }
 }
 

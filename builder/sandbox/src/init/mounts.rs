@@ -5,13 +5,14 @@
 //! `stage::stubs`), and below them are our own mounts.
 
 use std::{
-    ffi::{CStr, CString},
+    ffi::{CStr, CString, NulError},
     fmt,
 };
 
+use repro_core::build::InlineFile;
 use rustix::{
     fs::{
-        AtFlags, CWD, FileType, Mode, OFlags, fstat, major, minor, mkdirat, openat, statat,
+        AtFlags, CWD, FileType, Mode, OFlags, fchmod, fstat, major, minor, mkdirat, openat, statat,
         symlinkat,
     },
     io::{Errno, write},
@@ -52,6 +53,10 @@ pub(crate) enum Setup {
     ReadOnly { path: CString },
     /// Writes a text to a file of the kernel.
     Write { path: CString, text: CString },
+    /// Makes a program in one of our mounts.
+    Program { path: CString, text: Vec<u8> },
+    /// Makes one of our mounts read-only. Programs in it can still be run.
+    Seal { path: CString },
 }
 
 /// Flags of everything that holds no program of the image.
@@ -88,6 +93,33 @@ pub(crate) fn plan(synthesised: &[CString], first_pid: u32) -> Vec<Setup> {
             .map(|path| Setup::Pin { path: path.clone() }),
     );
     list
+}
+
+/// What puts the script of a step in its place, once everything of [`plan`] is there. A name of
+/// more than one component is none of the builder's.
+pub(crate) fn script(file: &InlineFile) -> Result<Vec<Setup>, NulError> {
+    let directory = InlineFile::SCRIPT_DIR.trim_start_matches('/');
+    // Pages for the file and for the names.
+    let size = file.content.len().next_multiple_of(4096) + (64 << 10);
+    Ok(vec![
+        Setup::Directory {
+            path: text(directory),
+            mode: 0o755,
+        },
+        mount_at(
+            c"tmpfs",
+            directory,
+            MountFlags::NOSUID | MountFlags::NODEV,
+            &format!("mode=0755,size={size}"),
+        ),
+        Setup::Program {
+            path: CString::new(format!("{directory}/{}", file.name))?,
+            text: file.content.clone().into_bytes(),
+        },
+        Setup::Seal {
+            path: text(directory),
+        },
+    ])
 }
 
 fn devices() -> Vec<Setup> {
@@ -210,6 +242,30 @@ impl Setup {
                 )?;
                 write(&file, text.to_bytes()).map(drop)
             }
+            Self::Program { path, text } => {
+                let file = openat(
+                    CWD,
+                    path.as_c_str(),
+                    OFlags::WRONLY
+                        | OFlags::CREATE
+                        | OFlags::EXCL
+                        | OFlags::NOFOLLOW
+                        | OFlags::CLOEXEC,
+                    Mode::from_raw_mode(0o755),
+                )?;
+                // The umask is the caller's here.
+                fchmod(&file, Mode::from_raw_mode(0o755))?;
+                let mut left = text.as_slice();
+                while !left.is_empty() {
+                    left = &left[write(&file, left)?..];
+                }
+                Ok(())
+            }
+            Self::Seal { path } => mount_remount(
+                path.as_c_str(),
+                MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV,
+                c"",
+            ),
         }
     }
 }
@@ -270,6 +326,8 @@ impl fmt::Display for Setup {
             Self::Mask { path } => write!(f, "mask({path:?})"),
             Self::ReadOnly { path } => write!(f, "mount({path:?}, MS_BIND|MS_RDONLY)"),
             Self::Write { path, text } => write!(f, "write({path:?}, {text:?})"),
+            Self::Program { path, text } => write!(f, "write({path:?}, {} bytes)", text.len()),
+            Self::Seal { path } => write!(f, "mount({path:?}, MS_REMOUNT|MS_RDONLY)"),
         }
     }
 }

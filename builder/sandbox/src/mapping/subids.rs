@@ -6,6 +6,9 @@ use repro_core::build::ExecutorError;
 
 use super::IDS;
 
+/// A range for hints: what `useradd` gives the first user of a machine.
+const EXAMPLE: &str = "100000-165535";
+
 /// A run of ids of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SubidRange {
@@ -30,13 +33,6 @@ impl File {
         match self {
             Self::Users => "/etc/subuid",
             Self::Groups => "/etc/subgid",
-        }
-    }
-
-    const fn flag(self) -> &'static str {
-        match self {
-            Self::Users => "--add-subuids",
-            Self::Groups => "--add-subgids",
         }
     }
 }
@@ -83,7 +79,7 @@ pub(crate) fn ranges_of(file: File, uid: u32) -> Result<Vec<SubidRange>, SubidEr
     let Some(text) = read(file.path())? else {
         return Ok(Vec::new());
     };
-    let name = read("/etc/passwd")?.and_then(|passwd| name_of(&passwd, uid));
+    let name = login(uid)?;
     parse(&text, uid, name.as_deref()).map_err(|line| SubidError::Line {
         path: file.path(),
         line,
@@ -97,15 +93,19 @@ pub(super) fn required(file: File, uid: u32) -> Result<Vec<SubidRange>, Executor
     if found >= u64::from(IDS - 1) {
         return Ok(ranges);
     }
+    let name = login(uid).map_err(SubidError::into_executor)?;
+    let who = name.as_deref().unwrap_or("this user");
     Err(ExecutorError::Machine {
         what: format!(
-            "{} gives the user {uid} {found} ids, a step needs {}",
+            "{} gives {who} (uid {uid}) {found} ids, a step needs {}",
             file.path(),
             IDS - 1
         ),
+        // Both, since who lacks one has the other as seldom.
         hint: format!(
-            "as root: usermod {} 100000-165535 USER (any range that nobody else has)",
-            file.flag()
+            "as root: usermod --add-subuids {EXAMPLE} --add-subgids {EXAMPLE} {} (or any range of \
+             65536 that nobody else has)",
+            name.as_deref().unwrap_or("USER")
         ),
         source: None,
     })
@@ -137,6 +137,11 @@ fn read(path: &'static str) -> Result<Option<String>, SubidError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(SubidError::Read { path, source }),
     }
+}
+
+/// The name that the machine's own file has for `uid`.
+fn login(uid: u32) -> Result<Option<String>, SubidError> {
+    Ok(read("/etc/passwd")?.and_then(|passwd| name_of(&passwd, uid)))
 }
 
 fn name_of(passwd: &str, uid: u32) -> Option<String> {

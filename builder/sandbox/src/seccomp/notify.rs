@@ -62,9 +62,9 @@ impl Listener {
                 Reply::Continue
             }
             Some(Notified::Socket) => {
-                let [family, kind, ..] = call.arguments;
+                let [family, kind, protocol, ..] = call.arguments;
                 // The filter allowed all others.
-                Reply::Fail(refuse(int(family), int(kind), observed))
+                Reply::Fail(refuse(int(family), int(kind), int(protocol), observed))
             }
             Some(Notified::SocketCall) => self.old_socket(call, observed),
             None => Reply::Fail(Errno::PERM),
@@ -100,7 +100,7 @@ impl Listener {
         let mut next = || words.next().unwrap_or(0);
         let (family, kind, protocol) = (next(), next(), next());
         if !stays_inside(family, kind, protocol) {
-            return Reply::Fail(refuse(family, kind, observed));
+            return Reply::Fail(refuse(family, kind, protocol, observed));
         }
         match make_socket(family, kind, protocol) {
             Ok(socket) => Reply::Install {
@@ -156,7 +156,11 @@ const fn is_raw(kind: i32) -> bool {
 
 /// Counts the attempt and says what it fails with: what a kernel without the family says, or one that
 /// wants a capability.
-fn refuse(family: i32, kind: i32, observed: &mut Observed) -> Errno {
+fn refuse(family: i32, kind: i32, protocol: i32, observed: &mut Observed) -> Errno {
+    if family == libc::AF_NETLINK && protocol == libc::NETLINK_AUDIT {
+        // The filter answers the same where it can see it: no way out, so no attempt.
+        return Errno::PROTONOSUPPORT;
+    }
     let (name, errno) = match family {
         libc::AF_INET | libc::AF_INET6 if is_raw(kind) => ("raw", Errno::PERM),
         libc::AF_PACKET => ("packet", Errno::PERM),
@@ -194,13 +198,13 @@ mod tests {
     fn each_family_is_counted_under_its_name() {
         let mut observed = Observed::default();
         for family in [libc::AF_VSOCK, libc::AF_VSOCK, libc::AF_ALG, 9999] {
-            refuse(family, libc::SOCK_STREAM, &mut observed);
+            refuse(family, libc::SOCK_STREAM, 0, &mut observed);
         }
-        refuse(
-            libc::AF_INET6,
-            libc::SOCK_RAW | libc::SOCK_CLOEXEC,
-            &mut observed,
-        );
+        let raw = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
+        refuse(libc::AF_INET6, raw, libc::IPPROTO_ICMPV6, &mut observed);
+        for protocol in [libc::NETLINK_AUDIT, libc::NETLINK_GENERIC] {
+            refuse(libc::AF_NETLINK, libc::SOCK_RAW, protocol, &mut observed);
+        }
         let NetworkObservation {
             refused_sockets, ..
         } = observed.finish(Counters::default());
@@ -208,6 +212,15 @@ mod tests {
             .iter()
             .map(|(name, count)| (name.as_str(), *count))
             .collect();
-        assert_eq!(found, [("alg", 1), ("other", 1), ("raw", 1), ("vsock", 2)]);
+        assert_eq!(
+            found,
+            [
+                ("alg", 1),
+                ("netlink", 1),
+                ("other", 1),
+                ("raw", 1),
+                ("vsock", 2)
+            ]
+        );
     }
 }

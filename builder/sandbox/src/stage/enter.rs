@@ -11,7 +11,8 @@ use rustix::{
     io::Errno,
     mount::{MountPropagationFlags, mount_change},
     process::{
-        Resource, Rlimit, Signal, fchdir, getrlimit, set_parent_process_death_signal, setrlimit,
+        DumpableBehavior, Resource, Rlimit, Signal, fchdir, getrlimit, set_dumpable_behavior,
+        set_parent_process_death_signal, setrlimit,
     },
 };
 
@@ -80,6 +81,9 @@ pub(super) fn become_root() -> Result<(), Failure> {
     setgroups(&[]).during("setgroups([])")?;
     setresgid(gid, gid, gid).during("setresgid(0, 0, 0)")?;
     setresuid(uid, uid, uid).during("setresuid(0, 0, 0)")?;
+    // What the kernel does by itself where the id changed: for an ordinary user it did not, and the
+    // step's root could list the descriptors of its init.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).during("prctl(PR_SET_DUMPABLE, 0)")?;
     rustix::process::umask(Mode::empty());
     // A change of user clears the signal.
     end_with_parent()

@@ -40,6 +40,8 @@ pub(super) fn tree_failure(error: &TreeError) -> Failure {
         | TreeError::Socket(_)
         | TreeError::NoSource { .. }
         | TreeError::Pattern(_)
+        | TreeError::Exclude(_)
+        | TreeError::Archive { .. }
         | TreeError::SeveralSources(_)
         | TreeError::DirectoryOverFile(_)
         | TreeError::FileOverDirectory(_)

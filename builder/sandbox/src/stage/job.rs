@@ -13,7 +13,6 @@ use repro_core::{
 use rustix::{
     fs::{
         AtFlags, Mode, OFlags, RenameFlags, fsync, mkdirat, openat, renameat_with, statat, syncfs,
-        unlinkat,
     },
     io::Errno,
 };
@@ -23,7 +22,7 @@ use super::{
     enter::{Isolation, become_root, namespaces, open_tree},
     faults::{remove_failure, tree_failure},
     overlay::Scratch,
-    probe, step,
+    step,
 };
 use crate::{
     protocol::{Answer, Done, During, Failure, FailureKind, Job},
@@ -47,7 +46,6 @@ pub(super) fn perform(job: Job, session: Session) -> Answer {
             name,
         } => unpack(&parents, &directory, &name, session).map(Done::Unpacked),
         Job::Remove { directory, names } => remove(&directory, &names, &session),
-        Job::Probe { scratch } => probe::perform(&scratch, &session).map(|()| Done::Nothing),
     }
 }
 
@@ -173,11 +171,6 @@ pub(super) fn lower_view(
 pub(super) fn make_dir(parent: &OwnedFd, name: &str) -> Result<OwnedFd, Failure> {
     mkdirat(parent, name, Mode::from_raw_mode(0o755)).during(&format!("mkdir({name:?}, 0755)"))?;
     open_tree(parent, name)
-}
-
-/// Removes an empty directory.
-pub(super) fn remove_dir(parent: &OwnedFd, name: &str) -> Result<(), Failure> {
-    unlinkat(parent, name, AtFlags::REMOVEDIR).during(&format!("rmdir({name:?})"))
 }
 
 /// A writer of entries to the orchestrator.

@@ -105,6 +105,11 @@ impl Scratch {
         trees: &[BorrowedFd<'_>],
         writable: Option<Writable<'_>>,
     ) -> Result<OwnedFd, Failure> {
+        if trees.is_empty() && writable.is_none() {
+            // Nothing on nothing, as an empty context has it, is a directory.
+            make_dir(name)?;
+            return open_dir(name);
+        }
         let mut options = OPTIONS.to_owned();
         let mut separator = ",lowerdir=";
         for tree in trees.iter().rev() {

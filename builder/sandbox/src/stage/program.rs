@@ -51,9 +51,13 @@ pub(super) fn run(
     )
     .during("socketpair(AF_UNIX, SOCK_SEQPACKET)")?;
     let payload = launch::payload(spec, variation, &root, log, theirs)?;
+    let mut setup = mounts::plan(&stubs.files, variation.first_pid);
+    if let Some(script) = &spec.script {
+        setup.extend(mounts::script(script).during("name of a script")?);
+    }
     let plan = Plan {
         root,
-        setup: mounts::plan(&stubs.files, variation.first_pid),
+        setup,
         payload,
         report: report_writer,
     };
@@ -72,11 +76,10 @@ pub(super) fn run(
         control,
         init,
         report,
-        listener_socket: ours,
         dns,
         observed: Observed::default(),
     };
-    let (end, observed) = supervisor.watch()?;
+    let (end, observed) = supervisor.watch(ours)?;
     let ended = match end {
         supervise::End::Program(ended) => ended,
         supervise::End::NotStarted { place, errno } => {

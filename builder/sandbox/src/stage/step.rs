@@ -7,7 +7,7 @@ use std::{
 };
 
 use repro_core::build::{
-    LayerPolicy, NetworkObservation, Normalisation, StepExit, StepResult, Usage,
+    LayerPolicy, NetworkObservation, Normalisation, Placement, StepExit, StepResult, Usage,
 };
 use repro_core::tree::TreePath;
 use rustix::{fs::Mode, fs::mkdirat, io::Errno};
@@ -29,6 +29,8 @@ use crate::{
 const WORK_DIR: &str = "work";
 /// Places that the sandbox fills, beside the tree of a step.
 const STUB_DIR: &str = "stub";
+/// The source of a copy that has none, beside the tree of a step.
+const NOTHING_DIR: &str = "nothing";
 /// Name of the mounted tree in the scratch space.
 const ROOT: &str = "root";
 
@@ -190,10 +192,29 @@ impl Trees {
         layer: LayerPolicy,
         log: Option<OwnedFd>,
     ) -> Result<Happened, Failure> {
-        let source = self.scratch.stack("source", &borrowed(sources), None)?;
-        let report = self.with_root(|root| {
-            tree::copy(spec, source.as_fd(), root, layer).map_err(|error| tree_failure(&error))
-        })?;
+        // A mount without trees is none; it is only files of the Dockerfile that come from nowhere.
+        let source = if sources.is_empty() {
+            make_dir(&self.own, NOTHING_DIR)?
+        } else {
+            self.scratch.stack("source", &borrowed(sources), None)?
+        };
+        let report = match spec.placement {
+            Placement::Merged => self.with_root(|root| {
+                tree::copy(spec, source.as_fd(), root, root, layer)
+                    .map_err(|error| tree_failure(&error))
+            })?,
+            Placement::Linked => {
+                // What the destination is laid over it does not see. Only names of users come from
+                // there: in BuildKit they come from nowhere and cannot be used.
+                let upper = self.upper.as_fd();
+                let names = self.lower.as_ref().map_or(upper, AsFd::as_fd);
+                let report = tree::copy(spec, source.as_fd(), upper, names, layer)
+                    .map_err(|error| tree_failure(&error))?;
+                self.take_leftovers(&[WORK_DIR])?;
+                report
+            }
+        };
+        self.take_leftovers(&[NOTHING_DIR])?;
         if let Some(log) = log {
             let mut log = std::fs::File::from(log);
             for pattern in &report.unmatched {
@@ -226,6 +247,10 @@ impl Trees {
     /// Unmounts the tree; what is left are the changes.
     fn take_away(&self, leftovers: &[&str]) -> Result<(), Failure> {
         unstack(ROOT)?;
+        self.take_leftovers(leftovers)
+    }
+
+    fn take_leftovers(&self, leftovers: &[&str]) -> Result<(), Failure> {
         for name in leftovers {
             tree::remove_tree(self.own.as_fd(), name.as_bytes())
                 .map_err(|error| remove_failure(&error))?;

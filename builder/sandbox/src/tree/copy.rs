@@ -1,16 +1,25 @@
-//! `COPY`: files from one tree into another.
+//! `COPY` and `ADD`: files from one tree into another.
 
-use std::{collections::BTreeMap, os::fd::BorrowedFd};
+mod select;
+
+use std::{
+    collections::BTreeMap,
+    os::fd::{AsFd, BorrowedFd},
+};
 
 use repro_core::{
-    build::{CopySource, CopySpec, LayerPolicy, Owner},
+    build::{
+        Archives, CopyLayout, CopySource, CopySpec, InlineFile, LayerPolicy, ModeChange, Owner,
+    },
     tree::TreePath,
 };
 
+use self::select::Selection;
 use super::{
     Root, TreeError,
+    archive::{Unpacking, is_archive, unpack_archive},
     diff::join,
-    make::{facts_of, make_directory, transfer},
+    make::{facts_of, implicit_directory, make_directory, make_file, transfer},
     make_dir::{made, make_missing},
     node::{Inode, Kind, Node, Time},
     resolve::resolve,
@@ -30,8 +39,8 @@ pub struct CopyReport {
     pub unmatched: Vec<String>,
 }
 
-/// Copies as `COPY` of a Dockerfile does. `source` is the merged view of the source trees,
-/// `dest` the mounted tree.
+/// Copies as `COPY` and `ADD` of a Dockerfile do. `source` is the merged view of the source trees,
+/// `dest` the tree written to, `names` the tree whose users `--chown` means.
 ///
 /// As in `BuildKit`:
 /// * A directory as source stands for its contents. It keeps its name nowhere, and gives the
@@ -44,13 +53,17 @@ pub struct CopyReport {
 /// * Directories that the destination lacks are 0755, of the given owner, else of root.
 /// * `mode` is for files and directories; links among files of one source stay links.
 /// * Sockets are passed over and counted, devices refused.
+/// * With `--parents` a source is a pattern below its pivot, and so are its parents, which are made
+///   as they are in the source.
+/// * `--exclude` is matched below a source that is a directory, and against the name of a file.
 ///
 /// From the context every time is that of the tick; from a tree times are kept, and capped by
-/// [`super::diff()`].
+/// [`super::diff()`]; so are those of an archive's entries.
 pub fn copy(
     spec: &CopySpec,
     source: BorrowedFd<'_>,
     dest: BorrowedFd<'_>,
+    names: BorrowedFd<'_>,
     policy: LayerPolicy,
 ) -> Result<CopyReport, TreeError> {
     let is_directory = spec
@@ -58,52 +71,61 @@ pub fn copy(
         .rsplit('/')
         .next()
         .is_some_and(|last| matches!(last, "" | "." | ".."));
-    if spec.patterns.len() > 1 && !is_directory {
+    if spec.patterns.len() + spec.files.len() > 1 && !is_directory {
         return Err(TreeError::SeveralSources(spec.destination.clone()));
     }
     let root = TreePath::root();
     let owner = match &spec.owner {
         Owner::Keep => None,
-        Owner::Named(owner) => Some(resolve_owner(dest, owner)?),
+        Owner::Named(owner) => Some(resolve_owner(names, owner)?),
     };
     let (uid, gid) = owner.unwrap_or_default();
     let made = made(&root, uid, gid, policy)?;
     let mut copier = Copier {
         source: Root::new(source),
         dest: Root::new(dest),
+        destination: &spec.destination,
+        is_directory,
         owner,
-        mode: spec.mode,
+        mode: spec.mode.as_ref(),
         stamp: match spec.source {
             CopySource::Context { .. } => Some(made.mtime),
             CopySource::Tree { .. } => None,
         },
         made,
+        archives: spec.archives,
+        selection: Selection::new(&spec.exclude)?,
         directories: BTreeMap::new(),
         inodes: BTreeMap::new(),
         report: CopyReport::default(),
     };
     for pattern in &spec.patterns {
-        let sources = expand(copier.source, pattern)?;
-        if sources.is_empty() {
-            copier.report.unmatched.push(pattern.clone());
+        match spec.layout {
+            CopyLayout::Contents => copier.pattern(pattern)?,
+            CopyLayout::Parents => copier.parents(pattern)?,
         }
-        for source in sources {
-            copier.one(&source, &spec.destination, is_directory)?;
-        }
+    }
+    for file in &spec.files {
+        copier.inline(file)?;
     }
     copier.finish()
 }
 
-struct Copier<'fd> {
-    source: Root<'fd>,
-    dest: Root<'fd>,
+struct Copier<'a> {
+    source: Root<'a>,
+    dest: Root<'a>,
+    destination: &'a str,
+    /// Whether the destination is written as a directory.
+    is_directory: bool,
     /// The owner of all that is copied; `None` keeps each its own.
     owner: Option<(u32, u32)>,
-    mode: Option<u16>,
+    mode: Option<&'a ModeChange>,
     /// The time of all that is copied; `None` keeps each its own.
     stamp: Option<Time>,
     /// What directories get that the destination lacks.
     made: Facts,
+    archives: Archives,
+    selection: Selection,
     /// Directories written, with the times to set at the end.
     directories: BTreeMap<TreePath, Time>,
     /// Where each file of several names went, for one source.
@@ -112,21 +134,19 @@ struct Copier<'fd> {
 }
 
 impl Copier<'_> {
-    fn one(
-        &mut self,
-        source: &Source,
-        destination: &str,
-        is_directory: bool,
-    ) -> Result<(), TreeError> {
+    fn pattern(&mut self, pattern: &str) -> Result<(), TreeError> {
+        let sources = expand(self.source, pattern)?;
+        if sources.is_empty() {
+            self.report.unmatched.push(pattern.to_owned());
+        }
+        for source in sources {
+            self.one(&source)?;
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, source: &Source) -> Result<(), TreeError> {
         self.inodes.clear();
-        let holder = if is_directory {
-            destination
-        } else {
-            destination.rsplit_once('/').map_or("", |(above, _)| above)
-        };
-        let holder = resolve(self.dest, holder.as_bytes())?;
-        self.make_missing(&holder)?;
-        let target = resolve(self.dest, destination.as_bytes())?;
         let Some(node) = self.source.visible(&source.path)? else {
             // Found a moment ago, in a tree that nobody writes.
             return Err(TreeError::NoSource {
@@ -135,51 +155,103 @@ impl Copier<'_> {
             });
         };
         if node.is_directory() {
-            return self.contents(&source.path, &target);
+            self.make_holder()?;
+            let target = resolve(self.dest, self.destination.as_bytes())?;
+            return self.contents(&source.path, &target, None);
         }
         if node.kind == Kind::Socket {
             return Err(TreeError::Socket(source.path.clone()));
         }
-        let there = self.dest.node(&target)?;
-        let target = if there.is_some_and(|there| there.is_directory()) {
-            join(&target, &source.name)?
-        } else {
-            // A link in the destination's last name may have led below missing directories.
-            if let Some(parent) = target.parent() {
-                self.make_missing(&parent)?;
-            }
-            target
-        };
+        if self.selection.leaves_out(&source.name)? {
+            return Ok(());
+        }
+        if self.archives == Archives::Unpack
+            && node.kind == Kind::File
+            && is_archive(self.source, &source.path, node.size)?
+        {
+            return self.unpack(&source.path, &node);
+        }
+        let target = self.place(&source.name)?;
         self.entry(&source.path, &node, &target)
     }
 
-    /// Copies the contents of a directory into `target`, which is made if it is missing.
-    fn contents(&mut self, source: &TreePath, target: &TreePath) -> Result<(), TreeError> {
-        match self.dest.node(target)? {
-            Some(node) if !node.is_directory() => {
-                return Err(TreeError::DirectoryOverFile(target.clone()));
-            }
-            _ => self.make_missing(target)?,
+    /// Makes the directory above the destination, or the destination where that is one.
+    fn make_holder(&mut self) -> Result<(), TreeError> {
+        let holder = if self.is_directory {
+            self.destination
+        } else {
+            self.destination
+                .rsplit_once('/')
+                .map_or("", |(above, _)| above)
+        };
+        let holder = resolve(self.dest, holder.as_bytes())?;
+        self.make_missing(&holder)
+    }
+
+    /// Where a file of this name goes: into the destination if that is a directory.
+    fn place(&mut self, name: &[u8]) -> Result<TreePath, TreeError> {
+        self.make_holder()?;
+        let target = resolve(self.dest, self.destination.as_bytes())?;
+        let there = self.dest.node(&target)?;
+        if there.is_some_and(|there| there.is_directory()) {
+            return join(&target, name);
         }
-        // Not by recursion: the depth is the source's choice.
-        let mut directories = vec![(source.clone(), target.clone())];
-        while let Some((from, to)) = directories.pop() {
-            for name in self.source.names(&from)? {
-                let (path, target) = (join(&from, &name)?, join(&to, &name)?);
-                let Some(node) = self.source.visible(&path)? else {
-                    continue;
-                };
-                match node.kind {
-                    Kind::Directory => {
-                        self.directory(&path, &node, &target)?;
-                        directories.push((path, target));
-                    }
-                    Kind::Socket => self.report.sockets += 1,
-                    _ => self.entry(&path, &node, &target)?,
-                }
-            }
+        // A link in the destination's last name may have led below missing directories.
+        if let Some(parent) = target.parent() {
+            self.make_missing(&parent)?;
         }
+        Ok(target)
+    }
+
+    fn unpack(&mut self, archive: &TreePath, node: &Node) -> Result<(), TreeError> {
+        let target = resolve(self.dest, self.destination.as_bytes())?;
+        self.make_missing(&target)?;
+        let directory = self.dest.open_read(&target)?;
+        let implied = Facts {
+            mtime: self.made.mtime,
+            ..implicit_directory()
+        };
+        let unpacking = Unpacking {
+            owner: self.owner,
+            implied: &implied,
+        };
+        let entries = unpack_archive(
+            self.source,
+            archive,
+            node.size,
+            directory.as_fd(),
+            &unpacking,
+        )?;
+        // Its own time came from the entries made in it; a directory that was there keeps the one
+        // that it has in the tree below (rule 3).
+        self.report.entries += entries;
         Ok(())
+    }
+
+    /// Writes a file whose text is in the Dockerfile.
+    fn inline(&mut self, file: &InlineFile) -> Result<(), TreeError> {
+        let target = self.place(file.name.as_bytes())?;
+        self.make_way(&target)?;
+        let (uid, gid) = self.owner.unwrap_or_default();
+        let mode = self
+            .mode
+            .map_or(InlineFile::MODE, |mode| mode.apply(InlineFile::MODE, false));
+        let facts = Facts {
+            mode,
+            uid,
+            gid,
+            mtime: self.made.mtime,
+            xattrs: BTreeMap::new(),
+        };
+        let content = file.content.as_bytes();
+        self.report.entries += 1;
+        make_file(
+            self.dest,
+            &target,
+            &facts,
+            content.len() as u64,
+            &mut &*content,
+        )
     }
 
     fn directory(
@@ -202,13 +274,7 @@ impl Copier<'_> {
     }
 
     fn entry(&mut self, path: &TreePath, node: &Node, target: &TreePath) -> Result<(), TreeError> {
-        match self.dest.node(target)? {
-            None => {}
-            Some(there) if there.is_directory() => {
-                return Err(TreeError::FileOverDirectory(target.clone()));
-            }
-            Some(_) => self.dest.unlink(target)?,
-        }
+        self.make_way(target)?;
         self.report.entries += 1;
         if node.kind == Kind::File && node.nlink > 1 {
             if let Some(first) = self.inodes.get(&node.inode) {
@@ -220,14 +286,27 @@ impl Copier<'_> {
         transfer((self.source, path, node), self.dest, target, &facts)
     }
 
+    /// Removes what a file replaces.
+    fn make_way(&self, target: &TreePath) -> Result<(), TreeError> {
+        match self.dest.node(target)? {
+            None => Ok(()),
+            Some(there) if there.is_directory() => {
+                Err(TreeError::FileOverDirectory(target.clone()))
+            }
+            Some(_) => self.dest.unlink(target),
+        }
+    }
+
     /// What a copy of `node` gets.
     fn facts(&self, path: &TreePath, node: &Node) -> Result<Facts, TreeError> {
         let mut facts = facts_of(self.source, path, node)?;
         if let Some((uid, gid)) = self.owner {
             (facts.uid, facts.gid) = (uid, gid);
         }
-        if let Some(mode) = self.mode {
-            facts.mode = mode & 0o7777;
+        if let Some(mode) = self.mode
+            && node.kind != Kind::Symlink
+        {
+            facts.mode = mode.apply(facts.mode, node.is_directory());
         }
         if let Some(stamp) = self.stamp {
             facts.mtime = stamp;

@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use repro_core::tree::{PatternError, TreePath, TreePathError};
+use repro_core::tree::{IgnoreError, PatternError, TreePath, TreePathError};
 
 use super::RemoveError;
 use crate::users::UserError;
@@ -178,6 +178,18 @@ pub enum TreeError {
     /// A malformed pattern.
     #[error("a source cannot be read as a pattern")]
     Pattern(#[from] PatternError),
+    /// A source that is an archive cannot be unpacked.
+    #[error("{path:?} is an archive that cannot be unpacked")]
+    Archive {
+        /// The archive.
+        path: TreePath,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Patterns of what is left out that are none.
+    #[error("--exclude cannot be read")]
+    Exclude(#[from] IgnoreError),
     /// Several sources for one destination.
     #[error("several sources need a destination that ends in /, not {0:?}")]
     SeveralSources(String),

@@ -26,14 +26,7 @@ pub(super) struct Source {
 /// what was found in the end; none in between. A pattern without wildcard must be there, one
 /// with a wildcard may match nothing. `..` stays in the tree.
 pub(super) fn expand(root: Root<'_>, pattern: &str) -> Result<Vec<Source>, TreeError> {
-    let mut names: Vec<&[u8]> = Vec::new();
-    for name in pattern.as_bytes().split(|byte| *byte == b'/') {
-        match name {
-            b"" | b"." => {}
-            b".." => drop(names.pop()),
-            name => names.push(name),
-        }
-    }
+    let names = clean(pattern);
     let literal = names
         .iter()
         .position(|name| has_wildcard(name))
@@ -85,8 +78,21 @@ pub(super) fn expand(root: Root<'_>, pattern: &str) -> Result<Vec<Source>, TreeE
     Ok(sources)
 }
 
+/// The components of a pattern, as Go's `filepath.Clean` leaves them of an absolute one.
+pub(super) fn clean(pattern: &str) -> Vec<&[u8]> {
+    let mut names: Vec<&[u8]> = Vec::new();
+    for name in pattern.as_bytes().split(|byte| *byte == b'/') {
+        match name {
+            b"" | b"." => {}
+            b".." => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    names
+}
+
 /// Whether a component has a special character that no backslash takes away.
-fn has_wildcard(name: &[u8]) -> bool {
+pub(super) fn has_wildcard(name: &[u8]) -> bool {
     let mut bytes = name.iter();
     while let Some(byte) = bytes.next() {
         match byte {

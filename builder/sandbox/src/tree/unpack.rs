@@ -309,7 +309,8 @@ impl Unpacker<'_> {
     }
 }
 
-fn facts_from(path: &TreePath, meta: &Meta) -> Result<Facts, TreeError> {
+/// The facts of an entry.
+pub(super) fn facts_from(path: &TreePath, meta: &Meta) -> Result<Facts, TreeError> {
     Ok(Facts {
         mode: meta.mode & 0o7777,
         uid: meta.uid,

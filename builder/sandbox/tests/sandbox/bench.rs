@@ -3,9 +3,9 @@
 use std::{
     fs,
     io::{self, Read},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
-        Mutex,
+        Mutex, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -28,7 +28,8 @@ const APPLETS: &[&str] = &[
     "cat", "chmod", "chown", "cp", "date", "dd", "echo", "env", "false", "grep", "head",
     "hostname", "id", "kill", "ln", "ls", "mkdir", "mkfifo", "mknod", "mount", "mv", "nc", "nproc",
     "nslookup", "ping", "ps", "pwd", "readlink", "rm", "rmdir", "sed", "setsid", "sh", "sleep",
-    "sort", "stat", "su", "test", "touch", "true", "umount", "uname", "unshare", "wc", "wget",
+    "sort", "stat", "su", "test", "touch", "tr", "cut", "true", "umount", "uname", "unshare", "wc",
+    "wget",
 ];
 
 /// A layer held in memory.
@@ -124,11 +125,23 @@ pub(crate) struct Seen {
     pub(crate) layer: Layer,
 }
 
+/// Where stores are made.
+static BASE: OnceLock<PathBuf> = OnceLock::new();
+
+/// Has all stores made in `directory`, which this process may write to.
+pub(crate) fn set_base(directory: PathBuf) {
+    BASE.set(directory).expect("nothing was made yet");
+}
+
+/// Where stores, and whatever else a test puts on the machine, are made.
+pub(crate) fn base() -> &'static Path {
+    BASE.get_or_init(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")))
+}
+
 /// A store with an image in it.
 pub(crate) struct Bench {
     pub(crate) executor: NativeExecutor,
-    /// Removed when the bench goes.
-    _store: tempfile::TempDir,
+    pub(crate) store: tempfile::TempDir,
     pub(crate) image: ChainId,
     pub(crate) invocation: InvocationId,
     next: AtomicU32,
@@ -169,8 +182,16 @@ impl Bench {
     }
 
     pub(crate) fn with(image: &Layer) -> Self {
-        let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let store = tempfile::tempdir_in(base).expect("a directory for the store");
+        Self::with_at(image, base())
+    }
+
+    /// As [`Bench::new`], in `directory`.
+    pub(crate) fn at(directory: &Path) -> Self {
+        Self::with_at(&image(), directory)
+    }
+
+    fn with_at(image: &Layer, directory: &Path) -> Self {
+        let store = tempfile::tempdir_in(directory).expect("a directory for the store");
         let stage = StageImage::capture().expect("the program in memory");
         let executor = NativeExecutor::new(stage, store.path()).expect("an executor");
         let chain = ChainId::base(DiffId(Digest::of(b"image")));
@@ -179,11 +200,19 @@ impl Bench {
             .expect("the image unpacks");
         Self {
             executor,
-            _store: store,
+            store,
             image: chain,
             invocation: "test".to_owned().try_into().expect("a good name"),
             next: AtomicU32::new(0),
         }
+    }
+
+    pub(crate) fn unpack(&self, parents: &[ChainId], name: &str, layer: &Layer) -> ChainId {
+        let chain = ChainId::base(DiffId(Digest::of(name.as_bytes())));
+        self.executor
+            .unpack(parents, chain, &mut Reading(layer.0.iter()))
+            .expect("the layer unpacks");
+        chain
     }
 
     pub(crate) fn output(&self, run: RunId) -> SnapshotName {
@@ -217,6 +246,19 @@ impl Bench {
             output: String::from_utf8_lossy(&output).into_owned(),
             layer,
         })
+    }
+
+    /// As run `B`, whose output `observer` gets.
+    pub(crate) fn run_observed(
+        &self,
+        run: RunSpec,
+        observer: &dyn StepObserver,
+    ) -> Result<StepResult, ExecutorError> {
+        let mut spec = self.spec(StepAction::Run(run));
+        spec.output = self.output(RunId::B);
+        let variation = Variation::run_a();
+        self.executor
+            .run(&spec, &variation, &mut Layer::default(), observer)
     }
 
     pub(crate) fn run(&self, run: RunSpec) -> Result<Seen, ExecutorError> {
@@ -258,5 +300,6 @@ pub(crate) fn sh(script: &str) -> RunSpec {
         env: vec![("PATH".into(), "/bin".into())],
         cwd: "/".into(),
         user: String::new(),
+        script: None,
     }
 }

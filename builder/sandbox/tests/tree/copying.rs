@@ -13,7 +13,7 @@ use std::{
 };
 
 use repro_core::{
-    build::{CopySource, CopySpec, Owner},
+    build::{Archives, CopyLayout, CopySource, CopySpec, ModeChange, Owner, Placement},
     tree::{Entry, EntryKind},
 };
 use repro_sandbox::{
@@ -42,36 +42,42 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ("users/hostile_databases", hostile_databases),
 ];
 
-fn spec(patterns: &[&str], destination: &str) -> CopySpec {
+pub(crate) fn spec(patterns: &[&str], destination: &str) -> CopySpec {
     CopySpec {
         source: CopySource::Tree { trees: Vec::new() },
         patterns: patterns.iter().map(|&pattern| pattern.into()).collect(),
+        files: Vec::new(),
         destination: destination.into(),
         owner: Owner::Keep,
         mode: None,
+        layout: CopyLayout::Contents,
+        exclude: Vec::new(),
+        archives: Archives::Copy,
+        placement: Placement::Merged,
     }
 }
 
-type Copied = Result<(Step, CopyReport), Box<dyn std::error::Error>>;
+pub(crate) type Copied = Result<(Step, CopyReport), Box<dyn std::error::Error>>;
 
 /// Copies from `source` onto `trees` as a step does.
-fn run(lab: &Lab, trees: &[PathBuf], source: &Path, spec: &CopySpec) -> Copied {
+pub(crate) fn run(lab: &Lab, trees: &[PathBuf], source: &Path, spec: &CopySpec) -> Copied {
     let mut report = CopyReport::default();
     let step = lab.step(trees, TimeRule::Ignored, &[], |root| {
         let (source, dest) = (File::open(source)?, File::open(root)?);
-        report = copy(spec, source.as_fd(), dest.as_fd(), policy(trees.len()))?;
+        let dest = dest.as_fd();
+        report = copy(spec, source.as_fd(), dest, dest, policy(trees.len()))?;
         Ok(())
     })?;
     Ok((step, report))
 }
 
 /// The error of a copy.
-fn fails(lab: &Lab, trees: &[PathBuf], source: &Path, spec: &CopySpec) -> TreeError {
+pub(crate) fn fails(lab: &Lab, trees: &[PathBuf], source: &Path, spec: &CopySpec) -> TreeError {
     let error = run(lab, trees, source, spec).expect_err("the copy must fail");
     *error.downcast().expect("an error of the tree")
 }
 
-fn source() -> Vec<(Entry, Vec<u8>)> {
+pub(crate) fn source() -> Vec<(Entry, Vec<u8>)> {
     let mut program = file("src/bin/tool", "#!");
     program.0.meta.mode = 0o750;
     program.0.meta.uid = 11;
@@ -292,7 +298,7 @@ fn owner_and_mode(lab: &Lab) -> Outcome {
     assert_eq!((meta.uid, meta.gid, meta.mode), (11, 12, 0o750));
     let mut named = spec(&["src"], "/new/app");
     named.owner = Owner::Named("app".into());
-    named.mode = Some(0o4711);
+    named.mode = Some(ModeChange::Bits(0o4711));
     let (step, _) = run(lab, &below, &source, &named)?;
     for (entry, _) in &step.layer.0 {
         assert_eq!((entry.meta.uid, entry.meta.gid), (42, 43), "{}", entry.path);

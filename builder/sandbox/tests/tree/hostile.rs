@@ -13,15 +13,13 @@ use std::{
 };
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use repro_core::{
-    build::{CopySource, CopySpec, Owner},
-    tree::EntryKind,
-};
+use repro_core::tree::EntryKind;
 use repro_sandbox::tree::{TimeRule, TreeError, copy, remove_tree};
 use rustix::fs::{Mode, OFlags, mkdirat, openat};
 
 use crate::{
     Outcome, Scenario,
+    copying::spec,
     lab::{Lab, Layer, bare, file, plus, policy},
     view::{names, view},
 };
@@ -212,16 +210,11 @@ fn copy_stays_in_the_tree(lab: &Lab) -> Outcome {
     ];
     for destination in destinations {
         for pattern in ["canary", "d"] {
-            let spec = CopySpec {
-                source: CopySource::Tree { trees: Vec::new() },
-                patterns: vec![pattern.into()],
-                destination: destination.clone(),
-                owner: Owner::Keep,
-                mode: None,
-            };
+            let spec = spec(&[pattern], &destination);
             let step = lab.step(&below, TimeRule::Ignored, &[], |root| {
                 let (source, dest) = (File::open(&source)?, File::open(root)?);
-                copy(&spec, source.as_fd(), dest.as_fd(), policy(1))?;
+                let dest = dest.as_fd();
+                copy(&spec, source.as_fd(), dest, dest, policy(1))?;
                 Ok(())
             })?;
             let written = step.layer.0.iter().find(|(_, content)| content == b"dead");
@@ -232,20 +225,10 @@ fn copy_stays_in_the_tree(lab: &Lab) -> Outcome {
     }
     // As a source as well.
     let hostile = lab.tree(&[], &[bare("out", EntryKind::Symlink { target })])?;
-    let spec = CopySpec {
-        source: CopySource::Tree { trees: Vec::new() },
-        patterns: vec!["out".into()],
-        destination: "/t".into(),
-        owner: Owner::Keep,
-        mode: None,
-    };
-    let dest = lab.directory();
-    let result = copy(
-        &spec,
-        File::open(&hostile)?.as_fd(),
-        File::open(&dest)?.as_fd(),
-        policy(0),
-    );
+    let spec = spec(&["out"], "/t");
+    let dest = File::open(lab.directory())?;
+    let dest = dest.as_fd();
+    let result = copy(&spec, File::open(&hostile)?.as_fd(), dest, dest, policy(0));
     assert!(
         matches!(result, Err(TreeError::NoSource { .. })),
         "{result:?}"

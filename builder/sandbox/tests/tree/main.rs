@@ -3,6 +3,7 @@
 //!
 //! Run as root: without it the mapping cannot be written, and every scenario fails.
 
+mod adding;
 mod copying;
 mod diffing;
 mod hostile;
@@ -35,6 +36,7 @@ fn scenarios() -> Vec<Scenario> {
         diffing::SCENARIOS,
         unpacking::SCENARIOS,
         copying::SCENARIOS,
+        adding::SCENARIOS,
         hostile::SCENARIOS,
         property::SCENARIOS,
     ]

@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use repro_core::{event::NoEvents, store::MemoryBlobs};
+use repro_core::{digest::Digest, event::NoEvents, store::MemoryBlobs};
 use rustix::fs::{CWD, FileType, mknodat};
 
 use super::*;
@@ -190,4 +190,13 @@ fn what_is_no_directory_is_refused() {
     };
     let result = take(&spec, &MemoryBlobs::default(), &NoEvents);
     assert!(matches!(result, Err(ContextError::NotDirectory(_))));
+}
+
+#[test]
+fn a_context_without_entries_has_a_digest_too() {
+    let empty = Project::new().take();
+    assert!(empty.layer.is_none());
+    assert_eq!(empty.digest, DiffId(Digest::of(&[0; 1024])));
+    let full = Project::new().file("a", "").take();
+    assert_eq!(full.layer.map(|layer| layer.diff_id), Some(full.digest));
 }

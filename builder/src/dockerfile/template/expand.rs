@@ -9,6 +9,10 @@ use super::{
 /// (`MAX_ARG_STRLEN`), and a few lines of `ENV a=$a$a` would otherwise fill the memory.
 pub const MAX_EXPANDED_BYTES: usize = 128 * 1024;
 
+/// Longest text of a file that stands in a Dockerfile, with its variables expanded: a Dockerfile
+/// has at most as many.
+pub(super) const MAX_FILE_BYTES: usize = 4 << 20;
+
 /// Why a word cannot be expanded with the values that are set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExpandError {
@@ -28,9 +32,9 @@ pub enum ExpandError {
         /// What is wrong.
         source: GlobError,
     },
-    /// The result is longer than [`MAX_EXPANDED_BYTES`].
-    #[error("a word becomes longer than {MAX_EXPANDED_BYTES} bytes")]
-    TooLong,
+    /// The result is longer than this.
+    #[error("a word or text becomes longer than {0} bytes")]
+    TooLong(usize),
 }
 
 /// A piece of a result, and whether its blanks part words.
@@ -40,9 +44,18 @@ enum Piece<'a> {
 }
 
 pub(super) fn text(parts: &[Part], scope: &dyn Scope) -> Result<String, ExpandError> {
+    text_within(parts, scope, MAX_EXPANDED_BYTES)
+}
+
+/// As [`text`], with another limit for the whole; each value in it is a word still.
+pub(super) fn text_within(
+    parts: &[Part],
+    scope: &dyn Scope,
+    limit: usize,
+) -> Result<String, ExpandError> {
     let mut text = String::new();
     each(parts, scope, &mut |piece| match piece {
-        Piece::Parting(piece) | Piece::Whole(piece) => add(&mut text, piece),
+        Piece::Parting(piece) | Piece::Whole(piece) => add(&mut text, piece, limit),
     })?;
     Ok(text)
 }
@@ -56,7 +69,7 @@ pub(super) fn words(parts: &[Part], scope: &dyn Scope) -> Result<Vec<String>, Ex
         let (Piece::Parting(text) | Piece::Whole(text)) = piece;
         total += text.len();
         if total > MAX_EXPANDED_BYTES {
-            return Err(ExpandError::TooLong);
+            return Err(ExpandError::TooLong(MAX_EXPANDED_BYTES));
         }
         if matches!(piece, Piece::Whole(_)) {
             word.push_str(text);
@@ -77,9 +90,9 @@ pub(super) fn words(parts: &[Part], scope: &dyn Scope) -> Result<Vec<String>, Ex
     Ok(words)
 }
 
-fn add(text: &mut String, more: &str) -> Result<(), ExpandError> {
-    if text.len() + more.len() > MAX_EXPANDED_BYTES {
-        return Err(ExpandError::TooLong);
+fn add(text: &mut String, more: &str, limit: usize) -> Result<(), ExpandError> {
+    if text.len() + more.len() > limit {
+        return Err(ExpandError::TooLong(limit));
     }
     text.push_str(more);
     Ok(())
@@ -159,7 +172,7 @@ fn variable(name: &str, operation: &Operation, scope: &dyn Scope) -> Result<Stri
                     *count == Count::All,
                     MAX_EXPANDED_BYTES,
                 )
-                .ok_or(ExpandError::TooLong);
+                .ok_or(ExpandError::TooLong(MAX_EXPANDED_BYTES));
         }
     }
     Ok(value.to_owned())

@@ -15,22 +15,41 @@ enum Escapes {
     Kept,
 }
 
+/// What quotes mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quotes {
+    /// What they mean in a shell.
+    Special,
+    /// Nothing.
+    Plain,
+}
+
 type Fault = (usize, TemplateError);
 
 pub(super) fn parts(raw: &str, escape: Escape) -> Result<Vec<Part>, Fault> {
+    lexer(raw, escape, Quotes::Special).until(None, Escapes::Removed)
+}
+
+/// As [`parts`], with quotes that mean nothing.
+pub(super) fn text_parts(raw: &str, escape: Escape) -> Result<Vec<Part>, Fault> {
+    lexer(raw, escape, Quotes::Plain).until(None, Escapes::Removed)
+}
+
+fn lexer(raw: &str, escape: Escape, quotes: Quotes) -> Lexer<'_> {
     Lexer {
         raw,
         at: 0,
         escape: escape.char(),
+        quotes,
         depth: 0,
     }
-    .until(None, Escapes::Removed)
 }
 
 struct Lexer<'a> {
     raw: &'a str,
     at: usize,
     escape: char,
+    quotes: Quotes,
     depth: usize,
 }
 
@@ -62,8 +81,12 @@ impl Lexer<'_> {
                 return Ok(parts);
             }
             match c {
-                '\'' => parts.push(Part::Exact(self.single_quoted()?)),
-                '"' => parts.push(Part::Quoted(self.double_quoted(escapes)?)),
+                '\'' if self.quotes == Quotes::Special => {
+                    parts.push(Part::Exact(self.single_quoted()?));
+                }
+                '"' if self.quotes == Quotes::Special => {
+                    parts.push(Part::Quoted(self.double_quoted(escapes)?));
+                }
                 '$' => parts.push(self.dollar()?),
                 c if c == self.escape => {
                     self.at += c.len_utf8();

@@ -49,6 +49,15 @@ fn instruction() -> impl Strategy<Value = String> {
         "EXPOSE",
         "USER",
         "WORKDIR",
+        "ADD",
+        "HEALTHCHECK",
+        "HEALTHCHECK CMD",
+        "MAINTAINER",
+        "ONBUILD RUN",
+        "ONBUILD COPY",
+        "SHELL",
+        "STOPSIGNAL",
+        "VOLUME",
     ]);
     let flags = prop::sample::select(vec![
         "",
@@ -58,6 +67,10 @@ fn instruction() -> impl Strategy<Value = String> {
         "--chown='$x y' ",
         "--chmod=7$x ",
         "--platform=\"a\\\"\" ",
+        "--link --exclude='a b' --exclude=$x ",
+        "--parents=true --link=false ",
+        "--unpack --keep-git-dir=false --checksum=$x ",
+        "--interval=1m --retries=2 ",
         "-- ",
     ]);
     let piece = prop_oneof![
@@ -68,6 +81,7 @@ fn instruction() -> impl Strategy<Value = String> {
         4 => prop::sample::select(vec![" ", " ", "  ", "\t", "\u{b}", "\u{a0}", "\\\n", "\\ \n# c\n"]),
         1 => prop::sample::select(vec![
             "=", "\\", "`", "\"", "'", "$", "${", "}", "#", "--", "[", "]", "<<", "<", "\r", "\n\n",
+            "<<A", "<<-'B'", "<<\"C\"",
         ]),
     ];
     let pieces = prop::collection::vec(piece, 1..8);
@@ -91,6 +105,34 @@ LABEL "k 1"="v" k2=v2
 EXPOSE 80 $P 1-2/udp
 FROM build
 USER u:g
+ADD --unpack=false --checksum=$SUM --link --chmod=u=rwX,go=rX a.tar "b" /dst/
+COPY --parents --exclude=*.o --exclude='a b' ./src/./x /y/
+COPY <<-one <<'two' /etc/
+	a $B "c"
+	one
+$B
+two
+RUN <<EOF
+#!/bin/sh
+echo hi
+EOF
+RUN cat <<A >/a && cat <<-"B" >/b
+first
+A
+	second
+	B
+HEALTHCHECK --interval=1m30s --timeout=.5s --start-period=1h --start-interval=2s --retries=4 CMD ["t", "u"]
+HEALTHCHECK NONE
+MAINTAINER A. Person <a@example.org>
+ONBUILD COPY <<EOF /x
+text
+EOF
+ONBUILD RUN make \
+    all
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+STOPSIGNAL SIGRTMIN+3
+VOLUME /a $B
+VOLUME ["/c d", "/e"]
 ENTRYPOINT []
 CMD -- --x
 "#;
@@ -127,7 +169,10 @@ proptest! {
     #[test]
     fn pieces_of_the_language(instruction in instruction(), backtick in any::<bool>()) {
         let directive = if backtick { "# escape=`\n" } else { "" };
+        // Ends for all heredocs that the pieces can begin, in some order.
+        let ends = "text $x\n\tA\nA\nB\n\t\tB\nC\nA\n";
         round_trip(format!("{directive}FROM a\n{instruction}\nCMD b").as_bytes())?;
+        round_trip(format!("{directive}FROM a\n{instruction}\n{ends}").as_bytes())?;
     }
 
     #[test]

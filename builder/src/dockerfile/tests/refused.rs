@@ -2,7 +2,8 @@
 
 use super::{
     super::{
-        Keyword, MAX_FILE_BYTES, MAX_LINE_BYTES, ParseErrors, PortError, SyntaxError, TemplateError,
+        HealthError, Keyword, MAX_FILE_BYTES, MAX_LINE_BYTES, ParseErrors, PortError, SyntaxError,
+        TemplateError, TriggerError,
     },
     bad, error,
 };
@@ -84,7 +85,97 @@ fn arguments_that_do_not_fit() {
                 }
             )
         }),
-        ("COPY --chmod=9 a b", |e| matches!(e, SyntaxError::Chmod(_))),
+        ("COPY --chmod=9 a b", |e| matches!(e, SyntaxError::Mode(_))),
+        ("COPY --chmod=u~x a b", |e| {
+            matches!(e, SyntaxError::Mode(_))
+        }),
+        ("COPY --link=maybe a b", |e| {
+            *e == SyntaxError::Switch("link".into())
+        }),
+        ("COPY --link --link a b", |e| {
+            *e == SyntaxError::DuplicateFlag("link".into())
+        }),
+        ("COPY --exclude= a b", |e| {
+            *e == SyntaxError::FlagValue("exclude".into())
+        }),
+        ("COPY --unpack a b", |e| {
+            matches!(e, SyntaxError::UnknownFlag { .. })
+        }),
+        ("COPY a <<A\nb\nA", |e| {
+            *e == SyntaxError::HeredocDestination(Keyword::Copy)
+        }),
+        ("COPY <<\"a b\" /x\na b", |e| {
+            *e == SyntaxError::HeredocWord(Keyword::Copy)
+        }),
+        ("ADD << A /x\nA", |e| {
+            *e == SyntaxError::HeredocWord(Keyword::Add)
+        }),
+        ("COPY <<a/b /x\na/b", |e| {
+            *e == SyntaxError::HeredocName("a/b".into())
+        }),
+        ("COPY <<A /x\n${\nA", template),
+        ("ADD", missing),
+        ("ADD a", missing),
+        ("ADD --parents a b", |e| {
+            matches!(e, SyntaxError::UnknownFlag { .. })
+        }),
+        ("ADD --from=x a b", |e| {
+            matches!(e, SyntaxError::UnknownFlag { .. })
+        }),
+        ("ADD --checksum a b", |e| {
+            *e == SyntaxError::FlagValue("checksum".into())
+        }),
+        ("HEALTHCHECK", missing),
+        ("HEALTHCHECK NONE x", |e| {
+            *e == SyntaxError::Health(HealthError::NoneWithMore)
+        }),
+        ("HEALTHCHECK RUN x", |e| {
+            *e == SyntaxError::Health(HealthError::Kind("RUN".into()))
+        }),
+        ("HEALTHCHECK CMD", empty_command),
+        ("HEALTHCHECK CMD []", empty_command),
+        ("HEALTHCHECK --interval=5 CMD x", |e| {
+            *e == SyntaxError::Health(HealthError::Duration("5".into()))
+        }),
+        ("HEALTHCHECK --timeout=1us CMD x", |e| {
+            *e == SyntaxError::Health(HealthError::Range("1us".into()))
+        }),
+        ("HEALTHCHECK --retries=-1 CMD x", |e| {
+            *e == SyntaxError::Health(HealthError::Retries("-1".into()))
+        }),
+        ("HEALTHCHECK --wait=1s CMD x", |e| {
+            matches!(e, SyntaxError::UnknownFlag { .. })
+        }),
+        ("MAINTAINER", missing),
+        ("ONBUILD", missing),
+        ("ONBUILD FROM a", |e| {
+            *e == SyntaxError::Trigger(TriggerError::Keyword(Keyword::From))
+        }),
+        ("ONBUILD onbuild RUN a", |e| {
+            *e == SyntaxError::Trigger(TriggerError::Keyword(Keyword::Onbuild))
+        }),
+        ("ONBUILD MAINTAINER a", |e| {
+            *e == SyntaxError::Trigger(TriggerError::Keyword(Keyword::Maintainer))
+        }),
+        ("ONBUILD RUNN a", |e| {
+            matches!(e, SyntaxError::Trigger(TriggerError::Syntax(_)))
+        }),
+        ("ONBUILD COPY a", |e| {
+            matches!(e, SyntaxError::Trigger(TriggerError::Syntax(_)))
+        }),
+        ("SHELL", |e| *e == SyntaxError::ShellNotJson),
+        ("SHELL /bin/bash", |e| *e == SyntaxError::ShellNotJson),
+        ("SHELL []", missing),
+        ("STOPSIGNAL", missing),
+        ("STOPSIGNAL SIGNOPE", |e| {
+            matches!(e, SyntaxError::Signal(_))
+        }),
+        ("VOLUME", missing),
+        ("VOLUME []", missing),
+        ("VOLUME [\" \"]", |e| *e == SyntaxError::EmptyVolume),
+        ("VOLUME [\"/a\", 1]", |e| {
+            *e == SyntaxError::JsonNotStrings(Keyword::Volume)
+        }),
         ("COPY \"a b\" c", template),
         ("WORKDIR", missing),
         ("WORKDIR ${a:x}", |e| {

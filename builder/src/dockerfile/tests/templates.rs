@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use repro_core::build::ModeChange;
+
 use super::{
     super::{
         CopyError, CopyPaths, Escape, ExpandError, InstructionKind, MAX_EXPANDED_BYTES, Scope,
@@ -177,13 +179,13 @@ fn nothing_grows_or_takes_long() {
     for text in ["x$long", "\"$long$v\"", "${long//a/bb}", "${long/a/$long}"] {
         assert_eq!(
             parse(text).expand(&scope),
-            Err(ExpandError::TooLong),
+            Err(ExpandError::TooLong(MAX_EXPANDED_BYTES)),
             "{text}"
         );
     }
     assert_eq!(
         parse("x$long").expand_words(&scope),
-        Err(ExpandError::TooLong)
+        Err(ExpandError::TooLong(MAX_EXPANDED_BYTES))
     );
     let stars = "a*".repeat(40);
     for text in [
@@ -227,7 +229,10 @@ fn copy_arguments_are_checked_once_expanded() {
         paths("--chown=$no --chmod=${no:-4755} $v x y/"),
         CopyPaths {
             chown: None,
-            mode: Some(0o4755),
+            chmod: Some("4755".into()),
+            mode: Some(ModeChange::Bits(0o4755)),
+            exclude: Vec::new(),
+            files: Vec::new(),
             sources: vec!["abcabc".into(), "x".into()],
             destination: "y/".into(),
         }
@@ -241,6 +246,6 @@ fn copy_arguments_are_checked_once_expanded() {
     assert!(matches!(check("a b c"), Err(CopyError::NotADirectory(to)) if to == "c"));
     assert!(matches!(check("$no b"), Err(CopyError::Empty(word)) if word == "$no"));
     assert!(matches!(check("a $empty"), Err(CopyError::Empty(_))));
-    assert!(matches!(check("--chmod=$v a b"), Err(CopyError::Chmod(_))));
+    assert!(matches!(check("--chmod=$v a b"), Err(CopyError::Mode(_))));
     assert!(matches!(check("a ${no:?}"), Err(CopyError::Expand(_))));
 }

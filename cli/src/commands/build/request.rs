@@ -77,11 +77,13 @@ pub(crate) fn asked(
         } else {
             LockMode::Open
         },
+        // Filled in once the store is open.
+        contexts: BTreeMap::new(),
         target: args.target.clone(),
         build_args: build_args(&args.arguments)?,
         allowed_args: args.allowed.iter().cloned().collect(),
         labels: labels(&args.labels),
-        platform: platform(args.platform.as_ref())?,
+        platform: args.platform.clone().unwrap_or_else(Platform::host),
         tags: args.tags.clone(),
         epoch: epoch(args, settings, &project, &context)?,
         runs: args.runs.into(),
@@ -97,7 +99,7 @@ pub(crate) fn asked(
 }
 
 /// The context, absolute and without links in it: what is excluded from it is found by path.
-fn context(path: &Path) -> Result<PathBuf, CommandError> {
+pub(super) fn context(path: &Path) -> Result<PathBuf, CommandError> {
     let failed = |error: std::io::Error| {
         CommandError::new(io_kind(&error), &error)
             .context(format!("cannot use {} as the context", path.display()))
@@ -189,18 +191,6 @@ fn build_args(pairs: &[Pair]) -> Result<BTreeMap<String, String>, CommandError> 
 fn labels(pairs: &[Pair]) -> BTreeMap<String, String> {
     let pair = |pair: &Pair| (pair.name.clone(), pair.value.clone().unwrap_or_default());
     pairs.iter().map(pair).collect()
-}
-
-fn platform(wanted: Option<&Platform>) -> Result<Platform, CommandError> {
-    let host = Platform::host();
-    match wanted {
-        Some(wanted) if *wanted != host => {
-            let message = format!("this machine builds {host} only, not {wanted}");
-            Err(CommandError::usage(message)
-                .hint(format!("build it on a machine that is {wanted}")))
-        }
-        _ => Ok(host),
-    }
 }
 
 /// Rule 1 of ruleset 1: the flag, the caller's variable, `repro.toml`, the base image.
@@ -368,10 +358,6 @@ mod tests {
         let plain = Ambient::default();
         let kind =
             |context: &Path, options: &[&str]| ask(context, options, &plain).unwrap_err().kind();
-        assert_eq!(
-            kind(dir.path(), &["--platform", "linux/s390x"]),
-            ErrorKind::Usage
-        );
         assert_eq!(kind(&dir.path().join("file"), &[]), ErrorKind::Usage);
         assert_eq!(kind(&dir.path().join("none"), &[]), ErrorKind::Input);
         assert_eq!(

@@ -21,6 +21,7 @@ use repro_verifier::{
 
 use super::{
     Args, OnDifference,
+    contexts::contexts,
     request::{Asked, asked},
 };
 use crate::{
@@ -35,13 +36,14 @@ use crate::{
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandError> {
     let clock = SystemClock;
-    let asked = asked(args, &context.settings, ambient::invocation_id(&clock)?)?;
+    let mut asked = asked(args, &context.settings, ambient::invocation_id(&clock)?)?;
     // Before the build: a key that cannot be read is better known now than in an hour. It is read
     // again, and only then opened, when the last step has ended.
     if let Some(path) = &args.key {
         drop(signing_key(path)?);
     }
     let store = context.open_store()?;
+    asked.request.contexts = contexts(&args.contexts, &store, &asked.request.platform)?;
     let builder = BuilderInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         binary: program_digest()?,
@@ -255,8 +257,13 @@ fn status(on_difference: OnDifference, record: &BuildRecord, report: &Report) ->
         }
         (Verdict::NotReproducible, OnDifference::Fail) => ExitStatus::NotReproducible,
         (Verdict::BuildFailed, _) => ExitStatus::StepFailed,
-        // Asked for once, and built once: there was nothing to compare.
-        (Verdict::Inconclusive, _) if record.outcome.reason == Reason::NotCompared => {
+        // One run, or nothing varied: that was asked for, and is done.
+        (Verdict::Inconclusive, _)
+            if matches!(
+                record.outcome.reason,
+                Reason::NotCompared | Reason::NotVaried
+            ) =>
+        {
             ExitStatus::Done
         }
         (Verdict::Inconclusive, _) => ExitStatus::Inconclusive,

@@ -4,7 +4,7 @@ use repro_builder::{
     BuildError,
     context::ContextError,
     dockerfile::{Diagnostic, ParseErrors},
-    plan::{OutlineError, PlanError},
+    plan::{OutlineError, PlanError, PlanFault},
     schedule::{AssembleError, RunError},
     source::{ResolveError, UnpackError},
 };
@@ -27,6 +27,11 @@ impl From<BuildError> for CommandError {
                     format!("its stages are {}", known.join(", "))
                 };
                 Self::new(ErrorKind::Usage, target).hint(names)
+            }
+            BuildError::Checks(ref diagnostics) => {
+                let all: Vec<&Diagnostic> = diagnostics.iter().collect();
+                places(ErrorKind::Usage, error.to_string(), &all)
+                    .hint("to leave a rule out: # check=skip=NAME;error=true")
             }
             BuildError::SecretArg { ref name, .. } => {
                 let hint = format!(
@@ -64,25 +69,35 @@ impl From<ParseErrors> for CommandError {
             .first()
             .map_or("the Dockerfile", |first| first.file.as_str());
         let message = format!("{file} has {} mistakes", diagnostics.len());
-        let mut error = Self::message(ErrorKind::Usage, message);
-        for diagnostic in diagnostics {
-            let label = Some(diagnostic.message.clone());
-            error = error.at(Excerpt {
-                label,
-                ..excerpt(diagnostic)
-            });
-            if let Some(hint) = &diagnostic.hint {
-                error = error.hint(format!("line {}: {hint}", diagnostic.line));
-            }
-        }
-        error
+        places(ErrorKind::Usage, message, &diagnostics)
     }
 }
 
 impl From<PlanError> for CommandError {
     fn from(error: PlanError) -> Self {
-        place(ErrorKind::Usage, &error.diagnostic)
+        let kind = match error.fault {
+            PlanFault::Unlocked { .. } => ErrorKind::Input,
+            PlanFault::ForeignRun { .. } => ErrorKind::Machine,
+            _ => ErrorKind::Usage,
+        };
+        place(kind, &error.diagnostic)
     }
+}
+
+/// Several places of one file, each with what is wrong there.
+fn places(kind: ErrorKind, message: String, diagnostics: &[&Diagnostic]) -> CommandError {
+    let mut error = CommandError::message(kind, message);
+    for diagnostic in diagnostics {
+        let label = Some(diagnostic.message.clone());
+        error = error.at(Excerpt {
+            label,
+            ..excerpt(diagnostic)
+        });
+        if let Some(hint) = &diagnostic.hint {
+            error = error.hint(format!("line {}: {hint}", diagnostic.line));
+        }
+    }
+    error
 }
 
 impl From<ContextError> for CommandError {

@@ -16,6 +16,9 @@ use crate::{
     exit::Signal,
 };
 
+/// What brings lock and project together again.
+const RELOCK: &str = "write the lock again: toolchains/lock.py project DIR";
+
 impl From<Diagnostic> for CommandError {
     fn from(diagnostic: Diagnostic) -> Self {
         let place = Excerpt {
@@ -48,7 +51,11 @@ impl From<LockError> for CommandError {
                 ..diagnostic.into()
             },
             LockError::Io { ref source, .. } => Self::new(io_kind(source), &error),
-            _ => Self::new(ErrorKind::Input, &error),
+            LockError::Stale(diagnostic) | LockError::OtherToolchain(diagnostic) => Self {
+                kind: ErrorKind::Input,
+                ..diagnostic.into()
+            }
+            .hint(RELOCK),
         }
     }
 }
@@ -130,9 +137,10 @@ impl From<SourceError> for CommandError {
             SourceError::Lock(error) => error.into(),
             SourceError::Toolchain(error) => error.into(),
             SourceError::Input(error) => error.into(),
-            SourceError::NotLocked(_)
-            | SourceError::OtherThing { .. }
-            | SourceError::Platform { .. } => Self::new(ErrorKind::Input, &error),
+            SourceError::NotLocked(_) | SourceError::OtherThing { .. } => {
+                Self::new(ErrorKind::Input, &error).hint(RELOCK)
+            }
+            SourceError::Platform { .. } => Self::new(ErrorKind::Input, &error),
         }
     }
 }

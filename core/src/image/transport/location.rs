@@ -159,7 +159,7 @@ mod tests {
             "docker-archive:f.tar",
             "docker-archive:f.tar:docker.io/library/a:1",
             "rootfs:a:b.tar",
-            "docker://ghcr.io/a/b:1",
+            "docker://images.example/a/b:1",
             "docker.io/library/busybox:1.36",
             &format!("docker.io/library/busybox@{digest}"),
         ] {

@@ -108,6 +108,7 @@ fn definition(record: &BuildRecord, run: &RunRecord) -> BuildDefinition {
             dockerfile: record.dockerfile.clone(),
             platform: record.platform.clone(),
             target: record.target.clone(),
+            build_contexts: record.contexts.clone(),
             build_args: record.build_args.clone(),
             labels: record.labels.clone(),
             source_date_epoch: chosen,
@@ -133,9 +134,10 @@ fn dependency(input: &InputRecord) -> ResourceDescriptor {
         InputKind::Source => "source",
         InputKind::Package => "package",
     };
-    let name = match input.kind {
+    let name = match (input.kind, &input.name) {
         // The two that every build has go by fixed names, whatever their files are called.
-        InputKind::Dockerfile | InputKind::Context => kind.to_owned(),
+        (InputKind::Dockerfile, _) | (InputKind::Context, None) => kind.to_owned(),
+        (InputKind::Context, Some(name)) => format!("{kind}:{name}"),
         _ => input.name.clone().unwrap_or_default(),
     };
     let mut annotations = Map::new();

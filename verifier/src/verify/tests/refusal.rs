@@ -212,7 +212,7 @@ fn predicate_types_are_compared_whole() {
 #[test]
 fn verdicts_that_do_not_follow() {
     type Edit = fn(&mut Value);
-    let table: [(&str, Edit); 10] = [
+    let table: [(&str, Edit); 11] = [
         ("one invocation id for both", |p| {
             p["runs"][1]["invocationId"] = p["runs"][0]["invocationId"].clone();
         }),
@@ -231,6 +231,10 @@ fn verdicts_that_do_not_follow() {
         }),
         ("a cause in spite of the verdict", |p| {
             p["causes"] = json!([{"code": "x", "count": 1, "primary": true}]);
+        }),
+        ("a path that differs", |p| {
+            p["counts"]["differences"] = 1.into();
+            p["counts"]["differencesElsewhere"] = 1.into();
         }),
         ("fewer layers equal", |p| {
             p["counts"]["layersEqual"] = 1.into();

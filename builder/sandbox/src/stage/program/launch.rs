@@ -183,6 +183,7 @@ mod tests {
                 .collect(),
             cwd: "/".into(),
             user: String::new(),
+            script: None,
         }
     }
 

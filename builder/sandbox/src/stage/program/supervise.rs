@@ -28,8 +28,6 @@ pub(super) struct Supervisor<'a> {
     pub(super) init: Pid,
     /// Records of the step's first processes.
     pub(super) report: OwnedFd,
-    /// Brings the filter's listener.
-    pub(super) listener_socket: OwnedFd,
     pub(super) dns: Responder,
     pub(super) observed: Observed,
 }
@@ -76,12 +74,9 @@ const CALLS: usize = 2;
 
 impl Supervisor<'_> {
     /// Answers the step until it ends, and reaps its first process.
-    pub(super) fn watch(mut self) -> Result<(End, Observed), Failure> {
-        let listener_socket = self
-            .listener_socket
-            .try_clone()
-            .map_err(|error| Failure::io("dup(listener)", &error))?;
-        let mut calls = Calls::Awaited(listener_socket);
+    /// `listener` brings the filter's listener.
+    pub(super) fn watch(mut self, listener: OwnedFd) -> Result<(End, Observed), Failure> {
+        let mut calls = Calls::Awaited(listener);
         let end = loop {
             let ready = self.wait(&calls)?;
             if ready[CONTROL] != Ready::No {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// Replaces the paths of a test, digests, durations and times by placeholders.
 #[must_use]
-pub fn redact(text: &str, paths: &[(&Path, &str)]) -> String {
+pub(crate) fn redact(text: &str, paths: &[(&Path, &str)]) -> String {
     let mut text = text.to_owned();
     for (path, name) in paths {
         text = text.replace(&path.display().to_string(), name);

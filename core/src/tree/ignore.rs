@@ -4,7 +4,7 @@
 //! `moby/patternmatcher`: for each path, going down from the root, the last pattern that matches
 //! it or its parents decides.
 
-use repro_core::tree::{DeepPattern, PatternError, TreePath};
+use super::{DeepPattern, PatternError, TreePath};
 
 /// Longest ignore file.
 pub const MAX_IGNORE_BYTES: usize = 1 << 20;
@@ -102,6 +102,30 @@ impl IgnoreFile {
             rules.push(Rule { effect, pattern });
         }
         Ok(Self { rules })
+    }
+
+    /// The rules of a list of patterns, each as a line of an ignore file. An empty one is none.
+    pub fn of_patterns<'a>(
+        patterns: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, IgnoreError> {
+        let text: Vec<String> = patterns
+            .into_iter()
+            // A line that begins with # is a comment, a pattern is not.
+            .map(|pattern| format!(" {}", pattern.replace('\n', " ")))
+            .collect();
+        Self::parse(text.join("\n").as_bytes())
+    }
+
+    /// Whether nothing is left out.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// Whether a rule takes back in what others leave out.
+    #[must_use]
+    pub fn has_exceptions(&self) -> bool {
+        self.rules.iter().any(|rule| rule.effect == Effect::Include)
     }
 
     /// The state above the first path of a walk.

@@ -1,0 +1,12 @@
+//! The hosts that the program knows by name, all of them. Every other one comes from the user.
+
+/// The registry that an image reference without a host means (Docker's default).
+pub const DEFAULT_REGISTRY: &str = "docker.io";
+
+/// The older name of [`DEFAULT_REGISTRY`], which old references still have.
+pub const DEFAULT_REGISTRY_ALIAS: &str = "index.docker.io";
+
+/// The archive that keeps every state of Debian's archive since 2005: a pool path that every
+/// mirror has dropped is still found there, and nowhere else. Slow and throttled, hence the last
+/// to be asked.
+pub const SNAPSHOT_ARCHIVE: &str = "https://snapshot.debian.org/archive/debian";
