@@ -6,9 +6,10 @@ mod session;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    io::{self, BufReader, BufWriter},
+    fs::File,
+    io::{self, BufReader, BufWriter, Read as _},
     net::Shutdown,
+    os::unix::fs::MetadataExt as _,
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -197,13 +198,29 @@ impl Executor for NativeExecutor {
             what: format!("cannot read {}", path.display()),
             source: Some(source),
         };
-        match fs::read(&path) {
-            Ok(json) => serde_json::from_slice(&json)
-                .map(Some)
-                .map_err(|error| input(error.into())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(input(error)),
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(input(error)),
+        };
+        let owner = file.metadata().map_err(input)?.uid();
+        let (root, _) = self.mapping.root();
+        if owner != root {
+            // Its files would belong to nobody inside, and a step would make another image of them.
+            return Err(ExecutorError::Input {
+                what: format!(
+                    "{} belongs to user {owner} and not to {root}, the root of a step: the store \
+                     was copied without its owners; remove its snapshots directory, it is made anew",
+                    path.display()
+                ),
+                source: None,
+            });
         }
+        let mut json = Vec::new();
+        file.read_to_end(&mut json).map_err(input)?;
+        serde_json::from_slice(&json)
+            .map(Some)
+            .map_err(|error| input(error.into()))
     }
 
     fn unpack(

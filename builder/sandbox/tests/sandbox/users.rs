@@ -7,7 +7,12 @@ use std::{
 };
 
 use libtest_mimic::{Arguments, Trial};
-use repro_core::{digest::Digest, json};
+use repro_core::{
+    build::{Executor as _, ExecutorError},
+    digest::Digest,
+    fs::sorted_names,
+    json,
+};
 
 use crate::bench::{Bench, set_base};
 
@@ -22,6 +27,7 @@ crate::trials![
     root_and_an_ordinary_user_make_the_same_layers,
     everything_holds_for_an_ordinary_user,
     nobody_else_can_enter_the_trees,
+    a_tree_that_lost_its_owner_is_refused,
 ];
 
 /// What both run: owners, modes, links, removals.
@@ -182,4 +188,21 @@ fn succeeded(output: &Output) -> String {
         output.status
     );
     said.into_owned()
+}
+
+/// What `cp -r` as root makes of a store: its files would belong to nobody inside.
+fn a_tree_that_lost_its_owner_is_refused() {
+    require_root();
+    let bench = Bench::new();
+    let mut path = bench.store.path().join("snapshots");
+    for level in ["mapping", "chain"] {
+        let names = sorted_names(&path).unwrap();
+        assert_eq!(names.len(), 1, "{level}: {names:?}");
+        path.push(&names[0]);
+    }
+    assert!(bench.executor.stored(bench.image).unwrap().is_some());
+    chown(path.join("info.json"), Some(0), Some(0)).unwrap();
+    let error = bench.executor.stored(bench.image).unwrap_err();
+    assert!(matches!(error, ExecutorError::Input { .. }), "{error:?}");
+    assert!(error.to_string().contains("without its owners"), "{error}");
 }
