@@ -201,7 +201,9 @@ fn every_crate_but_the_sandbox_forbids_unsafe_code() {
 #[test]
 fn only_the_command_line_may_print() {
     for path in sources() {
-        if path.starts_with("cli") {
+        // A program that is a test of its own talks to whoever started it.
+        let test = path.components().any(|part| part.as_os_str() == "tests");
+        if path.starts_with("cli") || test {
             continue;
         }
         // Built from two parts, so that this file is none of those it looks for.

@@ -215,7 +215,7 @@ mod tests {
             ("ssh://git@example.org/a", Some(Remote::Git)),
             ("git://example.org/a", Some(Remote::Git)),
             // As good as a directory of that name.
-            ("github.com/a/b", None),
+            ("example.com/a/b", None),
             ("a@b", None),
             ("http", None),
             ("a.git", None),

@@ -197,7 +197,11 @@ mod tests {
         for form in ["", "a", "a=", "=b", "a=oci-layout://", "a=oci-layout://d:"] {
             assert_eq!(source(form), Err(ContextArgError::Form), "{form}");
         }
-        for kind in ["a=https://x.org/y", "a=git@x.org:y", "a=target:z"] {
+        for kind in [
+            "a=https://example.org/y",
+            "a=git@example.org:y",
+            "a=target:z",
+        ] {
             assert!(
                 matches!(source(kind), Err(ContextArgError::Kind(_))),
                 "{kind}"
