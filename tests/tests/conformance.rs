@@ -6,7 +6,7 @@
 //! system and configuration with what that builder makes. A filter chooses among them:
 //!
 //! ```text
-//! cargo test -p repro-tests --test conformance -- copy:: buildkit
+//! cargo test -p repro-tests --test conformance -- copy::glob
 //! ```
 //!
 //! Differences must be on the list; once all cases ran, everything on the list must have been seen.
