@@ -202,8 +202,8 @@ fn every_crate_but_the_sandbox_forbids_unsafe_code() {
 fn only_the_command_line_may_print() {
     for path in sources() {
         // A program that is a test of its own talks to whoever started it.
-        let test = path.components().any(|part| part.as_os_str() == "tests");
-        if path.starts_with("cli") || test {
+        let of_tests = path.components().any(|part| part.as_os_str() == "tests");
+        if path.starts_with("cli") || of_tests {
             continue;
         }
         // Built from two parts, so that this file is none of those it looks for.
