@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
     path::Path,
 };
 
@@ -45,6 +46,8 @@ pub struct Builder<'a> {
     pub events: &'a dyn EventSink,
     /// What time it is.
     pub clock: &'a dyn Clock,
+    /// Most steps that each run has going at a time. It changes no byte of the image.
+    pub jobs: NonZeroUsize,
 }
 
 impl std::fmt::Debug for Builder<'_> {
@@ -86,13 +89,11 @@ impl Builder<'_> {
     pub fn build(&self, request: &BuildRequest) -> Result<BuildRecord, BuildError> {
         let prepared = self.prepare(request)?;
         self.events.event(Event::Planned {
-            steps: count(
-                prepared
-                    .plan
-                    .steps
-                    .iter()
-                    .filter(|step| step.work.is_filesystem()),
-            ),
+            steps: (0..)
+                .zip(&prepared.plan.steps)
+                .filter(|(_, step)| step.work.is_filesystem())
+                .map(|(index, _)| index)
+                .collect(),
             runs: match request.runs {
                 Runs::One => 1,
                 Runs::Two => 2,
@@ -371,6 +372,7 @@ impl Builder<'_> {
             blobs: self.store.blobs(),
             events: self.events,
             clock: self.clock,
+            jobs: self.jobs,
         };
         let plain = Variation::run_a();
         let (a, b) = match request.runs {
@@ -411,10 +413,6 @@ fn finished(end: RunEnd) -> Option<RunRecord> {
         RunEnd::Done(record) => Some(*record),
         RunEnd::Stopped => None,
     }
-}
-
-fn count<T>(items: impl Iterator<Item = T>) -> u32 {
-    u32::try_from(items.count()).unwrap_or(u32::MAX)
 }
 
 /// A build argument is recorded in clear, since a rebuild needs it.

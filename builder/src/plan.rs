@@ -14,7 +14,7 @@ mod lint;
 mod outline;
 mod steps;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use error::{PlanError, PlanFault};
 pub use outline::{Outline, OutlineError, SourceKey, SourceName, Triggers, outline};
@@ -151,5 +151,14 @@ impl Work {
     #[must_use]
     pub const fn is_filesystem(&self) -> bool {
         !matches!(self, Self::Nothing)
+    }
+
+    /// The trees that it takes files from, besides its own.
+    pub(crate) fn reads(&self) -> impl Iterator<Item = &CopyFrom> {
+        let copied = match self {
+            Self::Copy { from, .. } => Some(from),
+            Self::Nothing | Self::Run(_) | Self::MakeDir(_) => None,
+        };
+        copied.into_iter()
     }
 }

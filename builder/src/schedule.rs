@@ -1,9 +1,13 @@
-//! Runs a plan: once, or twice side by side.
+//! Runs a plan: once, or twice side by side, and in each run the steps side by side that do not
+//! wait for each other.
 
 mod assemble;
 mod board;
 mod log;
+mod order;
+mod queue;
 mod run;
+mod stages;
 
 pub use assemble::AssembleError;
 pub use run::RunError;

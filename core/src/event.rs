@@ -45,8 +45,9 @@ pub enum Event {
     },
     /// The steps are known.
     Planned {
-        /// How many steps each run has.
-        steps: u32,
+        /// The steps that work on files, which every run goes through: their indices in the plan,
+        /// ascending.
+        steps: Vec<u32>,
         /// How many runs there are.
         runs: u32,
     },

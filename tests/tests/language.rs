@@ -14,7 +14,7 @@ use std::{
     process::Command,
 };
 
-use repro_tests::{TestContext, tool};
+use repro_tests::{Events, Pack, TestContext, tool};
 use serde_json::{Value, json};
 
 /// What a build left.
@@ -446,4 +446,66 @@ COPY --from=replaced /marker /marker
         .run()
         .exits(2)
         .says(["would have to be fetched"]);
+}
+
+/// Which steps run A begins before it finishes the first one.
+fn begun_first(events: &Events) -> Vec<&Value> {
+    let of_a = events.0.iter().filter(|event| event["run"] == "a");
+    of_a.take_while(|event| event["event"] != "step-finished")
+        .filter(|event| event["event"] == "step-started")
+        .map(|event| &event["instruction"])
+        .collect()
+}
+
+#[test]
+fn independent_stages_run_side_by_side_and_give_the_same_image() {
+    let context = TestContext::new();
+    let dockerfile = "\
+FROM busybox AS one
+RUN sleep 2 && echo one > /one
+FROM busybox AS two
+RUN sleep 2 && echo two > /two
+FROM scratch
+COPY --from=one /one /
+COPY --from=two /two /
+";
+    let project = context.project("stages", &[("Dockerfile", dockerfile)]);
+    let mut images = Vec::new();
+    for (jobs, at_once) in [("2", 2), ("1", 1)] {
+        let (build, evidence) = context.build(&project);
+        let output = build.args(["--progress=json", "--jobs", jobs]).run();
+        let begun = Events::of(&output.exits(0));
+        let begun = begun_first(&begun);
+        assert_eq!(begun.len(), at_once, "{jobs} jobs: {begun:?}");
+        images.push(Pack::read(&evidence).digest().to_owned());
+    }
+    assert_eq!(images[0], images[1]);
+}
+
+#[test]
+fn a_step_that_fails_keeps_others_from_beginning() {
+    let context = TestContext::new();
+    let dockerfile = "\
+FROM busybox AS one
+RUN sleep 2
+RUN echo never
+FROM busybox AS two
+RUN echo \"this is why\" && false
+FROM scratch
+COPY --from=one / /
+COPY --from=two / /
+";
+    let project = context.project("failing", &[("Dockerfile", dockerfile)]);
+    let (build, evidence) = context.build(&project);
+    let output = build.args(["--progress=json", "--jobs=2"]).run().exits(3);
+    output.prints(["this is why"]);
+    let events = Events::of(&output);
+    let begun: Vec<_> = events
+        .of_kind("step-started")
+        .iter()
+        .filter(|event| event["run"] == "a")
+        .map(|event| event["line"].clone())
+        .collect();
+    assert_eq!(begun, [2, 5]);
+    assert_eq!(Pack::read(&evidence).run("a")["failure"]["line"], 5);
 }

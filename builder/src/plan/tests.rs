@@ -112,7 +112,7 @@ fn planned(request: &repro_core::build::BuildRequest) -> Result<Plan, String> {
     plan(&file, &outline, &bases(), &globals, request, Epoch::MIN).map_err(|e| e.to_string())
 }
 
-fn good(text: &str) -> Plan {
+pub(crate) fn good(text: &str) -> Plan {
     planned(&request(text)).unwrap()
 }
 

@@ -1,6 +1,11 @@
 //! One run of a plan, from its first step to an image.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    num::NonZeroUsize,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use repro_core::{
     build::{
@@ -11,7 +16,6 @@ use repro_core::{
     digest::{ChainId, DiffId, Digest},
     epoch::Epoch,
     event::{Event, EventSink},
-    image::LayerDescriptor,
     layer::{BuildLayerError, LayerBuilder, StoredLayer},
     ruleset::Ruleset,
     store::{BlobError, BlobStore},
@@ -21,8 +25,11 @@ use super::{
     assemble::{AssembleError, HistoryStep, assemble},
     board::{Board, Ending, Turn},
     log::StepLog,
+    order::order,
+    queue::{Queue, StopOnPanic},
+    stages::Stages,
 };
-use crate::plan::{CopyFrom, Plan, StageBase, Step, Work};
+use crate::plan::{CopyFrom, Plan, Step, Work};
 
 /// Why a run cannot go on. A step whose program fails is no error but a [`Failure`].
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +75,8 @@ pub(crate) struct RunContext<'a> {
     pub(crate) blobs: &'a dyn BlobStore,
     pub(crate) events: &'a dyn EventSink,
     pub(crate) clock: &'a dyn Clock,
+    /// Most steps that one run has going at a time.
+    pub(crate) jobs: NonZeroUsize,
 }
 
 /// How a run ended where it was not an error.
@@ -77,14 +86,6 @@ pub(crate) enum RunEnd {
     Done(Box<RunRecord>),
     /// Run A failed first.
     Stopped,
-}
-
-/// The layers of one stage in one run.
-#[derive(Debug, Default, Clone)]
-struct StageState {
-    trees: Vec<SnapshotName>,
-    layers: Vec<LayerDescriptor>,
-    history: Vec<HistoryStep>,
 }
 
 /// Runs the whole plan once.
@@ -107,32 +108,34 @@ pub(crate) fn run(
         image: None,
         failure: None,
     };
-    let mut running = Running {
+    let running = Running {
         context,
         id,
         variation,
         board,
-        stages: Vec::new(),
+        stages: Stages::new(&context.plan.stages),
+        queue: Queue::new(order(context.plan)),
+        ended: Mutex::default(),
     };
-    for (index, step) in (0_u32..).zip(&context.plan.steps) {
-        running.enter(step.stage);
-        match running.step(index, step)? {
+    let threads = context.jobs.get().min(context.plan.steps.len());
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(|| running.work());
+        }
+        running.work();
+    });
+    // What steps side by side came to is told in the order of the file.
+    for ended in std::mem::take(&mut *running.ended()).into_values() {
+        match ended? {
             Ended::Stopped => return Ok(RunEnd::Stopped),
             Ended::Nothing => {}
             Ended::Layer(step) => record.steps.push(*step),
             Ended::Failed(failure) => {
-                context.events.event(Event::StepFailed {
-                    run: id,
-                    index,
-                    message: failure.message.clone(),
-                });
-                record.failure = Some(failure);
-                break;
+                record.failure.get_or_insert(failure);
             }
         }
     }
     if record.failure.is_none() {
-        running.enter(context.plan.target);
         record.image = Some(running.image()?);
         if let Some(EndGuard(board)) = &guard {
             board.ended(Ending::Complete);
@@ -156,7 +159,10 @@ struct Running<'a> {
     id: RunId,
     variation: &'a Variation,
     board: Option<&'a Board>,
-    stages: Vec<StageState>,
+    stages: Stages<'a>,
+    queue: Queue,
+    /// How each step ended that was begun.
+    ended: Mutex<BTreeMap<u32, Result<Ended, RunError>>>,
 }
 
 enum Ended {
@@ -167,32 +173,38 @@ enum Ended {
 }
 
 impl Running<'_> {
-    /// Makes sure that all stages up to `stage` have begun.
-    fn enter(&mut self, stage: usize) {
-        while self.stages.len() <= stage {
-            let begun = match &self.context.plan.stages[self.stages.len()].base {
-                StageBase::Scratch => StageState::default(),
-                StageBase::Stage(base) => self.stages[*base].clone(),
-                StageBase::Image(image) => StageState {
-                    trees: image
-                        .chain
-                        .iter()
-                        .copied()
-                        .map(SnapshotName::Stored)
-                        .collect(),
-                    layers: image.layers.clone(),
-                    history: Vec::new(),
-                },
-            };
-            self.stages.push(begun);
+    fn ended(&self) -> MutexGuard<'_, BTreeMap<u32, Result<Ended, RunError>>> {
+        // Entries are added whole.
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Carries out steps until none is left. Where one fails, those that are under way come to
+    /// their end, and no other begins.
+    fn work(&self) {
+        let _guard = StopOnPanic(&self.queue);
+        while let Some(index) = self.queue.next() {
+            let ended = self.step(index);
+            match &ended {
+                Ok(Ended::Nothing | Ended::Layer(_)) => self.queue.done(index),
+                Ok(Ended::Failed(_) | Ended::Stopped) | Err(_) => self.stop(),
+            }
+            self.ended().insert(index, ended);
         }
     }
 
-    fn step(&mut self, index: u32, step: &Step) -> Result<Ended, RunError> {
+    fn stop(&self) {
+        self.queue.stop();
+        if let (RunId::A, Some(board)) = (self.id, self.board) {
+            board.ended(Ending::Failed);
+        }
+    }
+
+    fn step(&self, index: u32) -> Result<Ended, RunError> {
+        let step = &self.context.plan.steps[index as usize];
         let Some(action) = self.action(&step.work) else {
-            self.stages[step.stage]
-                .history
-                .push(HistoryStep::empty(&step.history));
+            self.stages.add(step.stage, |stage| {
+                stage.history.push(HistoryStep::empty(&step.history));
+            });
             return Ok(Ended::Nothing);
         };
         if self.wait(index) == Turn::Stop {
@@ -210,7 +222,7 @@ impl Running<'_> {
             index,
         };
         let spec = StepSpec {
-            parents: self.stages[step.stage].trees.clone(),
+            parents: self.stages.trees(step.stage),
             output: output.clone(),
             action,
             layer: LayerPolicy {
@@ -231,14 +243,9 @@ impl Running<'_> {
         let log = log.finish()?;
         let result = match result {
             Ok(result) if result.exit == StepExit::Success => result,
-            Ok(result) => return Ok(Ended::Failed(failed(index, result.exit, log))),
+            Ok(result) => return Ok(self.failed(index, Some(result.exit), how(result.exit), log)),
             Err(ExecutorError::Refused(message)) => {
-                return Ok(Ended::Failed(Failure {
-                    index,
-                    exit: None,
-                    message,
-                    log,
-                }));
+                return Ok(self.failed(index, None, message, log));
             }
             Err(source) => {
                 let instruction = step.history.clone();
@@ -253,6 +260,26 @@ impl Running<'_> {
         Ok(Ended::Layer(Box::new(
             self.keep(index, step, output, layer, result, log),
         )))
+    }
+
+    fn failed(
+        &self,
+        index: u32,
+        exit: Option<StepExit>,
+        message: String,
+        log: Option<Digest>,
+    ) -> Ended {
+        self.context.events.event(Event::StepFailed {
+            run: self.id,
+            index,
+            message: message.clone(),
+        });
+        Ended::Failed(Failure {
+            index,
+            exit,
+            message,
+            log,
+        })
     }
 
     fn wait(&self, index: u32) -> Turn {
@@ -271,7 +298,7 @@ impl Running<'_> {
     }
 
     fn keep(
-        &mut self,
+        &self,
         index: u32,
         step: &Step,
         output: SnapshotName,
@@ -280,15 +307,16 @@ impl Running<'_> {
         log: Option<Digest>,
     ) -> StepRecord {
         let diff_id = layer.as_ref().map(|layer| layer.diff_id);
-        let stage = &mut self.stages[step.stage];
-        stage.history.push(HistoryStep {
-            created_by: step.history.clone(),
-            layer: diff_id,
+        self.stages.add(step.stage, |stage| {
+            stage.history.push(HistoryStep {
+                created_by: step.history.clone(),
+                layer: diff_id,
+            });
+            if let Some(layer) = &layer {
+                stage.trees.push(output);
+                stage.layers.push(layer.descriptor());
+            }
         });
-        if let Some(layer) = &layer {
-            stage.trees.push(output);
-            stage.layers.push(layer.descriptor());
-        }
         self.report(index, diff_id, result.usage.wall_ms);
         StepRecord {
             index,
@@ -339,7 +367,7 @@ impl Running<'_> {
                             .unwrap_or_default(),
                     },
                     CopyFrom::Stage(stage) => CopySource::Tree {
-                        trees: self.stages[*stage].trees.clone(),
+                        trees: self.stages.trees(*stage),
                     },
                     CopyFrom::Tree(chain) => CopySource::Tree {
                         trees: stored(chain),
@@ -363,7 +391,7 @@ impl Running<'_> {
 
     fn image(&self) -> Result<ImageRecord, RunError> {
         let target = self.context.plan.target;
-        let state = &self.stages[target];
+        let state = self.stages.get(target);
         let config = &self.context.plan.stages[target].config;
         let image = assemble(
             self.context.blobs,
@@ -376,16 +404,10 @@ impl Running<'_> {
     }
 }
 
-fn failed(index: u32, exit: StepExit, log: Option<Digest>) -> Failure {
-    let message = match exit {
+fn how(exit: StepExit) -> String {
+    match exit {
         StepExit::Success => "ended well".to_owned(),
         StepExit::Code(code) => format!("exited with code {code}"),
         StepExit::Signal(signal) => format!("was ended by signal {signal}"),
-    };
-    Failure {
-        index,
-        exit: Some(exit),
-        message,
-        log,
     }
 }

@@ -8,7 +8,7 @@ mod values;
 pub(crate) use run::run;
 pub(crate) use values::{OnDifference, RunCount};
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use repro_core::{image::transport::Archive, platform::Platform, reference::ImageRef};
 
@@ -65,6 +65,10 @@ pub(crate) struct Args {
     /// rootfs:FILE
     #[arg(short, long, value_name = "DEST", value_parser = archive)]
     pub(crate) output: Vec<Archive>,
+    /// Have this many steps of each run going at a time, where stages do not wait for each other;
+    /// as many as there are processors unless given. The image does not depend on it
+    #[arg(long, value_name = "N", env = "REPRO_JOBS")]
+    pub(crate) jobs: Option<NonZeroUsize>,
 
     /// Run the build this many times; with 1 nothing is compared
     #[arg(

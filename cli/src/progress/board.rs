@@ -15,12 +15,8 @@ const TAIL_LINES: usize = 20;
 /// Characters kept of one of them.
 const TAIL_WIDTH: usize = 400;
 
-/// A step that a run is working on.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Running {
-    pub(super) index: u32,
-    pub(super) tail: VecDeque<String>,
-}
+/// The last lines that a running step printed.
+pub(super) type Tail = VecDeque<String>;
 
 /// A step that a run has finished.
 #[derive(Debug, Clone, Copy)]
@@ -42,10 +38,12 @@ pub(super) struct Task {
 /// The state of a build, as the events tell it.
 #[derive(Debug, Default)]
 pub(super) struct Board {
-    steps: u32,
+    /// The steps of each run, ascending.
+    steps: Vec<u32>,
     runs: u32,
     instructions: BTreeMap<u32, String>,
-    running: BTreeMap<RunId, Running>,
+    /// What the runs are working on.
+    running: BTreeMap<(RunId, u32), Tail>,
     done: BTreeMap<(RunId, u32), Done>,
     tasks: BTreeMap<String, Task>,
 }
@@ -54,7 +52,10 @@ impl Board {
     /// Takes in one event.
     pub(super) fn take(&mut self, event: &Event) {
         match event {
-            Event::Planned { steps, runs } => (self.steps, self.runs) = (*steps, *runs),
+            Event::Planned { steps, runs } => {
+                self.steps.clone_from(steps);
+                self.runs = *runs;
+            }
             Event::StepStarted {
                 run,
                 index,
@@ -63,25 +64,15 @@ impl Board {
             } => {
                 self.instructions
                     .insert(*index, text::one_line(instruction).into_owned());
-                self.running.insert(
-                    *run,
-                    Running {
-                        index: *index,
-                        tail: VecDeque::new(),
-                    },
-                );
+                self.running.insert((*run, *index), Tail::new());
             }
             Event::StepOutput { run, index, text } => {
-                if let Some(running) = self.running.get_mut(run)
-                    && running.index == *index
-                {
-                    if running.tail.len() == TAIL_LINES {
-                        running.tail.pop_front();
+                if let Some(tail) = self.running.get_mut(&(*run, *index)) {
+                    if tail.len() == TAIL_LINES {
+                        tail.pop_front();
                     }
                     let line = text::output_line(text);
-                    running
-                        .tail
-                        .push_back(line.chars().take(TAIL_WIDTH).collect());
+                    tail.push_back(line.chars().take(TAIL_WIDTH).collect());
                 }
             }
             Event::StepFinished {
@@ -90,7 +81,7 @@ impl Board {
                 diff_id,
                 wall_ms,
             } => {
-                self.running.remove(run);
+                self.running.remove(&(*run, *index));
                 let done = Done {
                     diff_id: *diff_id,
                     wall_ms: *wall_ms,
@@ -128,25 +119,22 @@ impl Board {
         self.runs > 1
     }
 
-    /// Steps of each run.
-    pub(super) const fn steps(&self) -> u32 {
-        self.steps
+    /// The steps of each run, ascending.
+    pub(super) fn steps(&self) -> &[u32] {
+        &self.steps
     }
 
     /// `3/7`, counted from one. Only steps that work on files are told of, while `index` counts
-    /// every instruction, so the number is the rank among the steps that began.
+    /// every instruction.
     pub(super) fn position(&self, index: u32) -> String {
-        format!("{}/{}", self.rank(index), self.steps)
+        let before = self.steps.partition_point(|step| *step < index);
+        format!("{}/{}", before + 1, self.steps.len())
     }
 
-    fn rank(&self, index: u32) -> u32 {
-        let before = self.instructions.range(..index).count();
-        u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1)
-    }
-
-    /// Whether the step is the last one of a run.
-    pub(super) fn is_last(&self, index: u32) -> bool {
-        self.rank(index) >= self.steps
+    /// Whether a run has finished all its steps.
+    pub(super) fn is_over(&self, run: RunId) -> bool {
+        let done = |step: &u32| self.done.contains_key(&(run, *step));
+        self.steps.iter().all(done)
     }
 
     /// The instruction of a step, in one harmless line.
@@ -154,9 +142,14 @@ impl Board {
         self.instructions.get(&index).map_or("", String::as_str)
     }
 
-    /// What a run works on.
-    pub(super) fn running(&self, run: RunId) -> Option<&Running> {
-        self.running.get(&run)
+    /// The last lines of a step, if the run works on it.
+    pub(super) fn tail(&self, run: RunId, index: u32) -> Option<&Tail> {
+        self.running.get(&(run, index))
+    }
+
+    /// Whether a run works on more than one step.
+    pub(super) fn is_parallel(&self, run: RunId) -> bool {
+        self.running.range((run, 0)..=(run, u32::MAX)).count() > 1
     }
 
     /// What a run made of a step.
@@ -246,7 +239,10 @@ pub(super) mod tests {
                 id: "d".into(),
                 summary: "downloaded gcc-12, 1 MiB".into(),
             },
-            Event::Planned { steps: 2, runs: 2 },
+            Event::Planned {
+                steps: vec![0, 1],
+                runs: 2,
+            },
             started(RunId::A, 0, "COPY . /src"),
             finished(RunId::A, 0, b"src", 120),
             started(RunId::B, 0, "COPY . /src"),
@@ -279,10 +275,49 @@ pub(super) mod tests {
         ]
     }
 
+    /// Run A works on two steps, one of which ends before the other.
+    pub(in crate::progress) fn parallel() -> Vec<Event> {
+        let started = |run, index, instruction: &str| Event::StepStarted {
+            run,
+            index,
+            instruction: instruction.into(),
+            line: index,
+        };
+        let output = |index, text: &str| Event::StepOutput {
+            run: RunId::A,
+            index,
+            text: text.into(),
+        };
+        let finished = |index| Event::StepFinished {
+            run: RunId::A,
+            index,
+            diff_id: None,
+            wall_ms: 100,
+        };
+        vec![
+            Event::Planned {
+                steps: vec![0, 3, 4],
+                runs: 2,
+            },
+            started(RunId::A, 0, "RUN one"),
+            started(RunId::B, 0, "RUN one"),
+            output(0, "alone"),
+            started(RunId::A, 3, "RUN two"),
+            output(3, "of two"),
+            output(0, "of one"),
+            started(RunId::B, 3, "RUN two"),
+            finished(0),
+            finished(3),
+        ]
+    }
+
     /// Run A fails in its first step.
     pub(in crate::progress) fn failing() -> Vec<Event> {
         let mut events = vec![
-            Event::Planned { steps: 3, runs: 2 },
+            Event::Planned {
+                steps: vec![1, 2, 4],
+                runs: 2,
+            },
             Event::StepStarted {
                 run: RunId::A,
                 index: 1,

@@ -53,7 +53,7 @@ fn lines(board: &mut Board, event: &Event) -> Vec<String> {
             let runs = text::plural(u64::from(*runs), "run");
             vec![format!(
                 "{}, {runs}",
-                text::plural(u64::from(*steps), "step")
+                text::plural(steps.len() as u64, "step")
             )]
         }
         Event::StepStarted {
@@ -69,11 +69,17 @@ fn lines(board: &mut Board, event: &Event) -> Vec<String> {
             )]
         }
         Event::StepOutput {
-            run: RunId::A | RunId::Setup,
+            run: run @ (RunId::A | RunId::Setup),
+            index,
             text,
-            ..
         } => {
-            vec![format!("  | {}", text::output_line(text))]
+            let line = text::output_line(text);
+            // Whose line it is goes without saying where there is but one step.
+            vec![if board.is_parallel(*run) {
+                format!("{} | {line}", tag(*run, *index))
+            } else {
+                format!("  | {line}")
+            }]
         }
         Event::StepFinished {
             run,
@@ -97,7 +103,7 @@ fn lines(board: &mut Board, event: &Event) -> Vec<String> {
             let mut lines = vec![Meaning::Error.paint(head).to_string()];
             // The lines of run A were printed as they came.
             if !matches!(run, RunId::A | RunId::Setup) {
-                lines.extend(tail(board, *run));
+                lines.extend(tail(board, *run, *index));
             }
             lines
         }
@@ -132,9 +138,9 @@ fn quarter(board: &mut Board, id: &str, done: u64) -> Option<String> {
     ))
 }
 
-/// The last lines that the running step printed.
-pub(super) fn tail(board: &Board, run: RunId) -> Vec<String> {
-    let lines = board.running(run).map(|running| running.tail.iter());
+/// The last lines that a running step printed.
+pub(super) fn tail(board: &Board, run: RunId, index: u32) -> Vec<String> {
+    let lines = board.tail(run, index);
     lines
         .into_iter()
         .flatten()
@@ -157,7 +163,7 @@ pub(super) fn finding_line(finding: &Finding) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::progress::board::tests::{failing, recorded};
+    use crate::progress::board::tests::{failing, parallel, recorded};
 
     fn shown(events: Vec<Event>) -> String {
         let plain = Plain::new(Vec::new());
@@ -190,6 +196,25 @@ downloaded gcc-12, 1 MiB
 [b 2/2] done in 3.5 s, sha256:3fc4ccfe7458
 [! 2/2] differs, a sha256:7692c3ad3540, b sha256:3fc4ccfe7458
 warning: line 1: the base image is newer than the epoch (epoch-before-base)
+"
+        );
+    }
+
+    #[test]
+    fn lines_of_steps_side_by_side_say_whose_they_are() {
+        assert_eq!(
+            shown(parallel()),
+            "\
+3 steps, 2 runs
+[a 1/3] RUN one
+[b 1/3] RUN one
+  | alone
+[a 2/3] RUN two
+[a 2/3] | of two
+[a 1/3] | of one
+[b 2/3] RUN two
+[a 1/3] done in 0.1 s, no layer
+[a 2/3] done in 0.1 s, no layer
 "
         );
     }

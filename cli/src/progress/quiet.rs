@@ -44,7 +44,7 @@ impl<W: Write + Send> EventSink for Quiet<W> {
                     board.position(*index)
                 );
                 let mut lines = vec![Meaning::Error.paint(head).to_string()];
-                lines.extend(tail(board, *run));
+                lines.extend(tail(board, *run, *index));
                 lines
             }
             _ => Vec::new(),

@@ -30,8 +30,14 @@ use crate::{output::Meaning, text};
 
 /// Lines of output shown of each running step.
 const OUTPUT_LINES: usize = 2;
+/// Running steps shown of each run.
+const SLOTS: usize = 4;
 /// Columns of an instruction in a line that stays.
 const INSTRUCTION: usize = 60;
+/// First line of a running step.
+const HEAD: &str = "{wide_msg} {elapsed}";
+/// Its other lines.
+const OUTPUT: &str = "{wide_msg}";
 /// How often the seconds of a running step are drawn again.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -43,7 +49,8 @@ pub(super) struct Terminal {
 struct State {
     board: Board,
     multi: MultiProgress,
-    runs: BTreeMap<RunId, RunLines>,
+    /// Of each run, the lines of what it works on: the view has room for some of it.
+    runs: BTreeMap<RunId, Vec<StepLines>>,
     tasks: BTreeMap<String, ProgressBar>,
     marks: Option<ProgressBar>,
     compared: BTreeMap<u32, Comparison>,
@@ -52,10 +59,19 @@ struct State {
     ticks: bool,
 }
 
-/// The lines of one run.
-struct RunLines {
+/// The lines of one step of a run.
+struct StepLines {
+    /// `None` while the run waits.
+    step: Option<u32>,
     head: ProgressBar,
     output: Vec<ProgressBar>,
+}
+
+impl StepLines {
+    /// From top to bottom.
+    fn bars(&self) -> impl Iterator<Item = &ProgressBar> {
+        std::iter::once(&self.head).chain(&self.output)
+    }
 }
 
 impl Terminal {
@@ -121,13 +137,8 @@ impl State {
                 self.stays(&text::one_line(summary));
             }
             Event::Planned { .. } => self.show_marks(),
-            Event::StepStarted { run, index, .. } => {
-                let title = self.title(*run, *index);
-                let lines = self.run_lines(*run);
-                lines.head.reset_elapsed();
-                lines.head.set_message(title);
-            }
-            Event::StepOutput { run, .. } => self.show_output(*run),
+            Event::StepStarted { run, index, .. } => self.start_step(*run, *index),
+            Event::StepOutput { run, index, .. } => self.show_output(*run, *index),
             Event::StepFinished { run, index, .. } => self.finish_step(*run, *index),
             Event::StepFailed {
                 run,
@@ -136,7 +147,7 @@ impl State {
             } => {
                 let head = format!("{}: {}", self.title(*run, *index), text::one_line(message));
                 self.stays(&self.paint(Meaning::Error, &head));
-                for line in tail(&self.board, *run) {
+                for line in tail(&self.board, *run, *index) {
                     self.stays(&line);
                 }
             }
@@ -157,9 +168,8 @@ impl State {
                 self.stays(if self.colors { &line } else { &plain });
             }
             Event::Finished { .. } => {
-                for lines in self.runs.values() {
-                    lines.head.finish_and_clear();
-                    lines.output.iter().for_each(ProgressBar::finish_and_clear);
+                for lines in self.runs.values().flatten() {
+                    lines.bars().for_each(ProgressBar::finish_and_clear);
                 }
             }
         }
@@ -185,43 +195,96 @@ impl State {
         format!("{run} [{}] {instruction}", self.board.position(index))
     }
 
-    fn run_lines(&mut self, run: RunId) -> &RunLines {
-        let (multi, marks, ticks) = (&self.multi, &self.marks, self.ticks);
-        self.runs.entry(run).or_insert_with(|| {
-            let add = |template| {
-                let bar = ProgressBar::no_length().with_style(style(template));
-                match marks {
-                    Some(marks) => multi.insert_before(marks, bar),
-                    None => multi.add(bar),
-                }
-            };
-            let head = add("{wide_msg} {elapsed}");
-            if ticks {
-                head.enable_steady_tick(TICK);
-            }
-            let output = (0..OUTPUT_LINES).map(|_| add("{wide_msg}")).collect();
-            RunLines { head, output }
-        })
+    fn start_step(&mut self, run: RunId, index: u32) {
+        let title = self.title(run, index);
+        let slots = self.runs.get(&run).map_or(0, Vec::len);
+        let free = self.slot(run, None);
+        if free.is_none() && slots < SLOTS {
+            let lines = self.lines_after(run);
+            self.runs.entry(run).or_default().push(lines);
+        }
+        if let Some(lines) = self.slot(run, None) {
+            lines.step = Some(index);
+            lines.head.reset_elapsed();
+            lines.head.set_message(title);
+        }
     }
 
-    fn show_output(&self, run: RunId) {
-        let tail = tail(&self.board, run);
+    /// The lines of a run that show this step, or none.
+    fn slot(&mut self, run: RunId, step: Option<u32>) -> Option<&mut StepLines> {
+        let mut lines = self.runs.get_mut(&run)?.iter_mut();
+        lines.find(|lines| lines.step == step)
+    }
+
+    /// New lines, below those that the run has.
+    fn lines_after(&self, run: RunId) -> StepLines {
+        let last = self
+            .runs
+            .get(&run)
+            .and_then(|all| all.last()?.bars().last());
+        let mut bars: Vec<ProgressBar> = Vec::new();
+        for template in std::iter::once(HEAD).chain([OUTPUT; OUTPUT_LINES]) {
+            let bar = ProgressBar::no_length().with_style(style(template));
+            bars.push(match (bars.last().or(last), &self.marks) {
+                (Some(above), _) => self.multi.insert_after(above, bar),
+                (None, Some(marks)) => self.multi.insert_before(marks, bar),
+                (None, None) => self.multi.add(bar),
+            });
+        }
+        let head = bars.remove(0);
+        if self.ticks {
+            head.enable_steady_tick(TICK);
+        }
+        StepLines {
+            step: None,
+            head,
+            output: bars,
+        }
+    }
+
+    fn show_output(&mut self, run: RunId, index: u32) {
+        let tail = tail(&self.board, run, index);
         let last = &tail[tail.len().saturating_sub(OUTPUT_LINES)..];
-        if let Some(lines) = self.runs.get(&run) {
+        let last: Vec<_> = last
+            .iter()
+            .map(|line| self.paint(Meaning::Faint, line))
+            .collect();
+        if let Some(lines) = self.slot(run, Some(index)) {
             for (bar, line) in lines.output.iter().zip(last) {
-                bar.set_message(self.paint(Meaning::Faint, line));
+                bar.set_message(line);
             }
         }
+    }
+
+    /// Frees the lines of a step. The last ones of a run stay and say what it does.
+    fn free_slot(&mut self, run: RunId, index: u32) {
+        let now = if self.board.is_over(run) {
+            "finished"
+        } else {
+            "waiting"
+        };
+        let Some(all) = self.runs.get_mut(&run) else {
+            return;
+        };
+        let Some(position) = all.iter().position(|lines| lines.step == Some(index)) else {
+            return;
+        };
+        if all.len() > 1 {
+            for bar in all.remove(position).bars() {
+                bar.finish_and_clear();
+                self.multi.remove(bar);
+            }
+            return;
+        }
+        let lines = &mut all[position];
+        lines.step = None;
+        lines.head.reset_elapsed();
+        lines.head.set_message(format!("{run} {now}"));
+        lines.output.iter().for_each(|bar| bar.set_message(""));
     }
 
     fn finish_step(&mut self, run: RunId, index: u32) {
-        let ended = self.board.is_last(index);
-        if let Some(lines) = self.runs.get(&run) {
-            let now = if ended { "finished" } else { "waiting" };
-            lines.head.reset_elapsed();
-            lines.head.set_message(format!("{run} {now}"));
-            lines.output.iter().for_each(|bar| bar.set_message(""));
-        }
+        self.free_slot(run, index);
         if !self.board.compares() || run == RunId::Setup {
             let diff_id = self.board.done(run, index).and_then(|done| done.diff_id);
             let layer = diff_id.map_or_else(|| "no layer".to_owned(), short);
@@ -252,13 +315,9 @@ impl State {
             Comparison::Equal => '=',
             Comparison::Differs => '≠',
         };
-        // Steps are compared in their order.
-        let to_come = (self.board.steps() as usize).saturating_sub(self.compared.len());
-        let marks: String = self
-            .compared
-            .values()
-            .map(mark)
-            .chain(std::iter::repeat_n('.', to_come))
+        let steps = self.board.steps().iter();
+        let marks: String = steps
+            .map(|step| self.compared.get(step).map_or('.', mark))
             .collect();
         let bar = self.marks.get_or_insert_with(|| {
             self.multi
@@ -292,7 +351,7 @@ mod tests {
     use indicatif::InMemoryTerm;
 
     use super::*;
-    use crate::progress::board::tests::{failing, recorded};
+    use crate::progress::board::tests::{failing, parallel, recorded};
 
     const WIDTH: u16 = 100;
 
@@ -312,6 +371,7 @@ mod tests {
                 .unwrap()
                 .runs
                 .values()
+                .flatten()
                 .for_each(|lines| lines.head.tick());
             screens.push(term.contents());
         }
@@ -339,6 +399,38 @@ mod tests {
                 .all(|line| line.chars().count() <= usize::from(WIDTH)),
             "{both}"
         );
+    }
+
+    #[test]
+    fn steps_of_one_run_stand_below_each_other() {
+        let screens = screens(parallel());
+        let shows = |screen: &str, wanted: &[&str]| {
+            let lines: Vec<_> = screen.lines().map(str::trim_end).collect();
+            let mut rest = lines.iter();
+            for wanted in wanted {
+                assert!(
+                    rest.any(|line| line.starts_with(wanted)),
+                    "{wanted:?} is missing or misplaced in\n{screen}"
+                );
+            }
+        };
+        shows(
+            &screens[7],
+            &[
+                "a [1/3] RUN one",
+                "  | of one",
+                "a [2/3] RUN two",
+                "  | of two",
+                "b [1/3] RUN one",
+                "compared ...",
+            ],
+        );
+        shows(
+            &screens[8],
+            &["a [2/3] RUN two", "  | of two", "b [1/3] RUN one"],
+        );
+        assert!(!screens[8].contains("  | of one"), "{}", screens[8]);
+        shows(&screens[9], &["a waiting", "b [1/3] RUN one"]);
     }
 
     #[test]

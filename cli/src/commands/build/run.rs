@@ -1,6 +1,10 @@
 //! Builds, compares, reports, signs, delivers: in this order.
 
-use std::{collections::BTreeMap, num::NonZeroU32, path::Path};
+use std::{
+    collections::BTreeMap,
+    num::{NonZeroU32, NonZeroUsize},
+    path::Path,
+};
 
 use repro_builder::Builder;
 use repro_core::{
@@ -87,9 +91,15 @@ fn build(
         sources: &sources,
         events: events.as_ref(),
         clock: &SystemClock,
+        jobs: args.jobs.unwrap_or_else(processors),
     };
     let record = builder.build(request).map_err(CommandError::from);
     engine.finish(record)
+}
+
+/// How many this process may use; one where the system does not say.
+fn processors() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 fn report(record: &BuildRecord, store: &Store) -> Result<Report, CommandError> {
@@ -101,9 +111,7 @@ fn report(record: &BuildRecord, store: &Store) -> Result<Report, CommandError> {
     };
     let comparison = if built(RunId::A) && built(RunId::B) {
         let mut options = compare::Options::new(store.blobs().tmp().to_owned());
-        options.host_cpus = std::thread::available_parallelism()
-            .ok()
-            .and_then(|cpus| NonZeroU32::try_from(cpus).ok());
+        options.host_cpus = NonZeroU32::try_from(processors()).ok();
         Some(compare_runs(store.blobs(), record, &options)?)
     } else {
         None
