@@ -284,9 +284,17 @@ impl<'a> Planner<'a> {
             }
             InstructionKind::Workdir(path) => {
                 state.own_workdir = true;
-                let path = join(&state.config.config.working_dir, &some(path, &state.scope)?);
-                state.config.config.working_dir.clone_from(&path);
-                let text = format!("WORKDIR {path}");
+                let written = some(path, &state.scope)?;
+                let path = join(&state.config.config.working_dir, &written);
+                // The configuration says an absolute path as it is written, `/a/b/` too, as Docker
+                // and `BuildKit` do.
+                let shown = if written.starts_with('/') {
+                    written
+                } else {
+                    path.clone()
+                };
+                let text = format!("WORKDIR {shown}");
+                state.config.config.working_dir = shown;
                 if path == "/" {
                     return config(text);
                 }
@@ -359,7 +367,7 @@ impl<'a> Planner<'a> {
         };
         default("PATH", DEFAULT_PATH.to_owned());
         default("SOURCE_DATE_EPOCH", self.epoch.seconds().to_string());
-        let cwd = working_dir(&state.config).to_owned();
+        let cwd = join(working_dir(&state.config), "");
         let user = state.config.config.user.clone();
         Ok((
             format!("RUN {text} # repro"),

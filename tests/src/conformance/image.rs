@@ -13,7 +13,7 @@ use repro_core::{
     tree::{Entry, EntryKind, EntrySink, Meta, TreePath},
 };
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Why an archive cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +49,17 @@ pub struct Node {
     pub content: Digest,
 }
 
+fn bare_root() -> Node {
+    Node {
+        kind: EntryKind::Directory,
+        meta: Meta {
+            mode: 0o755,
+            ..Meta::default()
+        },
+        content: Digest::of(b""),
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Item {
@@ -76,18 +87,27 @@ impl Image {
         let mut nodes = Nodes(BTreeMap::new());
         flat.write_to(&mut nodes)?;
         // Only some builders write down the root itself, where nobody changed it.
-        nodes.0.entry(TreePath::root()).or_insert_with(|| Node {
-            kind: EntryKind::Directory,
-            meta: Meta {
-                mode: 0o755,
-                ..Meta::default()
-            },
-            content: Digest::of(b""),
-        });
+        nodes.0.entry(TreePath::root()).or_insert_with(bare_root);
         Ok(Self {
             config: serde_json::from_slice(member(&item.config)?)?,
             tree: nodes.0,
         })
+    }
+
+    /// An image of nothing but a configuration, as `docker image inspect` shows it.
+    #[must_use]
+    pub fn without_layers(shown: &Value) -> Self {
+        let config = json!({
+            "architecture": shown["Architecture"],
+            "author": shown["Author"],
+            "config": shown["Config"],
+            "os": shown["Os"],
+            "variant": shown["Variant"],
+        });
+        Self {
+            config,
+            tree: BTreeMap::from([(TreePath::root(), bare_root())]),
+        }
     }
 }
 

@@ -164,10 +164,24 @@ impl Peers {
                 self.docker(builder, &["save", "--output", &path, image])
             }
         };
-        run(&mut saved).map_err(std::io::Error::other)?;
+        if let Err(said) = run(&mut saved) {
+            // What nothing but a configuration is can be built by Docker, and not be saved.
+            if said.contains("empty export") {
+                return self.inspect(builder, image);
+            }
+            return Err(std::io::Error::other(said).into());
+        }
         let image = Image::read(&archive, self.dir.path())?;
         fs::remove_file(&archive)?;
         Ok(image)
+    }
+
+    /// An image without layers, as Docker describes it.
+    fn inspect(&self, builder: Builder, image: &str) -> Result<Image, ImageError> {
+        let mut inspect = self.docker(builder, &["image", "inspect", image]);
+        let output = inspect.output()?;
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+        Ok(Image::without_layers(&found[0]))
     }
 
     fn docker(&self, builder: Builder, args: &[&str]) -> Command {

@@ -136,7 +136,7 @@ fn users_have_their_groups_and_home() {
     let seen = bench.run(run.clone()).unwrap();
     assert_eq!(
         seen.output,
-        "uid=1000(ann) gid=1000(ann) groups=50(staff)\n/home/ann\nCapEff:\t0000000000000000\n"
+        "uid=1000(ann) gid=1000(ann) groups=50(staff),1000(ann)\n/home/ann\nCapEff:\t0000000000000000\n"
     );
     let entry = &seen.layer.0[0].0;
     assert_eq!((entry.meta.uid, entry.meta.gid), (1000, 1000));
