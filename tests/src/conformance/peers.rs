@@ -18,6 +18,8 @@ const LIMIT: &str = "120";
 /// What the client and the daemon of Debian's `docker.io` are called by path: a client of another
 /// version may lie before it, and needs a plugin for BuildKit that Debian does not have.
 const CLIENT: &str = "/usr/bin/docker";
+/// Bytes that all images of a run take, and as much again.
+const MEMORY: u64 = 8 << 30;
 /// Below what any machine allows: root in a container may raise no limit.
 const LIMITS: [&str; 2] = ["nofile=1024:1024", "nproc=1024:1024"];
 
@@ -77,7 +79,7 @@ impl Peers {
     pub fn start(busybox: &Path) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("repro-conformance-")
-            .tempdir_in("/var/tmp")
+            .tempdir_in(roomy())
             .expect("a directory can be made");
         let path = |name: &str| dir.path().join(name).display().to_string();
         for name in ["docker", "home"] {
@@ -238,6 +240,18 @@ impl Drop for Peers {
             std::thread::panicking() || (told.is_ok() && ended.is_ok()),
             "dockerd does not end"
         );
+    }
+}
+
+/// Where the builders keep their images: in memory if there is plenty, since the daemon waits for the
+/// disk at every step.
+fn roomy() -> &'static Path {
+    let memory = Path::new("/dev/shm");
+    let free = rustix::fs::statvfs(memory).map_or(0, |found| found.f_bavail * found.f_frsize);
+    if free > MEMORY {
+        memory
+    } else {
+        Path::new("/var/tmp")
     }
 }
 
