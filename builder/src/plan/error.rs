@@ -82,6 +82,14 @@ pub enum PlanFault {
     /// `--from` of a stage that comes later, or of the stage itself.
     #[error("the stage {0} is not finished here: only earlier stages can be used")]
     LaterStage(String),
+    /// `--from` of a number that no stage has.
+    #[error("there is no stage {number}: they are counted from 0 and number {stages}")]
+    NoStage {
+        /// The number.
+        number: usize,
+        /// How many stages there are.
+        stages: usize,
+    },
     /// `FROM` of an input.
     #[error("{0} is an input, a tree of files; FROM needs an image")]
     InputAsBase(String),

@@ -151,14 +151,15 @@ pub enum EpochChoice {
     Base,
 }
 
-/// What becomes of permission bits of the context.
+/// What becomes of permission bits of the context, and of its hard links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ContextModes {
-    /// As they are on disk.
+    /// As they are on disk; names of one file stay names of one file.
     #[default]
     Keep,
-    /// 0755 for directories and what its owner may execute, 0644 for the rest: what git knows.
+    /// 0755 for directories and what its owner may execute, 0644 for the rest, each name a file of
+    /// its own: what git knows.
     Git,
 }
 
