@@ -8,9 +8,9 @@ use std::{
 
 use repro_core::{
     build::{
-        BuildRecord, BuildRequest, Clock, Cost, EpochChoice, EpochRecord, EpochSource, Executor,
-        Finding, InputKind, InputRecord, NamedContext, NamedText, Outcome, PlannedStep, Reason,
-        RunId, RunRecord, Runs, Variation,
+        BuildRecord, BuildRequest, Clock, CopyLayout, Cost, EpochChoice, EpochRecord, EpochSource,
+        Executor, Finding, InputKind, InputRecord, MountSource, NamedContext, NamedText, Outcome,
+        PlannedStep, Reason, RunId, RunRecord, Runs, Variation,
     },
     digest::{ChainId, Digest},
     epoch::Epoch,
@@ -292,27 +292,29 @@ impl Builder<'_> {
         plan: &Plan,
         named: &BTreeMap<String, Context>,
     ) -> Result<Option<Context>, BuildError> {
-        let needs_context = plan.steps.iter().any(|step| match &step.work {
-            Work::Copy { from, what } => {
-                matches!(from, CopyFrom::Context) && !what.patterns.is_empty()
-            }
-            _ => false,
+        let needs_context = plan.steps.iter().any(|step| {
+            let sources = local_sources(&step.work);
+            sources
+                .iter()
+                .any(|source| matches!(source.from, CopyFrom::Context))
         });
         let context = needs_context
             .then(|| self.take(request, &request.context, request.ignore.as_ref()))
             .transpose()?;
         for step in &plan.steps {
-            let Work::Copy { from, what } = &step.work else {
-                continue;
-            };
-            let source = match from {
-                CopyFrom::Context => context.as_ref(),
-                CopyFrom::Named(name) => named.get(name),
-                CopyFrom::Stage(_) | CopyFrom::Tree(_) => None,
-            };
-            let Some(source) = source else { continue };
-            for pattern in &what.patterns {
-                check_source(source, pattern, what.layout).map_err(|missing| {
+            for LocalSource {
+                from,
+                pattern,
+                layout,
+            } in local_sources(&step.work)
+            {
+                let source = match from {
+                    CopyFrom::Context => context.as_ref(),
+                    CopyFrom::Named(name) => named.get(name),
+                    CopyFrom::Stage(_) | CopyFrom::Tree(_) => None,
+                };
+                let Some(source) = source else { continue };
+                check_source(source, &pattern, layout).map_err(|missing| {
                     BuildError::MissingSource {
                         diagnostic: Box::new(file.diagnostic_at(
                             step.line,
@@ -415,6 +417,58 @@ impl Builder<'_> {
         }
         Ok(runs)
     }
+}
+
+/// Something that a step takes from a directory of the caller.
+struct LocalSource<'a> {
+    from: &'a CopyFrom,
+    pattern: String,
+    layout: CopyLayout,
+}
+
+/// What a step takes from directories of the caller, and from other places as well.
+fn local_sources(work: &Work) -> Vec<LocalSource<'_>> {
+    match work {
+        Work::Copy { from, what } => {
+            let patterns = what.patterns.iter().cloned();
+            let source = |pattern| LocalSource {
+                from,
+                pattern,
+                layout: what.layout,
+            };
+            patterns.map(source).collect()
+        }
+        Work::Run(spec) => {
+            let mounts = spec.mounts.iter();
+            let sources = mounts.filter_map(|mount| match &mount.source {
+                MountSource::Bind { trees, path }
+                | MountSource::Cache {
+                    trees: Some(trees),
+                    path,
+                    ..
+                } => Some(LocalSource {
+                    from: trees,
+                    pattern: escaped(path),
+                    layout: CopyLayout::Contents,
+                }),
+                _ => None,
+            });
+            sources.collect()
+        }
+        Work::Nothing | Work::MakeDir(_) => Vec::new(),
+    }
+}
+
+/// A pattern that matches this path alone: sources of mounts are no patterns.
+fn escaped(path: &str) -> String {
+    let mut pattern = String::with_capacity(path.len());
+    for c in path.chars() {
+        if matches!(c, '*' | '?' | '[' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern
 }
 
 fn finished(end: RunEnd) -> Option<RunRecord> {
@@ -598,6 +652,8 @@ fn record(request: &BuildRequest, prepared: Prepared, runs: Vec<RunRecord>) -> B
             .collect(),
         build_args: request.build_args.clone(),
         labels: request.labels.clone(),
+        secrets: request.secrets.clone(),
+        agents: request.agents.clone(),
         inputs: sorted(inputs),
         plan: planned(&plan),
         runs,
@@ -630,6 +686,8 @@ fn planned(plan: &Plan) -> Vec<PlannedStep> {
             line: step.line,
             filesystem: step.work.is_filesystem(),
             in_image: in_image.contains(&step.stage),
+            secrets: step.work.secrets(),
+            agents: step.work.agents(),
         })
         .collect()
 }

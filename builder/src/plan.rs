@@ -11,7 +11,9 @@
 
 mod error;
 mod lint;
+mod mounts;
 mod outline;
+mod paths;
 mod steps;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -21,10 +23,12 @@ pub use outline::{Outline, OutlineError, SourceKey, SourceName, Triggers, outlin
 pub(crate) use steps::platforms;
 pub use steps::{Bases, plan};
 
+use std::collections::BTreeSet;
+
 use repro_core::{
     build::{
-        Archives, CopyLayout, Finding, InlineFile, MakeDirSpec, ModeChange, Owner, Placement,
-        RunSpec,
+        Archives, CopyLayout, Finding, InlineFile, MakeDirSpec, ModeChange, MountSource, MountSpec,
+        Owner, Placement, RunSpec,
     },
     digest::ChainId,
     epoch::Tick,
@@ -98,7 +102,7 @@ pub enum Work {
     /// Nothing: it changes the configuration.
     Nothing,
     /// Runs a program.
-    Run(RunSpec),
+    Run(RunSpec<CopyFrom>),
     /// Copies files.
     Copy {
         /// Whence.
@@ -133,7 +137,7 @@ pub struct CopyWork {
     pub placement: Placement,
 }
 
-/// The tree a copy reads.
+/// The tree that a copy or a mount reads.
 #[derive(Debug, Clone)]
 pub enum CopyFrom {
     /// The context.
@@ -154,11 +158,41 @@ impl Work {
     }
 
     /// The trees that it takes files from, besides its own.
-    pub(crate) fn reads(&self) -> impl Iterator<Item = &CopyFrom> {
-        let copied = match self {
-            Self::Copy { from, .. } => Some(from),
-            Self::Nothing | Self::Run(_) | Self::MakeDir(_) => None,
+    pub(crate) fn reads(&self) -> Vec<&CopyFrom> {
+        match self {
+            Self::Copy { from, .. } => vec![from],
+            Self::Run(spec) => spec.mounts.iter().filter_map(MountSpec::trees).collect(),
+            Self::Nothing | Self::MakeDir(_) => Vec::new(),
+        }
+    }
+
+    /// Names of the caches that it writes to.
+    pub(crate) fn caches(&self) -> Vec<&str> {
+        let Self::Run(spec) = self else {
+            return Vec::new();
         };
-        copied.into_iter()
+        let caches = spec.mounts.iter().filter_map(|mount| match &mount.source {
+            MountSource::Cache { id, .. } => Some(id.as_str()),
+            _ => None,
+        });
+        caches.collect()
+    }
+
+    /// Names of the secrets that the step is given.
+    #[must_use]
+    pub fn secrets(&self) -> BTreeSet<String> {
+        match self {
+            Self::Run(spec) => spec.secrets().map(str::to_owned).collect(),
+            _ => BTreeSet::new(),
+        }
+    }
+
+    /// Names of the ssh agents that the step can talk to.
+    #[must_use]
+    pub fn agents(&self) -> BTreeSet<String> {
+        match self {
+            Self::Run(spec) => spec.agents().map(str::to_owned).collect(),
+            _ => BTreeSet::new(),
+        }
     }
 }

@@ -79,6 +79,18 @@ pub(crate) fn build_argument(name: &str) -> Option<OsString> {
     variable(name)
 }
 
+/// The caller's value of a variable that holds a secret.
+pub(crate) fn secret(name: &str) -> Option<OsString> {
+    build_argument(name)
+}
+
+/// `SSH_AUTH_SOCK`: the socket of the caller's ssh agent.
+pub(crate) fn agent_socket() -> Option<PathBuf> {
+    variable("SSH_AUTH_SOCK")
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+}
+
 fn variable(name: &str) -> Option<OsString> {
     #[expect(
         clippy::disallowed_methods,

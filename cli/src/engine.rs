@@ -9,7 +9,7 @@ use std::{
 };
 
 use repro_core::{
-    build::{Executor as _, InvocationId},
+    build::{Executor as _, Grants, InvocationId},
     store::{RunDir, Store},
 };
 use repro_sandbox::{NativeExecutor, StageImage};
@@ -31,14 +31,16 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Gets ready, and removes what killed processes left.
+    /// Gets ready, with what steps are lent, and removes what killed processes left.
     pub(crate) fn start(
         context: &Context,
         store: &Store,
         invocation: &InvocationId,
         mirrors: &[Mirror],
+        grants: Grants,
     ) -> Result<Self, CommandError> {
-        let executor = Arc::new(NativeExecutor::new(StageImage::capture()?, store.root())?);
+        let executor = NativeExecutor::new(StageImage::capture()?, store.root())?;
+        let executor = Arc::new(executor.with_grants(grants));
         sweep(store, &executor)?;
         let scratch = store.create_run(invocation)?;
         let cancelled = Arc::new(AtomicBool::new(false));

@@ -9,6 +9,8 @@ use crate::error::{CommandError, ErrorKind, io_kind};
 pub(crate) enum Limit {
     /// A key: a few hundred bytes, with room for comments.
     Key,
+    /// The value of a secret.
+    Secret,
     /// A Dockerfile, an ignore file, `repro.toml` or `repro.lock`.
     Project,
 }
@@ -17,6 +19,7 @@ impl Limit {
     const fn bytes(self) -> u64 {
         match self {
             Self::Key => 64 << 10,
+            Self::Secret => repro_core::build::MAX_SECRET_BYTES as u64,
             Self::Project => 16 << 20,
         }
     }

@@ -4,7 +4,9 @@
 mod clock;
 mod copy;
 mod executor;
+mod grants;
 mod mode;
+mod mount;
 mod outcome;
 mod record;
 mod request;
@@ -14,7 +16,9 @@ mod variation;
 pub use clock::Clock;
 pub use copy::{Archives, CopyLayout, CopySource, CopySpec, InlineFile, Owner, Placement};
 pub use executor::{Executor, ExecutorError, SnapshotInfo, StepObserver};
+pub use grants::{Grants, MAX_SECRET_BYTES, SecretTooLong, SecretValue};
 pub use mode::{ModeChange, ModeClause, ModeError};
+pub use mount::{MountAccess, MountFacts, MountSource, MountSpec, SecretVariable};
 pub use outcome::{Cost, Outcome, Reason, Retry};
 pub use record::{
     BuildRecord, EpochRecord, EpochSource, Failure, Finding, ImageRecord, InputKind, InputRecord,

@@ -9,6 +9,7 @@
     reason = "a helper of a test panics where the test fails, and that is its use"
 )]
 
+mod built;
 mod context;
 mod events;
 mod output;
@@ -20,6 +21,7 @@ mod redact;
 mod seed;
 mod user;
 
+pub use built::Built;
 pub use context::TestContext;
 pub use events::{Events, tasks};
 pub use output::{Ended, Output};

@@ -51,12 +51,13 @@ fn a_typo_is_shown_where_it_is_with_what_was_meant() {
 }
 
 #[test]
-fn a_flag_of_later_is_named_and_not_ignored() {
+fn what_no_step_is_given_is_refused() {
     let context = TestContext::new();
     for (instruction, word) in [
-        ("RUN --mount=type=cache,target=/c true", "mount"),
         ("RUN --network=host true", "network"),
+        ("RUN --network=default true", "network"),
         ("RUN --security=insecure true", "security"),
+        ("RUN --device=vendor.com/device true", "device"),
     ] {
         let dockerfile = format!("FROM busybox\nRUN true\n{instruction}\n");
         refused(

@@ -1,100 +1,14 @@
 //! The Dockerfile language, built for real: file system and configuration as a Docker user expects
 //! them.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a helper of a test panics where the test fails"
-)]
 
 use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    io::Read as _,
+    fs,
     os::unix::{ffi::OsStrExt as _, fs::symlink},
-    path::Path,
     process::Command,
 };
 
-use repro_tests::{Events, Pack, TestContext, tool};
+use repro_tests::{Built, Events, Pack, TestContext, tool};
 use serde_json::{Value, json};
-
-/// What a build left.
-struct Built {
-    /// By path: type, mode, owner and what it links to.
-    entries: BTreeMap<String, String>,
-    files: BTreeMap<String, String>,
-    config: Value,
-    output: String,
-}
-
-impl Built {
-    #[track_caller]
-    fn has(&self, path: &str, expected: &str) {
-        let found = self.entries.get(path).map(String::as_str);
-        assert_eq!(found, Some(expected), "{path}");
-    }
-
-    #[track_caller]
-    fn reads(&self, path: &str, text: &str) {
-        let found = self.files.get(path).map(String::as_str);
-        assert_eq!(found, Some(text), "{path}");
-    }
-}
-
-/// Builds twice, and reads the image.
-#[track_caller]
-fn build(context: &TestContext, project: &Path, options: &[&str]) -> Built {
-    let (build, evidence) = context.build(project);
-    let root = evidence.with_extension("tar");
-    let output = build
-        .arg("--output")
-        .arg(format!("rootfs:{}", root.display()))
-        .args(options)
-        .run()
-        .exits(0);
-    let (mut entries, mut files) = (BTreeMap::new(), BTreeMap::new());
-    let mut archive = tar::Archive::new(File::open(&root).unwrap());
-    for entry in archive.entries().unwrap() {
-        let mut entry = entry.unwrap();
-        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        let header = entry.header();
-        let kind = match header.entry_type() {
-            tar::EntryType::Directory => 'd',
-            tar::EntryType::Symlink => 'l',
-            tar::EntryType::Link => 'h',
-            _ => 'f',
-        };
-        let mut facts = format!(
-            "{kind}{:04o} {}:{}",
-            header.mode().unwrap(),
-            header.uid().unwrap(),
-            header.gid().unwrap()
-        );
-        if let Some(target) = entry.link_name_bytes() {
-            facts = format!("{kind} {}", String::from_utf8_lossy(&target));
-        }
-        entries.insert(path.clone(), facts);
-        let mut text = String::new();
-        if kind == 'f' && entry.read_to_string(&mut text).is_ok() {
-            files.insert(path, text);
-        }
-    }
-    let image = evidence.join("image");
-    let document = |path: &Path| -> Value {
-        serde_json::from_slice(&fs::read(image.join(path)).unwrap()).unwrap()
-    };
-    let blob = |digest: &Value| {
-        let hex = digest.as_str().unwrap().trim_start_matches("sha256:");
-        document(&Path::new("blobs/sha256").join(hex))
-    };
-    let index = document(Path::new("index.json"));
-    let manifest = blob(&index["manifests"][0]["digest"]);
-    Built {
-        entries,
-        files,
-        config: blob(&manifest["config"]["digest"]),
-        output: format!("{}{}", output.stdout, output.stderr),
-    }
-}
 
 #[test]
 fn heredocs_are_commands_scripts_and_files() {
@@ -124,7 +38,7 @@ COPY --chmod=u=rw,go= --chown=7:8 <<x /dir/name
 x
 ";
     let project = context.project("heredocs", &[("Dockerfile", dockerfile)]);
-    let built = build(&context, &project, &[]);
+    let built = Built::twice(&context, &project, &[]);
     built.reads("one", "one\nvalue\n");
     built.reads("two", "/dev/pipes/script value\n");
     built.reads("three", "value\n");
@@ -166,7 +80,7 @@ COPY pack.txt /copied/
         .arg("bin")
         .status();
     assert!(packed.unwrap().success());
-    let built = build(&context, &project, &[]);
+    let built = Built::twice(&context, &project, &[]);
     built.has("opt/bin/tool", "f4750 11:12");
     built.has("own/bin/tool", "f4750 5:6");
     built.has("own/plain", "f0644 5:6");
@@ -217,7 +131,7 @@ fn what_is_not_locked_is_a_missing_input_and_other_machines_are_not_run() {
         .run()
         .exits(5)
         .says(["RUN in a stage for linux/s390x"]);
-    let image = self::build(&context, &project, &["--platform", "linux/s390x"]);
+    let image = self::Built::twice(&context, &project, &["--platform", "linux/s390x"]);
     assert_eq!(image.config["architecture"], "s390x");
 }
 
@@ -238,12 +152,12 @@ RUN cat /ran > /after
 FROM base AS other
 ";
     let project = context.project("triggers", &[("Dockerfile", dockerfile)]);
-    let built = build(&context, &project, &["--target", "base"]);
+    let built = Built::twice(&context, &project, &["--target", "base"]);
     assert!(!built.entries.contains_key("ran"));
     let triggers = built.config["config"]["OnBuild"].as_array().unwrap();
     assert_eq!(triggers.len(), 3);
     assert_eq!(triggers[2], "RUN <<EOF\necho $WHO > /ran\nEOF");
-    let built = build(&context, &project, &["--build-arg", "WHO=asked"]);
+    let built = Built::twice(&context, &project, &["--build-arg", "WHO=asked"]);
     built.reads("got", "tool\n");
     built.reads("ran", "asked\n");
     assert_eq!(built.config["config"].get("OnBuild"), None);
@@ -257,7 +171,7 @@ FROM base AS other
     let child =
         "FROM busybox AS tools\nRUN echo other > /tool\nFROM example/onbuild:1\nRUN cat /ran\n";
     let project = context.project("child", &[("Dockerfile", child)]);
-    let built = build(&context, &project, &[]);
+    let built = Built::twice(&context, &project, &[]);
     built.reads("got", "other\n");
     built.reads("ran", "child\n");
 }
@@ -280,7 +194,7 @@ ENTRYPOINT [\"/bin/app\"]
 CMD run me
 ";
     let project = context.project("config", &[("Dockerfile", dockerfile)]);
-    let built = build(&context, &project, &[]);
+    let built = Built::twice(&context, &project, &[]);
     built.reads("data/file", "kept\n");
     built.reads("shell", "sh\n");
     assert_eq!(built.config["author"], "A. Person");
@@ -329,7 +243,7 @@ COPY src/b.md /real/
             ("src/deep/d.md", "d"),
         ],
     );
-    let built = build(&context, &project, &[]);
+    let built = Built::twice(&context, &project, &[]);
     built.reads("p/src/a.txt", "a");
     built.reads("p/src/deep/er/c.txt", "c");
     assert!(!built.entries.contains_key("p/src/b.md"));
@@ -363,7 +277,7 @@ COPY --chown=:app zero /group
     let odd = std::ffi::OsStr::from_bytes(b"odd \xff\n[name");
     fs::write(project.join("files").join(odd), "odd").unwrap();
     symlink("../../outside", project.join("files/out")).unwrap();
-    let built = build(&context, &project, &[]);
+    let built = Built::twice(&context, &project, &[]);
     built.has("real/here/", "d0755 42:43");
     built.reads("tmp/pwd", "/real/here\n");
     built.reads("tmp/uid", "42\n");
@@ -429,7 +343,7 @@ COPY --from=replaced /marker /marker
         "--build-context",
         &layout,
     ];
-    let built = build(&context, &project, &options);
+    let built = Built::twice(&context, &project, &options);
     built.reads("files/kept", "k");
     assert!(!built.entries.contains_key("files/junk"));
     built.reads("marker", "m\n");

@@ -1,6 +1,9 @@
 //! One small build with everything that evidence is made of, for the tests of this crate.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use repro_core::{
     build::{
@@ -122,6 +125,8 @@ impl Case {
             contexts: BTreeMap::new(),
             build_args: BTreeMap::from([("LEVEL".into(), "2".into())]),
             labels: BTreeMap::new(),
+            secrets: BTreeSet::new(),
+            agents: BTreeSet::new(),
             inputs: vec![
                 input("dockerfile", InputKind::Dockerfile, None),
                 input("context", InputKind::Context, None),
@@ -192,6 +197,8 @@ fn planned(instruction: &str, line: u32) -> PlannedStep {
         line,
         filesystem: true,
         in_image: true,
+        secrets: BTreeSet::new(),
+        agents: BTreeSet::new(),
     }
 }
 

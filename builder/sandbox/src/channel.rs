@@ -25,7 +25,7 @@ const PACKET: usize = 64 * 1024;
 /// stack, 2 MiB by default; twice that holds them and the names of all trees.
 const MAX_MESSAGE: usize = 4 << 20;
 /// Most descriptors with one message.
-const MAX_FDS: usize = 8;
+pub(crate) const MAX_FDS: usize = 8;
 
 /// Why a message did not get through.
 #[derive(Debug, thiserror::Error)]

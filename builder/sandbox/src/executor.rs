@@ -1,6 +1,8 @@
 //! The orchestrator's side: starts stages, feeds them, and keeps account of trees.
 
+mod agents;
 mod layout;
+mod mask;
 mod probe;
 mod session;
 
@@ -16,26 +18,31 @@ use std::{
 
 use repro_core::{
     build::{
-        CopySource, Executor, ExecutorError, InvocationId, SnapshotInfo, SnapshotName, StepAction,
-        StepExit, StepObserver, StepResult, StepSpec, Variation,
+        CopySource, Executor, ExecutorError, Grants, InvocationId, SecretValue, SnapshotInfo,
+        SnapshotName, StepAction, StepExit, StepObserver, StepResult, StepSpec, Variation,
     },
     digest::{ChainId, Digest},
     tree::{EntryReader, EntrySink, EntrySource, EntryWriter},
 };
 
 use self::{
+    agents::Agents,
     layout::Layout,
+    mask::Masked,
     session::{Session, Stop},
 };
 use crate::{
     StageImage,
+    channel::MAX_FDS,
     mapping::IdMapping,
     policy::policy_digest,
-    protocol::{Action, Done, Job, StepJob},
+    protocol::{Action, Done, Job, Secret, StepJob},
 };
 
 /// Buffer of a stream of entries.
 const STREAM_BUFFER: usize = 256 * 1024;
+/// Most bytes of secrets in one step: half of what a message to a stage holds.
+const MAX_SECRETS: usize = 2 << 20;
 
 /// Runs steps in namespaces of this machine, without a daemon and without being root.
 #[derive(Debug)]
@@ -44,6 +51,7 @@ pub struct NativeExecutor {
     mapping: IdMapping,
     layout: Layout,
     running: Mutex<Running>,
+    grants: Grants,
 }
 
 /// Stages at work.
@@ -69,7 +77,16 @@ impl NativeExecutor {
             mapping,
             layout,
             running: Mutex::default(),
+            grants: Grants::default(),
         })
+    }
+
+    /// The same, with secrets and agents for the steps that name them. A step that names others is
+    /// refused.
+    #[must_use]
+    pub fn with_grants(mut self, grants: Grants) -> Self {
+        self.grants = grants;
+        self
     }
 
     /// The id mapping of all steps.
@@ -139,7 +156,7 @@ impl NativeExecutor {
 
     fn step_job(&self, spec: &StepSpec, variation: &Variation) -> Result<Job, ExecutorError> {
         let action = match &spec.action {
-            StepAction::Run(run) => Action::Run(run.clone()),
+            StepAction::Run(run) => Action::Run(run.with_trees(|trees| self.paths(trees))),
             StepAction::MakeDir(make) => Action::MakeDir(make.clone()),
             StepAction::Copy(copy) => {
                 let (CopySource::Context { trees } | CopySource::Tree { trees }) = &copy.source;
@@ -163,11 +180,81 @@ impl NativeExecutor {
         Ok(Job::Step(Box::new(StepJob {
             parents: self.paths(&spec.parents),
             directory: self.layout.invocation(invocation, &self.mapping)?,
-            names: vec![run.to_string(), index.to_string()],
+            names: [run.to_string(), index.to_string()],
             action,
             layer: spec.layer,
             variation: variation.clone(),
+            secrets: self.secrets(spec)?,
         })))
+    }
+
+    /// The values of the secrets that a step names.
+    fn secrets(&self, spec: &StepSpec) -> Result<BTreeMap<String, Secret>, ExecutorError> {
+        let mut secrets = BTreeMap::new();
+        let mut bytes = 0;
+        for id in spec.secrets() {
+            let Some(value) = self.grants.secrets.get(id) else {
+                return Err(ExecutorError::Refused(format!(
+                    "the secret {id} was not given"
+                )));
+            };
+            bytes += value.expose().len();
+            secrets.insert(id.to_owned(), Secret(value.expose().to_vec()));
+        }
+        if bytes > MAX_SECRETS {
+            return Err(ExecutorError::Refused(format!(
+                "the secrets of one step have {bytes} bytes together, and at most {MAX_SECRETS}"
+            )));
+        }
+        Ok(secrets)
+    }
+
+    fn secret(&self, id: &str) -> Option<&SecretValue> {
+        self.grants.secrets.get(id)
+    }
+
+    /// The sockets of the agents that a step names, in the order of its mounts.
+    fn agents(&self, spec: &StepSpec) -> Result<Vec<&Path>, ExecutorError> {
+        let socket = |id: &str| {
+            let socket = self.grants.agents.get(id).map(std::path::PathBuf::as_path);
+            socket
+                .ok_or_else(|| ExecutorError::Refused(format!("the ssh agent {id} was not given")))
+        };
+        let agents: Vec<&Path> = spec.agents().map(socket).collect::<Result<_, _>>()?;
+        if agents.len() > MAX_FDS {
+            return Err(ExecutorError::Refused(format!(
+                "a step has at most {MAX_FDS} ssh mounts"
+            )));
+        }
+        Ok(agents)
+    }
+
+    /// Takes over what a step prints and makes, while its agents are served.
+    fn attend(
+        &self,
+        mut session: Session,
+        layer: &mut dyn EntrySink,
+        observer: &dyn StepObserver,
+    ) -> Result<StepResult, ExecutorError> {
+        session.forward_log(observer)?;
+        let received = receive(&session, layer);
+        let received = match received {
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                // The sink wants no more, and the stage shall not wait for it.
+                drop(session.stream().shutdown(Shutdown::Both));
+                drop(session.finish());
+                return self.told(Err(broken_layer(error)));
+            }
+            received => received,
+        };
+        let answer = session.finish();
+        match (self.told(answer)?, received) {
+            (Done::Step(result), Ok(())) => Ok(result),
+            // A program that failed has no layer, not even an empty one.
+            (Done::Step(result), Err(_)) if result.exit != StepExit::Success => Ok(result),
+            (Done::Step(_), Err(error)) => Err(broken_layer(error)),
+            (other, _) => Err(unexpected(&other)),
+        }
     }
 }
 
@@ -261,26 +348,25 @@ impl Executor for NativeExecutor {
         layer: &mut dyn EntrySink,
         observer: &dyn StepObserver,
     ) -> Result<StepResult, ExecutorError> {
+        let agents = self.agents(spec)?;
         let (mut session, _guard) = self.start(self.step_job(spec, variation)?)?;
-        session.forward_log(observer)?;
-        let received = receive(&session, layer);
-        let received = match received {
-            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
-                // The sink wants no more, and the stage shall not wait for it.
-                drop(session.stream().shutdown(Shutdown::Both));
-                drop(session.finish());
-                return self.told(Err(broken_layer(error)));
-            }
-            received => received,
+        let masked = Masked::new(observer, spec.secrets().filter_map(|id| self.secret(id)));
+        let result = if agents.is_empty() {
+            self.attend(session, layer, &masked)
+        } else {
+            let listeners = self.told(session.listeners())?;
+            std::thread::scope(|scope| {
+                let _served = Agents::serve(scope, listeners, agents).map_err(|error| {
+                    ExecutorError::Exhausted {
+                        what: "cannot serve the step's ssh agents".to_owned(),
+                        source: Some(error),
+                    }
+                })?;
+                self.attend(session, layer, &masked)
+            })
         };
-        let answer = session.finish();
-        match (self.told(answer)?, received) {
-            (Done::Step(result), Ok(())) => Ok(result),
-            // A program that failed has no layer, not even an empty one.
-            (Done::Step(result), Err(_)) if result.exit != StepExit::Success => Ok(result),
-            (Done::Step(_), Err(error)) => Err(broken_layer(error)),
-            (other, _) => Err(unexpected(&other)),
-        }
+        masked.finish();
+        result
     }
 
     fn discard(&self, invocation: &InvocationId) -> Result<(), ExecutorError> {

@@ -4,6 +4,7 @@
 //! It is forked from a stage with one thread. Everything is computed before; here are system calls
 //! only, and a failed one is reported by its place in the plan and its number.
 
+mod attach;
 pub(crate) mod mounts;
 mod payload;
 mod report;
@@ -33,6 +34,7 @@ use rustix::{
 
 use self::mounts::Setup;
 pub(crate) use self::{
+    attach::{Attachment, PointKind},
     payload::Payload,
     report::{Place, Report, SIZE as REPORT_SIZE},
 };
@@ -48,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) root: OwnedFd,
     /// What is mounted and written below it.
     pub(crate) setup: Vec<Setup>,
+    /// What the step asked for on top of that, in this order.
+    pub(crate) attachments: Vec<Attachment>,
     /// The program.
     pub(crate) payload: Payload,
     /// Where failures and the end are reported. Closed on exec.
@@ -87,6 +91,12 @@ fn set_up(plan: &Plan) -> Result<(), (Place, Errno)> {
         setup
             .perform()
             .map_err(|errno| (Place::Setup(index), errno))?;
+    }
+    for (index, attachment) in plan.attachments.iter().enumerate() {
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        attachment
+            .perform()
+            .map_err(|errno| (Place::Attach(index), errno))?;
     }
     pivot_root(c".", c".").map_err(|errno| (Place::PivotRoot, errno))?;
     unmount(c".", UnmountFlags::DETACH).map_err(|errno| (Place::DetachMachine, errno))?;

@@ -2,7 +2,7 @@
 //!
 //! Both are the same executable, so the encoding (postcard) never meets another version.
 
-use std::io;
+use std::{collections::BTreeMap, fmt, io};
 
 use repro_core::build::{
     CopySpec, ExecutorError, LayerPolicy, MakeDirSpec, RunSpec, SnapshotInfo, StepResult, Variation,
@@ -48,22 +48,37 @@ pub(crate) struct StepJob {
     pub parents: Vec<String>,
     /// Directory of the invocation, which belongs to the mapped root.
     pub directory: String,
-    /// Names from there to the step's own directory. It holds `fs`, and `work` and `stub` while the
-    /// step runs.
-    pub names: Vec<String>,
+    /// Names of the run's directory there, which holds `caches`, and of the step's in it, which holds
+    /// `fs`, and `work` and `stub` while the step runs.
+    pub names: [String; 2],
     /// What happens.
     pub action: Action,
     /// How times are decided.
     pub layer: LayerPolicy,
     /// The environment of the run.
     pub variation: Variation,
+    /// Values of the secrets that the step names. They cross in the message, which is on no disk.
+    pub secrets: BTreeMap<String, Secret>,
 }
+
+/// The value of a secret on its way to a step.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Secret(pub Vec<u8>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// A program with its mounts, whose trees are paths as above.
+pub(crate) type Program = RunSpec<Vec<String>>;
 
 /// What a step does, with the trees it needs.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Action {
     /// Runs a program.
-    Run(RunSpec),
+    Run(Program),
     /// Copies from `trees`, lowest first.
     Copy {
         /// What.
@@ -80,6 +95,9 @@ pub(crate) enum Action {
 pub(crate) enum Notice {
     /// The user namespace exists; its maps have to be written.
     NeedsMapping,
+    /// The step's agents are ready: their listening sockets come along, in the order of the step's
+    /// mounts. Sent once, before the program starts, if the step has any.
+    Agents,
     /// The work is done, or cannot be. The last message. It comes here and not at the end of the
     /// stream of entries, which may break off inside an entry.
     Answer(Answer),

@@ -7,6 +7,7 @@
 mod enter;
 mod faults;
 pub(crate) mod job;
+mod mounts;
 mod overlay;
 mod program;
 mod step;

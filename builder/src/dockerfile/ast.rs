@@ -8,6 +8,7 @@ use super::{
     health::HealthTest,
     heredoc::Heredoc,
     keyword::Keyword,
+    run::RunArgs,
     source::{Diagnostic, Source, Span},
     template::Template,
 };
@@ -126,8 +127,8 @@ pub enum InstructionKind {
     /// `ONBUILD`: the text of an instruction, heredocs included. It was read once, to know that it
     /// is one; it means something only in the Dockerfile that it will be run for.
     Onbuild(String),
-    /// `RUN`. A shell command is not expanded: the shell does that.
-    Run(CommandLine),
+    /// `RUN`.
+    Run(RunArgs),
     /// `SHELL`, not empty.
     Shell(Vec<String>),
     /// `STOPSIGNAL`; expanded, then [`super::check_signal`].

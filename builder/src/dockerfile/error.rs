@@ -7,22 +7,14 @@ use repro_core::build::ModeError;
 use super::{
     health::HealthError,
     keyword::Keyword,
+    mount::MountError,
     parse::TriggerError,
     ports::PortError,
+    run::RunFlagError,
     signal::SignalError,
     source::{Diagnostic, Span},
     template::TemplateError,
 };
-
-/// Something that the language has and this front end cannot do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what} is not supported yet")]
-pub struct NotYet {
-    /// What, as it is written in a Dockerfile.
-    pub what: String,
-    /// Line, from 1.
-    pub line: u32,
-}
 
 /// One thing wrong with a Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -148,6 +140,12 @@ pub enum SyntaxError {
     /// An `EXPOSE` argument that is no port.
     #[error(transparent)]
     Port(PortError),
+    /// `RUN --mount`.
+    #[error(transparent)]
+    Mount(MountError),
+    /// Another flag of `RUN`.
+    #[error(transparent)]
+    Run(RunFlagError),
     /// A heredoc whose end does not come.
     #[error("the heredoc {0} does not end")]
     UnterminatedHeredoc(String),
@@ -163,9 +161,6 @@ pub enum SyntaxError {
     /// `syntax=` with a front end whose language is not known here.
     #[error("{0} is not a front end that repro reads")]
     Frontend(String),
-    /// Part of the language, but not of this front end.
-    #[error(transparent)]
-    NotYet(NotYet),
 }
 
 impl SyntaxError {
@@ -186,6 +181,8 @@ impl SyntaxError {
                     "write {keyword} NAME=VALUE, with no blanks around ="
                 ));
             }
+            Self::Mount(error) => return error.hint(),
+            Self::Run(error) => return error.hint().map(str::to_owned),
             Self::NoStage => "begin with FROM and an image, or FROM scratch",
             Self::BeforeFrom(_) => "only ARG may stand above the first FROM",
             Self::StageName(_) => {

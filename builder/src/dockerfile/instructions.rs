@@ -10,11 +10,13 @@ use serde_json::Value;
 use super::{
     ast::{ArgDefinition, CommandLine, From, InstructionKind, Pair, PairSyntax, Pairs},
     directives::Escape,
-    error::{NotYet, SyntaxError},
+    error::SyntaxError,
     heredoc::Heredoc,
     keyword::{Keyword, nearest},
     lines::Logical,
+    mount::{MAX_MOUNTS, MountFlag},
     ports::parse_ports,
+    run::{RunArgs, RunFlagError, RunNetwork, RunSecurity},
     template::Template,
     words::{self, BLANKS, Flag},
 };
@@ -42,8 +44,6 @@ struct KnownFlags {
     lists: &'static [&'static str],
     /// `true`, `false`, or nothing, which is `true`.
     switches: &'static [&'static str],
-    /// Known, and not read here.
-    not_yet: &'static [&'static str],
 }
 
 const HEALTH_FLAGS: &[&str] = &[
@@ -64,20 +64,19 @@ fn flags_of(keyword: Keyword) -> KnownFlags {
             values: &["chmod", "chown", "from"],
             lists: &["exclude"],
             switches: &["link", "parents"],
-            ..KnownFlags::default()
         },
         Keyword::Add => KnownFlags {
             values: &["checksum", "chmod", "chown"],
             lists: &["exclude"],
             switches: &["keep-git-dir", "link", "unpack"],
-            ..KnownFlags::default()
         },
         Keyword::Healthcheck => KnownFlags {
             values: HEALTH_FLAGS,
             ..KnownFlags::default()
         },
         Keyword::Run => KnownFlags {
-            not_yet: &["device", "mount", "network", "security"],
+            values: &["network", "security"],
+            lists: &["device", "mount"],
             ..KnownFlags::default()
         },
         _ => KnownFlags::default(),
@@ -118,12 +117,6 @@ pub(super) fn parse(
             nearest: Keyword::near(word),
         }));
     };
-    let not_yet = |what: String| {
-        SyntaxError::NotYet(NotYet {
-            what,
-            line: line.line(),
-        })
-    };
     let rest = word_range.end;
     let arguments = &line.text[rest..start + body.len()];
     let (flags, args) = if keyword == Keyword::Onbuild {
@@ -146,7 +139,7 @@ pub(super) fn parse(
         Keyword::Healthcheck if arguments.text.eq_ignore_ascii_case("none") => Vec::new(),
         _ => flags,
     };
-    let flags = arguments.flags(flags, rest, &not_yet)?;
+    let flags = arguments.flags(flags, rest)?;
     if keyword == Keyword::From {
         return arguments.from(flags).map(Parsed::From);
     }
@@ -182,7 +175,7 @@ impl Arguments<'_> {
             Keyword::Label => Kind::Label(self.pairs()?),
             Keyword::Maintainer => Kind::Maintainer(self.maintainer()?),
             Keyword::Onbuild => Kind::Onbuild(self.onbuild()?),
-            Keyword::Run => Kind::Run(self.run()?),
+            Keyword::Run => Kind::Run(self.run(flags)?),
             Keyword::Shell => Kind::Shell(self.shell()?),
             Keyword::Stopsignal => Kind::Stopsignal(self.stop_signal()?),
             Keyword::User => Kind::User(self.line("a user")?),
@@ -230,12 +223,7 @@ impl Arguments<'_> {
         })
     }
 
-    fn flags(
-        &self,
-        flags: Vec<Flag>,
-        offset: usize,
-        not_yet: &dyn Fn(String) -> SyntaxError,
-    ) -> Result<Flags, Fault> {
+    fn flags(&self, flags: Vec<Flag>, offset: usize) -> Result<Flags, Fault> {
         let known = flags_of(self.keyword);
         let mut found: Vec<(Range<usize>, &'static str, String)> = Vec::new();
         let mut given = BTreeSet::new();
@@ -245,15 +233,12 @@ impl Arguments<'_> {
                 range: range.clone(),
                 error,
             };
-            if known.not_yet.contains(&flag.name.as_str()) {
-                return Err(fault(not_yet(format!("{} --{}", self.keyword, flag.name))));
-            }
             let named = |names: &'static [&'static str]| {
                 names.iter().find(|name| **name == flag.name).copied()
             };
             let once = named(known.values).or_else(|| named(known.switches));
             let Some(name) = once.or_else(|| named(known.lists)) else {
-                let all = [known.values, known.switches, known.lists, known.not_yet];
+                let all = [known.values, known.switches, known.lists];
                 return Err(fault(SyntaxError::UnknownFlag {
                     keyword: self.keyword,
                     nearest: nearest(&flag.name, all.into_iter().flatten().copied()),
@@ -428,7 +413,41 @@ impl Arguments<'_> {
         }
     }
 
-    fn run(&self) -> Result<CommandLine, Fault> {
+    fn run(&self, mut flags: Flags) -> Result<RunArgs, Fault> {
+        let fault = |range: Range<usize>, error| Fault {
+            range,
+            error: SyntaxError::Run(error),
+        };
+        if let Some((range, device)) = flags.take("device") {
+            return Err(fault(range, RunFlagError::Device(device)));
+        }
+        let network = flags
+            .take("network")
+            .map(|(range, value)| RunNetwork::parse(&value).map_err(|error| fault(range, error)));
+        let security = flags
+            .take("security")
+            .map(|(range, value)| RunSecurity::parse(&value).map_err(|error| fault(range, error)));
+        let (network, security) = (network.transpose()?, security.transpose()?);
+        let mut mounts = Vec::new();
+        while let Some((range, value)) = flags.take("mount") {
+            if mounts.len() == MAX_MOUNTS {
+                return Err(fault(range, RunFlagError::TooManyMounts));
+            }
+            let mount = MountFlag::parse(&value, self.escape).map_err(|error| Fault {
+                range,
+                error: SyntaxError::Mount(error),
+            })?;
+            mounts.push(mount);
+        }
+        Ok(RunArgs {
+            mounts,
+            network,
+            security,
+            command: self.run_command()?,
+        })
+    }
+
+    fn run_command(&self) -> Result<CommandLine, Fault> {
         match self.command()? {
             CommandLine::Exec(arguments) if arguments.is_empty() => {
                 Err(self.whole(SyntaxError::EmptyCommand(self.keyword)))

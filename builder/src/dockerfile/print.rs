@@ -12,6 +12,7 @@ use super::{
     copy::{AddArgs, CopyArgs},
     heredoc::Heredoc,
     keyword::Keyword,
+    run::{RunArgs, RunNetwork, RunSecurity},
 };
 
 impl Display for Dockerfile {
@@ -84,9 +85,10 @@ impl Display for InstructionKind {
         let keyword = self.keyword();
         match self {
             Self::Arg(args) => Definitions(args).fmt(f),
-            Self::Cmd(command) | Self::Entrypoint(command) | Self::Run(command) => {
+            Self::Cmd(command) | Self::Entrypoint(command) => {
                 arguments(f, keyword, &command.to_string())
             }
+            Self::Run(run) => write!(f, "{keyword} {run}"),
             Self::Copy(copy) => write!(f, "{keyword} {copy}"),
             Self::Add(add) => write!(f, "{keyword} {add}"),
             Self::Healthcheck(test) => write!(f, "{keyword} {test}"),
@@ -125,6 +127,23 @@ impl Display for CommandLine {
                 heredocs.iter().try_for_each(|heredoc| body(f, heredoc))
             }
         }
+    }
+}
+
+impl Display for RunArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        for mount in &self.mounts {
+            flag(&mut text, "mount", mount.raw())?;
+        }
+        if let Some(RunNetwork::None) = self.network {
+            flag(&mut text, "network", "none")?;
+        }
+        if let Some(RunSecurity::Sandbox) = self.security {
+            flag(&mut text, "security", "sandbox")?;
+        }
+        plain(&mut text, &self.command.to_string());
+        f.write_str(&text)
     }
 }
 

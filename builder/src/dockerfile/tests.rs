@@ -2,13 +2,14 @@
 
 mod accepted;
 mod lines;
+mod mounts;
 mod properties;
 mod refused;
 mod rules;
 mod scopes;
 mod templates;
 
-use super::{Dockerfile, InstructionKind, ParseErrors, SyntaxError, parse};
+use super::{CommandLine, Dockerfile, InstructionKind, ParseErrors, RunArgs, SyntaxError, parse};
 
 fn good(text: &str) -> Dockerfile {
     match parse("Dockerfile", text.as_bytes()) {
@@ -37,4 +38,14 @@ fn one(instruction: &str) -> InstructionKind {
     let file = good(&format!("FROM scratch\n{instruction}\n"));
     assert_eq!(file.stages[0].instructions.len(), 1, "{instruction}");
     file.stages[0].instructions[0].kind.clone()
+}
+
+/// A `RUN` without flags.
+fn plain_run(command: CommandLine) -> InstructionKind {
+    InstructionKind::Run(RunArgs {
+        mounts: Vec::new(),
+        network: None,
+        security: None,
+        command,
+    })
 }

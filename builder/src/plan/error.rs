@@ -6,8 +6,8 @@ use repro_core::{
 };
 
 use crate::dockerfile::{
-    CopyError, Diagnostic, Dockerfile, ExpandError, Instruction, PortError, Remote, SignalError,
-    TriggerError,
+    CopyError, Diagnostic, Dockerfile, ExpandError, Instruction, MountError, PortError, Remote,
+    SignalError, TriggerError,
 };
 
 /// What is wrong.
@@ -22,6 +22,18 @@ pub enum PlanFault {
     /// `EXPOSE`.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// `RUN --mount`.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    /// A mount in place of the whole tree.
+    #[error("the mount target {0} is the root of the tree")]
+    MountOnRoot(String),
+    /// A secret that a step needs and the caller does not give.
+    #[error("the step needs the secret {0}")]
+    MissingSecret(String),
+    /// An ssh agent that a step needs and the caller does not give.
+    #[error("the step needs the ssh agent {0}")]
+    MissingAgent(String),
     /// More steps than rule 2 has ticks for.
     #[error(transparent)]
     Ticks(#[from] TooManyTicks),
@@ -68,7 +80,7 @@ pub enum PlanFault {
     #[error("{0} is a directory; FROM needs an image")]
     ContextAsBase(String),
     /// `--from` of a stage that comes later, or of the stage itself.
-    #[error("the stage {0} is not finished here: only earlier stages can be copied from")]
+    #[error("the stage {0} is not finished here: only earlier stages can be used")]
     LaterStage(String),
     /// `FROM` of an input.
     #[error("{0} is an input, a tree of files; FROM needs an image")]
@@ -78,6 +90,13 @@ pub enum PlanFault {
 impl PlanFault {
     fn hint(&self) -> Option<String> {
         let text = match self {
+            Self::MissingSecret(id) => {
+                return Some(format!(
+                    "give it: --secret id={id},src=FILE or --secret id={id},env=NAME"
+                ));
+            }
+            Self::MissingAgent(id) => return Some(format!("give it: --ssh {id}[=SOCKET]")),
+            Self::Mount(error) => return error.hint(),
             Self::ForeignRun { .. } => {
                 "leave --platform out, or build on a machine of that platform; a stage without RUN \
                  can be for any"

@@ -62,9 +62,21 @@ pub(super) struct StageOutline {
     replaced: bool,
     /// What each of its `COPY --from` means, by the instruction's index, triggers first.
     pub(super) copies: BTreeMap<usize, Origin>,
+    /// What `from` of its mounts means, by the indices of instruction and mount.
+    pub(super) mounts: BTreeMap<(usize, usize), Origin>,
 }
 
 impl StageOutline {
+    /// Everything that its instructions take files from, with the index of the instruction.
+    fn origins(&self) -> impl Iterator<Item = (usize, &Origin)> {
+        let copies = self
+            .copies
+            .iter()
+            .map(|(position, origin)| (*position, origin));
+        let mounts = self.mounts.iter();
+        copies.chain(mounts.map(|((position, _), origin)| (*position, origin)))
+    }
+
     /// Its instructions, the triggers of its base first.
     pub(super) fn instructions<'a>(
         &'a self,
@@ -125,7 +137,8 @@ pub fn outline(
             continue;
         }
         let stage = reader.stage(index)?;
-        let origins = stage.copies.values().chain([&stage.base]);
+        let used = stage.origins().map(|(_, origin)| origin);
+        let origins = used.chain([&stage.base]);
         open.extend(origins.filter_map(|origin| match origin {
             Origin::Stage(index) => Some(*index),
             Origin::Scratch | Origin::Outside(_) => None,
@@ -191,6 +204,7 @@ impl Reader<'_> {
                 triggers: Vec::new(),
                 replaced: true,
                 copies: BTreeMap::new(),
+                mounts: BTreeMap::new(),
             });
         }
         let name = from
@@ -217,14 +231,29 @@ impl Reader<'_> {
             platform,
             replaced: false,
             copies: BTreeMap::new(),
+            mounts: BTreeMap::new(),
         };
         let mut copies = BTreeMap::new();
+        let mut mounts = BTreeMap::new();
         for (position, instruction) in stage.instructions(file).enumerate() {
-            if let Some(origin) = self.copy_origin(index, instruction)? {
-                copies.insert(position, origin);
+            match &instruction.kind {
+                InstructionKind::Copy(copy) => {
+                    if let Some(from) = &copy.from {
+                        copies.insert(position, self.origin(index, instruction, from)?);
+                    }
+                }
+                InstructionKind::Run(run) => {
+                    for (number, mount) in run.mounts.iter().enumerate() {
+                        if let Some(from) = &mount.from {
+                            let origin = self.origin(index, instruction, from)?;
+                            mounts.insert((position, number), origin);
+                        }
+                    }
+                }
+                _ => {}
             }
         }
-        stage.copies = copies;
+        (stage.copies, stage.mounts) = (copies, mounts);
         Ok(stage)
     }
 
@@ -288,24 +317,20 @@ impl Reader<'_> {
             .collect()
     }
 
-    fn copy_origin(
+    /// What `from` of an instruction means.
+    fn origin(
         &self,
         index: usize,
         instruction: &Instruction,
-    ) -> Result<Option<Origin>, PlanError> {
+        from: &str,
+    ) -> Result<Origin, PlanError> {
         let file = self.file;
-        let InstructionKind::Copy(copy) = &instruction.kind else {
-            return Ok(None);
-        };
-        let Some(from) = &copy.from else {
-            return Ok(None);
-        };
         let found = |stage: usize| match self.replacement(stage) {
             // Of a directory the files count, not the image that it could be.
-            Some(name) => Some(self.outside(name, &self.request.platform)),
-            None => Some(Origin::Stage(stage)),
+            Some(name) => self.outside(name, &self.request.platform),
+            None => Origin::Stage(stage),
         };
-        let later = || PlanError::at(file, instruction, PlanFault::LaterStage(from.clone()));
+        let later = || PlanError::at(file, instruction, PlanFault::LaterStage(from.to_owned()));
         if let Some(stage) = earlier_stage(file, index, from) {
             return Ok(found(stage));
         }
@@ -326,9 +351,9 @@ impl Reader<'_> {
             return Err(later());
         }
         if from == "scratch" {
-            return Ok(Some(Origin::Scratch));
+            return Ok(Origin::Scratch);
         }
-        Ok(Some(self.outside(from.clone(), &self.request.platform)))
+        Ok(self.outside(from.to_owned(), &self.request.platform))
     }
 }
 

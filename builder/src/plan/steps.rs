@@ -16,12 +16,14 @@ use super::{
     BaseImage, CopyFrom, CopyWork, Outline, Plan, PlanError, PlanFault, SourceKey, Stage,
     StageBase, Step, Work,
     lint::{self, Surroundings},
+    mounts::{Mounts, Place},
     outline::{Origin, StageOutline},
+    paths::join,
 };
 use crate::dockerfile::{
     AddArgs, CommandLine, CopyArgs, CopyError, CopyPaths, Dockerfile, GlobalScope, Heredoc,
-    Instruction, InstructionKind, PlatformArgs, StageScope, Template, Volumes, check_signal,
-    parse_ports, remote, unused_build_args,
+    Instruction, InstructionKind, PlatformArgs, RunArgs, StageScope, Template, Volumes,
+    check_signal, parse_ports, remote, unused_build_args,
 };
 
 /// What the names from outside turned out to be.
@@ -127,7 +129,6 @@ impl<'a> Planner<'a> {
         let (base, mut building) = self.begin(outline)?;
         let stage = self.plan.stages.len();
         for (position, instruction) in outline.instructions(self.file).enumerate() {
-            let origin = outline.copies.get(&position);
             let known = Surroundings {
                 scope: &building.scope,
                 config: &building.config,
@@ -135,7 +136,7 @@ impl<'a> Planner<'a> {
             };
             lint::instruction(self.file, instruction, &known, &mut self.plan.findings);
             let (history, work) = self
-                .instruction(&mut building, instruction, origin)
+                .instruction(&mut building, instruction, (outline, position))
                 .map_err(|fault| PlanError::at(self.file, instruction, fault))?;
             let tick = building.tick;
             if work.is_filesystem() {
@@ -233,7 +234,7 @@ impl<'a> Planner<'a> {
         &mut self,
         state: &mut StageState<'a>,
         instruction: &Instruction,
-        origin: Option<&Origin>,
+        (outline, position): (&StageOutline, usize),
     ) -> Result<(String, Work), PlanFault> {
         let config = |text| Ok((text, Work::Nothing));
         match &instruction.kind {
@@ -321,13 +322,15 @@ impl<'a> Planner<'a> {
                 state.config.config.volumes.extend(paths);
                 config(text)
             }
-            InstructionKind::Run(command) => self.run(state, command),
+            InstructionKind::Run(args) => self.run(state, args, |mount| {
+                self.copy_from(outline.mounts.get(&(position, mount)))
+            }),
             InstructionKind::Copy(args) => {
                 let paths = args.check(&state.scope)?;
                 if let Some(address) = paths.sources.iter().find(|path| remote(path).is_some()) {
                     return Err(CopyError::Remote(address.clone()).into());
                 }
-                let from = self.copy_from(origin)?;
+                let from = self.copy_from(outline.copies.get(&position))?;
                 Ok(copy(state, "COPY", args, from, paths, Archives::Copy))
             }
             InstructionKind::Add(args) => add(state, args),
@@ -337,7 +340,8 @@ impl<'a> Planner<'a> {
     fn run(
         &self,
         state: &StageState<'a>,
-        command: &CommandLine,
+        run: &RunArgs,
+        from: impl FnMut(usize) -> Result<CopyFrom, PlanFault>,
     ) -> Result<(String, Work), PlanFault> {
         let machine = Platform::host();
         if state.platform != machine {
@@ -346,10 +350,18 @@ impl<'a> Planner<'a> {
                 machine: machine.to_string(),
             });
         }
+        let command = &run.command;
+        let cwd = working_dir(&state.config).to_owned();
+        let place = Place {
+            scope: &state.scope,
+            cwd: &cwd,
+            request: self.request,
+        };
+        let mounts = Mounts::new(run, &place, from)?;
         let argv = argv(command, shell(&state.config));
         let text = match command {
             CommandLine::Shell(_) | CommandLine::Heredocs(..) => argv.join(" "),
-            CommandLine::Exec(argv) => shown_json(argv),
+            CommandLine::Exec(words) => shown_json(words),
         };
         let mut env = state.scope.env_for_run();
         let mut default = |name: &str, value: String| {
@@ -359,16 +371,20 @@ impl<'a> Planner<'a> {
         };
         default("PATH", DEFAULT_PATH.to_owned());
         default("SOURCE_DATE_EPOCH", self.epoch.seconds().to_string());
-        let cwd = working_dir(&state.config).to_owned();
+        if let Some(socket) = mounts.agent_socket {
+            default("SSH_AUTH_SOCK", socket);
+        }
         let user = state.config.config.user.clone();
         Ok((
-            format!("RUN {text} # repro"),
+            format!("RUN {}{text} # repro", mounts.shown),
             Work::Run(RunSpec {
                 argv,
                 env,
                 cwd,
                 user,
                 script: script(command),
+                mounts: mounts.specs,
+                secret_env: mounts.secret_env,
             }),
         ))
     }
@@ -507,24 +523,6 @@ fn working_dir(config: &ImageConfig) -> &str {
     }
 }
 
-/// `path` on top of `base`, cleaned as Go's `path.Join` does: absolute, no `.`, no `..`.
-fn join(base: &str, path: &str) -> String {
-    let whole = if path.starts_with('/') {
-        path.to_owned()
-    } else {
-        format!("{base}/{path}")
-    };
-    let mut names: Vec<&str> = Vec::new();
-    for name in whole.split('/') {
-        match name {
-            "" | "." => {}
-            ".." => drop(names.pop()),
-            name => names.push(name),
-        }
-    }
-    format!("/{}", names.join("/"))
-}
-
 fn some(template: &Template, scope: &StageScope<'_>) -> Result<String, PlanFault> {
     let text = template.expand(scope)?;
     if text.is_empty() {
@@ -618,24 +616,5 @@ fn shown_arg((name, value): &(String, Option<String>)) -> String {
     match value {
         Some(value) => format!("{name}={value}"),
         None => name.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_join_as_in_a_shell_that_cannot_leave() {
-        for (base, path, joined) in [
-            ("/", "a", "/a"),
-            ("/a", "b/", "/a/b"),
-            ("/a", "/b", "/b"),
-            ("/a", "../..", "/"),
-            ("/a/b", "./../c", "/a/c"),
-            ("", ".", "/"),
-        ] {
-            assert_eq!(join(base, path), joined);
-        }
     }
 }

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use repro_core::{
-    build::{ContextModes, EpochChoice, InvocationId, LockMode, NamedContext, NamedText, Runs},
+    build::{
+        ContextModes, EpochChoice, InvocationId, LockMode, MountSource, NamedContext, NamedText,
+        Runs,
+    },
     digest::{DiffId, Digest},
     epoch::Epoch,
     image::{ImageConfig, LayerDescriptor, MediaType},
@@ -38,6 +41,8 @@ pub(crate) fn request(text: &str) -> repro_core::build::BuildRequest {
         build_args: BTreeMap::new(),
         allowed_args: BTreeSet::new(),
         labels: BTreeMap::new(),
+        secrets: BTreeSet::new(),
+        agents: BTreeSet::new(),
         platform: Platform::host(),
         tags: Vec::new(),
         epoch: EpochChoice::Base,
@@ -120,14 +125,14 @@ fn bad(text: &str) -> String {
     planned(&request(text)).unwrap_err()
 }
 
-fn run(plan: &Plan, index: usize) -> &RunSpec {
+fn run(plan: &Plan, index: usize) -> &RunSpec<CopyFrom> {
     match &plan.steps[index].work {
         Work::Run(spec) => spec,
         other => panic!("{other:?}"),
     }
 }
 
-fn env<'a>(spec: &'a RunSpec, name: &str) -> Option<&'a str> {
+fn env<'a>(spec: &'a RunSpec<CopyFrom>, name: &str) -> Option<&'a str> {
     spec.env
         .iter()
         .find(|(known, _)| known == name)
@@ -434,4 +439,93 @@ fn a_stage_can_be_for_another_platform_if_it_runs_nothing() {
             .unwrap_err()
             .contains("RUN in a stage for linux/s390x")
     );
+}
+
+#[test]
+fn mounts_are_spelt_out_and_know_whence() {
+    let text = "FROM base AS b\nFROM base\nENV D=dir\nWORKDIR /w\n\
+                RUN --mount=target=. --mount=type=bind,from=b,src=../x,dst=$D/y,rw \
+                --mount=type=cache,target=~/c --mount=from=files,target=/f \
+                --mount=type=cache,id=k,from=scratch,target=/k,uid=5 make\n";
+    let plan = good(text);
+    let step = plan.steps.last().unwrap();
+    let Work::Run(spec) = &step.work else {
+        panic!("{step:?}")
+    };
+    let targets: Vec<&str> = spec
+        .mounts
+        .iter()
+        .map(|mount| mount.target.as_str())
+        .collect();
+    assert_eq!(targets, ["/w", "/w/dir/y", "/w/~/c", "/f", "/k"]);
+    assert!(matches!(spec.mounts[0].trees(), Some(CopyFrom::Context)));
+    assert!(matches!(
+        &spec.mounts[1].source,
+        MountSource::Bind { trees: CopyFrom::Stage(0), path } if path == "/x"
+    ));
+    assert!(matches!(
+        &spec.mounts[2].source,
+        MountSource::Cache { id, trees: None, .. } if id == "/w/~/c"
+    ));
+    assert!(matches!(spec.mounts[3].trees(), Some(CopyFrom::Tree(chain)) if chain.len() == 1));
+    assert!(matches!(spec.mounts[4].trees(), Some(CopyFrom::Tree(chain)) if chain.is_empty()));
+    assert_eq!(
+        step.history,
+        "RUN --mount=type=bind,source=/,target=/w \
+         --mount=type=bind,from=b,source=/x,target=/w/dir/y,rw \
+         --mount=type=cache,id=/w/~/c,target=/w/~/c \
+         --mount=type=bind,from=files,source=/,target=/f \
+         --mount=type=cache,id=k,from=scratch,target=/k,uid=5 /bin/sh -c make # repro"
+    );
+    // A stage that is only mounted is needed all the same.
+    assert_eq!(plan.stages.len(), 2);
+}
+
+#[test]
+fn what_the_caller_does_not_lend_is_left_out_or_missed() {
+    let text = "FROM base\nRUN --mount=type=secret,id=s --mount=type=secret,id=v,env=V \
+                --mount=type=ssh --mount=type=ssh,id=x make\n";
+    let mut asked = request(text);
+    let without = planned(&asked).unwrap();
+    assert!(run(&without, 0).mounts.is_empty() && run(&without, 0).secret_env.is_empty());
+    asked.secrets = BTreeSet::from(["s".to_owned(), "v".to_owned(), "unused".to_owned()]);
+    asked.agents = BTreeSet::from(["x".to_owned()]);
+    let with = planned(&asked).unwrap();
+    let targets: Vec<&str> = run(&with, 0)
+        .mounts
+        .iter()
+        .map(|m| m.target.as_str())
+        .collect();
+    assert_eq!(targets, ["/run/secrets/s", "/run/buildkit/ssh_agent.1"]);
+    assert_eq!(run(&with, 0).secret_env[0].name, "V");
+    assert_eq!(
+        with.steps[0].work.secrets(),
+        BTreeSet::from(["s".to_owned(), "v".to_owned()])
+    );
+    assert_eq!(with.steps[0].work.agents(), asked.agents);
+    // What depends on the caller alone is in no image and no environment.
+    assert_eq!(without.steps[0].history, with.steps[0].history);
+    assert_eq!(
+        env(run(&without, 0), "SSH_AUTH_SOCK"),
+        Some("/run/buildkit/ssh_agent.0")
+    );
+    assert_eq!(run(&without, 0).env, run(&with, 0).env);
+    for (flag, message) in [
+        ("type=secret,id=n,required", "the step needs the secret n"),
+        ("type=ssh,id=n,required", "the step needs the ssh agent n"),
+        ("target=/", "the mount target / is the root"),
+        (
+            "type=cache,target=a/../..",
+            "the mount target a/../.. is the root",
+        ),
+        ("from=1,target=/a", "the stage 1 is not finished"),
+        ("type=$NO,target=/a", "\"\" is not a type of mount"),
+    ] {
+        let text = format!("FROM base\nRUN --mount={flag} make\nFROM base\nCOPY --from=0 /a /\n");
+        let error = bad(&text);
+        assert!(
+            error.starts_with(&format!("Dockerfile:2: {message}")),
+            "{flag}: {error}"
+        );
+    }
 }

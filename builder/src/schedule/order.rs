@@ -1,6 +1,6 @@
 //! Which steps wait for which: everything else can run side by side.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::{CopyFrom, Plan, StageBase};
 
@@ -8,10 +8,14 @@ use crate::plan::{CopyFrom, Plan, StageBase};
 pub(super) type Order = Vec<BTreeSet<u32>>;
 
 /// A step waits for the one before it in its stage, the first one of a stage for the stage that
-/// it starts from, and each for the stages that it takes files from.
+/// it starts from, and each for the stages that it takes files from. Steps that have a cache in
+/// common run in the order of the file, whatever their sharing says: what one finds there must not
+/// depend on who was faster.
 pub(super) fn order(plan: &Plan) -> Order {
     // The last step of each stage that has begun.
     let mut last: Vec<Option<u32>> = Vec::with_capacity(plan.stages.len());
+    // The last step that has each cache.
+    let mut caches: BTreeMap<&str, u32> = BTreeMap::new();
     let mut order = Order::with_capacity(plan.steps.len());
     for (index, step) in (0..).zip(&plan.steps) {
         for stage in &plan.stages[last.len().min(step.stage + 1)..=step.stage] {
@@ -25,6 +29,9 @@ pub(super) fn order(plan: &Plan) -> Order {
             if let CopyFrom::Stage(stage) = from {
                 waits_for.extend(last[*stage]);
             }
+        }
+        for cache in step.work.caches() {
+            waits_for.extend(caches.insert(cache, index).filter(|last| *last != index));
         }
         order.push(waits_for);
         last[step.stage] = Some(index);
@@ -62,6 +69,18 @@ mod tests {
             (7, vec![3, 5]),
             (8, vec![7]),
         ];
+        assert_eq!(order, expected);
+    }
+
+    #[test]
+    fn mounts_are_waited_for_and_caches_taken_in_turns() {
+        let order = order_of(
+            "FROM base AS one\nRUN --mount=type=cache,id=c,target=/c --mount=type=cache,id=c,target=/d a\n\
+             FROM base AS two\nRUN --mount=type=cache,id=c,target=/c b\n\
+             FROM base AS three\nRUN c\n\
+             FROM base\nRUN --mount=from=two,target=/t --mount=from=three,target=/u d\n",
+        );
+        let expected = [(2, vec![]), (4, vec![2]), (6, vec![]), (8, vec![4, 6])];
         assert_eq!(order, expected);
     }
 

@@ -349,29 +349,13 @@ impl Running<'_> {
     fn action(&self, work: &Work) -> Option<StepAction> {
         match work {
             Work::Nothing => None,
-            Work::Run(spec) => Some(StepAction::Run(spec.clone())),
+            Work::Run(spec) => Some(StepAction::Run(spec.with_trees(|from| self.trees(from)))),
             Work::MakeDir(spec) => Some(StepAction::MakeDir(spec.clone())),
             Work::Copy { from, what } => {
-                let stored =
-                    |chain: &[ChainId]| chain.iter().copied().map(SnapshotName::Stored).collect();
+                let trees = self.trees(from);
                 let source = match from {
-                    CopyFrom::Context => CopySource::Context {
-                        trees: stored(&self.context.context),
-                    },
-                    CopyFrom::Named(name) => CopySource::Context {
-                        trees: self
-                            .context
-                            .named
-                            .get(name)
-                            .map(|chain| stored(chain))
-                            .unwrap_or_default(),
-                    },
-                    CopyFrom::Stage(stage) => CopySource::Tree {
-                        trees: self.stages.trees(*stage),
-                    },
-                    CopyFrom::Tree(chain) => CopySource::Tree {
-                        trees: stored(chain),
-                    },
+                    CopyFrom::Context | CopyFrom::Named(_) => CopySource::Context { trees },
+                    CopyFrom::Stage(_) | CopyFrom::Tree(_) => CopySource::Tree { trees },
                 };
                 Some(StepAction::Copy(CopySpec {
                     source,
@@ -386,6 +370,20 @@ impl Running<'_> {
                     placement: what.placement,
                 }))
             }
+        }
+    }
+
+    /// The trees of this run that a copy or mount reads, lowest first.
+    fn trees(&self, from: &CopyFrom) -> Vec<SnapshotName> {
+        let stored = |chain: &[ChainId]| chain.iter().copied().map(SnapshotName::Stored).collect();
+        match from {
+            CopyFrom::Context => stored(&self.context.context),
+            CopyFrom::Named(name) => {
+                let named = self.context.named.get(name);
+                named.map(|chain| stored(chain)).unwrap_or_default()
+            }
+            CopyFrom::Stage(stage) => self.stages.trees(*stage),
+            CopyFrom::Tree(chain) => stored(chain),
         }
     }
 

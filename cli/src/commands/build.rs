@@ -1,12 +1,14 @@
 //! `repro build`
 
 mod contexts;
+mod grants;
 mod request;
 mod run;
 mod values;
 
+pub(crate) use grants::{SecretArg, SshArg};
 pub(crate) use run::run;
-pub(crate) use values::{OnDifference, RunCount};
+use values::{OnDifference, RunCount};
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
@@ -52,6 +54,16 @@ pub(crate) struct Args {
     /// Set a label of the image
     #[arg(long = "label", value_name = "NAME[=VALUE]")]
     pub(crate) labels: Vec<Pair>,
+    /// Lend a secret to the steps that mount it; its value stays out of image, logs and evidence
+    ///
+    /// `id=NAME,src=FILE` or `id=NAME,env=VARIABLE`; with `id=NAME` alone the variable NAME, else the
+    /// file NAME.
+    #[arg(long = "secret", value_name = "id=NAME[,src=FILE|,env=VARIABLE]")]
+    pub(crate) secrets: Vec<SecretArg>,
+    /// Let the steps that ask for it talk to an ssh agent: that of `SSH_AUTH_SOCK` unless a socket is
+    /// given
+    #[arg(long = "ssh", value_name = "default|NAME[=SOCKET]")]
+    pub(crate) agents: Vec<SshArg>,
     /// Let a name of FROM and --from mean a directory, an image in the store or one of an OCI layout;
     /// repeat for several names
     ///

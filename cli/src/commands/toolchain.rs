@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::Subcommand;
-use repro_core::{image::load_image, reference::ImageRef, ruleset::Ruleset};
+use repro_core::{build::Grants, image::load_image, reference::ImageRef, ruleset::Ruleset};
 use repro_toolchains::{
     definition::{self, ShippedToolchain},
     fetch::Mirror,
@@ -109,7 +109,13 @@ fn build(
     let output = &context.settings.output;
     let store = context.open_store()?;
     let invocation = ambient::invocation_id(&SystemClock)?;
-    let engine = Engine::start(context, &store, &invocation, &args.mirrors)?;
+    let engine = Engine::start(
+        context,
+        &store,
+        &invocation,
+        &args.mirrors,
+        Grants::default(),
+    )?;
     let events = context.settings.view.start(output);
     let workshop = Workshop {
         store: &store,

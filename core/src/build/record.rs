@@ -1,6 +1,6 @@
 //! What was seen while building: the one source of report and provenance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,10 @@ pub struct BuildRecord {
     pub build_args: BTreeMap<String, String>,
     /// `--label`.
     pub labels: BTreeMap<String, String>,
+    /// Names of `--secret`.
+    pub secrets: BTreeSet<String>,
+    /// Names of `--ssh`.
+    pub agents: BTreeSet<String>,
     /// Everything that came from outside, sorted by uri.
     pub inputs: Vec<InputRecord>,
     /// The steps of the plan, in order; `StepRecord::index` points here.
@@ -136,6 +140,10 @@ pub struct PlannedStep {
     pub filesystem: bool,
     /// Whether the layer is part of the image (of its last stage).
     pub in_image: bool,
+    /// Names of the secrets that the step is given.
+    pub secrets: BTreeSet<String>,
+    /// Names of the ssh agents that the step can talk to.
+    pub agents: BTreeSet<String>,
 }
 
 /// One run.

@@ -203,6 +203,10 @@ pub struct BuildRequest {
     pub allowed_args: BTreeSet<String>,
     /// `--label`.
     pub labels: BTreeMap<String, String>,
+    /// Names of the secrets that the executor has.
+    pub secrets: BTreeSet<String>,
+    /// Names of the ssh agents that the executor has.
+    pub agents: BTreeSet<String>,
     /// Platform of the image.
     pub platform: Platform,
     /// Name to give the image.

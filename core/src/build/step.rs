@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::{CopySpec, InlineFile, InvocationId, RunId};
+use super::{CopySpec, InlineFile, InvocationId, MountSource, MountSpec, RunId, SecretVariable};
 use crate::{
     digest::ChainId,
     epoch::{Epoch, Tick},
@@ -54,6 +54,25 @@ pub struct StepSpec {
     pub layer: LayerPolicy,
 }
 
+impl StepSpec {
+    fn program(&self) -> Option<&RunSpec> {
+        match &self.action {
+            StepAction::Run(run) => Some(run),
+            StepAction::Copy(_) | StepAction::MakeDir(_) => None,
+        }
+    }
+
+    /// Names of the secrets that the step is given; some may come twice.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.program().into_iter().flat_map(RunSpec::secrets)
+    }
+
+    /// Names of the ssh agents that the step can talk to, one for each mount.
+    pub fn agents(&self) -> impl Iterator<Item = &str> {
+        self.program().into_iter().flat_map(RunSpec::agents)
+    }
+}
+
 /// Rules 1 to 3 of ruleset 1 for one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -79,7 +98,7 @@ pub enum StepAction {
 /// A program to run. There is no network but loopback, always.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RunSpec {
+pub struct RunSpec<T = Vec<SnapshotName>> {
     /// Program and arguments, looked up in `PATH` of `env` inside the tree.
     pub argv: Vec<String>,
     /// Environment, in order, without `HOME`, which comes from the tree's `passwd` unless set
@@ -92,6 +111,43 @@ pub struct RunSpec {
     /// A heredoc that is a program of its own. The step finds it, executable and read-only, as
     /// [`InlineFile::SCRIPT_DIR`] and its name; it is in no layer.
     pub script: Option<InlineFile>,
+    /// What the program sees besides the tree. Of mounts with one target the last is seen.
+    pub mounts: Vec<MountSpec<T>>,
+    /// Variables on top of `env`, with values that only the executor knows.
+    pub secret_env: Vec<SecretVariable>,
+}
+
+impl<T> RunSpec<T> {
+    /// Names of the secrets that the program is given; some may come twice.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let files = self.mounts.iter().filter_map(|mount| match &mount.source {
+            MountSource::Secret { id, .. } => Some(id.as_str()),
+            _ => None,
+        });
+        files.chain(self.secret_env.iter().map(|variable| variable.id.as_str()))
+    }
+
+    /// Names of the ssh agents that the program can talk to, one for each mount.
+    pub fn agents(&self) -> impl Iterator<Item = &str> {
+        self.mounts.iter().filter_map(|mount| match &mount.source {
+            MountSource::Agent { id, .. } => Some(id.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The same with other names for the trees of mounts.
+    pub fn with_trees<U>(&self, mut name: impl FnMut(&T) -> U) -> RunSpec<U> {
+        let mounts = self.mounts.iter();
+        RunSpec {
+            argv: self.argv.clone(),
+            env: self.env.clone(),
+            cwd: self.cwd.clone(),
+            user: self.user.clone(),
+            script: self.script.clone(),
+            mounts: mounts.map(|mount| mount.with_trees(&mut name)).collect(),
+            secret_env: self.secret_env.clone(),
+        }
+    }
 }
 
 /// A directory to make.

@@ -129,6 +129,8 @@ impl<'a> Steps<'a> {
                     env: environment(self.toolchain),
                     cwd: "/".into(),
                     user: String::new(),
+                    mounts: Vec::new(),
+                    secret_env: Vec::new(),
                     script: None,
                 }),
                 layer: LayerPolicy {

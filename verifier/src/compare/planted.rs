@@ -1,6 +1,9 @@
 //! Builds with planted differences, for tests: real layers and images in a store in memory.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+};
 
 use repro_core::{
     build::{
@@ -107,6 +110,8 @@ impl Build {
             line,
             filesystem: true,
             in_image: step.in_image,
+            secrets: BTreeSet::new(),
+            agents: BTreeSet::new(),
         });
         let record = BuildRecord {
             version: 1,
@@ -123,6 +128,8 @@ impl Build {
             contexts: BTreeMap::new(),
             build_args: BTreeMap::new(),
             labels: BTreeMap::new(),
+            secrets: BTreeSet::new(),
+            agents: BTreeSet::new(),
             inputs: Vec::new(),
             plan: plan.collect(),
             runs,

@@ -3,7 +3,7 @@
 mod of_run;
 mod purl;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use repro_core::{
     build::{EpochSource, RunId, Variation},
@@ -68,6 +68,12 @@ pub struct ExternalParameters {
     /// `--label`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// Names of `--secret`. What the secrets are is nobody's to know; a rebuild is given them again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub secrets: BTreeSet<String>,
+    /// Names of `--ssh`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ssh: BTreeSet<String>,
     /// The epoch, where the user chose one; seconds since 1970 in decimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_date_epoch: Option<String>,
@@ -129,7 +135,7 @@ pub struct Metadata {
     /// RFC 3339, UTC.
     pub finished_on: String,
     /// `true`: every RUN step ran without a way out, and every attempt was counted. Absent where
-    /// that was not measured; never `false`, so that leaving it out makes nothing better.
+    /// that was not measured, and where a step could talk to an agent of the user; never `false`, so that leaving it out makes nothing better.
     #[serde(
         rename = "repro_hermetic",
         default,
@@ -161,6 +167,12 @@ pub struct StepEvidence {
     /// Its blob.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blob: Option<Digest>,
+    /// Names of the secrets that the step was given.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub secrets: BTreeSet<String>,
+    /// Names of the ssh agents that the step could talk to.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ssh: BTreeSet<String>,
     /// For RUN: what it could reach and tried to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkEvidence>,
@@ -263,6 +275,31 @@ mod tests {
         );
         record.runs[0].steps.pop();
         assert_eq!(metadata(&record).get("repro_hermetic"), None::<&Value>);
+    }
+
+    #[test]
+    fn secrets_are_named_and_an_agent_is_a_way_out() {
+        let mut record = testing::record();
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        record.secrets = names(&["token", "unused"]);
+        record.agents = names(&["default"]);
+        record.plan[1].secrets = names(&["token"]);
+        let value = |record: &repro_core::build::BuildRecord| {
+            let (provenance, _) =
+                Provenance::of_run(record, &record.runs[0], &testing::builder()).unwrap();
+            serde_json::to_value(provenance).unwrap()
+        };
+        let lent = value(&record);
+        let external = &lent["buildDefinition"]["externalParameters"];
+        assert_eq!(external["secrets"], json!(["token", "unused"]));
+        assert_eq!(external["ssh"], json!(["default"]));
+        let metadata = &lent["runDetails"]["metadata"];
+        assert_eq!(metadata["repro_steps"][1]["secrets"], json!(["token"]));
+        assert_eq!(metadata["repro_hermetic"], true);
+        record.plan[1].agents = names(&["default"]);
+        let metadata = value(&record)["runDetails"]["metadata"].clone();
+        assert_eq!(metadata["repro_steps"][1]["ssh"], json!(["default"]));
+        assert_eq!(metadata.get("repro_hermetic"), None::<&Value>);
     }
 
     #[test]

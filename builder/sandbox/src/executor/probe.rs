@@ -45,6 +45,8 @@ impl NativeExecutor {
         };
         let run = StepAction::Run(RunSpec {
             script: None,
+            mounts: Vec::new(),
+            secret_env: Vec::new(),
             argv: vec![ABSENT.to_owned()],
             env: Vec::new(),
             cwd: INNER.to_owned(),

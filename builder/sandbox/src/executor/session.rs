@@ -108,6 +108,7 @@ impl Session {
                     Ok(done) => super::unexpected(&done),
                 });
             }
+            notice @ Notice::Agents => return Err(out_of_turn(&notice)),
         }
         mapping.write(self.child.id())?;
         self.control
@@ -132,6 +133,16 @@ impl Session {
     /// Entries of a layer, in or out.
     pub(super) const fn stream(&self) -> &UnixStream {
         &self.stream
+    }
+
+    /// The listening sockets of a step that has agents. Its program starts when they are here.
+    pub(super) fn listeners(&mut self) -> Result<Vec<OwnedFd>, ExecutorError> {
+        match self.control.receive() {
+            Ok((Notice::Agents, listeners)) => Ok(listeners),
+            Ok((Notice::Answer(Err(failure)), _)) => Err(failure.into()),
+            Ok((notice, _)) => Err(out_of_turn(&notice)),
+            Err(error) => Err(self.broken(&error)),
+        }
     }
 
     /// Hands the step's output on until its last process has closed it.
@@ -160,10 +171,7 @@ impl Session {
                 self.end();
                 answer.map_err(ExecutorError::from)
             }
-            Ok((Notice::NeedsMapping, _)) => Err(ExecutorError::Internal {
-                what: "a stage asked for its ids twice".to_owned(),
-                source: None,
-            }),
+            Ok((notice, _)) => Err(out_of_turn(&notice)),
             Err(error) => Err(self.broken(&error)),
         }
     }
@@ -207,6 +215,13 @@ impl Drop for Session {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+fn out_of_turn(notice: &Notice) -> ExecutorError {
+    ExecutorError::Internal {
+        what: format!("a stage said something out of turn: {notice:?}"),
+        source: None,
     }
 }
 

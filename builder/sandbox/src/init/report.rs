@@ -36,17 +36,19 @@ macro_rules! places {
         pub(crate) enum Place {
             /// An item of the plan's set-up, by index.
             Setup(u32),
+            /// A mount that the step asked for, by index.
+            Attach(u32),
             $($(#[$doc])* $name,)*
         }
 
         impl Place {
             const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The call as it would stand in a trace; `None` for an item of the set-up, which the
-            /// plan knows.
+            /// The call as it would stand in a trace; `None` for an item of a list, which the plan
+            /// knows.
             pub(crate) const fn text(self) -> Option<&'static str> {
                 match self {
-                    Self::Setup(_) => None,
+                    Self::Setup(_) | Self::Attach(_) => None,
                     $(Self::$name => Some($text),)*
                 }
             }
@@ -113,6 +115,7 @@ impl Place {
     fn encode(self) -> (u32, u32) {
         match self {
             Self::Setup(index) => (1, index),
+            Self::Attach(index) => (4, index),
             place => {
                 let index = Self::ALL.iter().position(|known| *known == place);
                 (
@@ -128,6 +131,7 @@ impl Place {
     fn decode(kind: u32, index: u32) -> Option<Self> {
         match kind {
             1 => Some(Self::Setup(index)),
+            4 => Some(Self::Attach(index)),
             2 => Self::ALL.get(index as usize).copied(),
             _ => None,
         }
@@ -199,6 +203,10 @@ mod tests {
             Report::Failed {
                 place: Place::Setup(17),
                 errno: Errno::PERM,
+            },
+            Report::Failed {
+                place: Place::Attach(3),
+                errno: Errno::LOOP,
             },
         ];
         reports.extend(Place::ALL.iter().map(|place| Report::Failed {

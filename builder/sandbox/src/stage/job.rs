@@ -173,6 +173,15 @@ pub(super) fn make_dir(parent: &OwnedFd, name: &str) -> Result<OwnedFd, Failure>
     open_tree(parent, name)
 }
 
+/// The same, where an earlier step of the run may have made it.
+pub(super) fn existing_dir(parent: &OwnedFd, name: &str) -> Result<OwnedFd, Failure> {
+    match mkdirat(parent, name, Mode::from_raw_mode(0o700)) {
+        Err(Errno::EXIST) => {}
+        made => made.during(&format!("mkdir({name:?}, 0700)"))?,
+    }
+    open_tree(parent, name)
+}
+
 /// A writer of entries to the orchestrator.
 pub(super) fn entry_writer(stream: OwnedFd) -> EntryWriter<BufWriter<File>> {
     EntryWriter::new(BufWriter::with_capacity(STREAM_BUFFER, File::from(stream)))

@@ -3,10 +3,10 @@
 mod launch;
 mod supervise;
 
-use std::os::fd::OwnedFd;
+use std::{collections::BTreeMap, os::fd::OwnedFd};
 
 use nix::unistd::sethostname;
-use repro_core::build::{NetworkObservation, RunSpec, StepExit, Variation};
+use repro_core::build::{NetworkObservation, StepExit, Variation};
 use rustix::{
     net::{AddressFamily, SocketFlags, SocketType, socketpair},
     pipe::{PipeFlags, pipe_with},
@@ -16,9 +16,9 @@ use rustix::{
 use super::stubs::Stubs;
 use crate::{
     channel::Channel,
-    init::{self, Plan, mounts},
+    init::{self, Attachment, Plan, mounts},
     net::{counters::Counters, dns::Responder, loopback, observed::Observed},
-    protocol::{During, Failure, FailureKind},
+    protocol::{During, Failure, FailureKind, Program, Secret},
 };
 
 /// How a program and everything that it started ended.
@@ -29,16 +29,31 @@ pub(super) struct Ended {
     pub(super) peak_rss_bytes: u64,
 }
 
-/// Runs the program of `spec` in the mounted tree `root`. When this returns, none of its processes is
-/// left.
+/// A program with its surroundings.
+pub(super) struct Given<'a> {
+    pub(super) spec: &'a Program,
+    /// Values that the program's variables name.
+    pub(super) secrets: &'a BTreeMap<String, Secret>,
+    pub(super) variation: &'a Variation,
+    pub(super) stubs: &'a Stubs,
+    /// What is mounted on request.
+    pub(super) attachments: Vec<Attachment>,
+}
+
+/// Runs the program in the mounted tree `root`. When this returns, none of its processes is left.
 pub(super) fn run(
-    spec: &RunSpec,
-    variation: &Variation,
-    stubs: &Stubs,
+    given: Given<'_>,
     root: OwnedFd,
     log: OwnedFd,
     control: &Channel,
 ) -> Result<Ended, Failure> {
+    let Given {
+        spec,
+        secrets,
+        variation,
+        stubs,
+        attachments,
+    } = given;
     name_machine(variation)?;
     loopback::up().during("ioctl(SIOCSIFFLAGS, \"lo\", IFF_UP)")?;
     let dns = Responder::listen().map_err(|error| Failure::io("bind(127.0.0.1:53)", &error))?;
@@ -50,7 +65,7 @@ pub(super) fn run(
         None,
     )
     .during("socketpair(AF_UNIX, SOCK_SEQPACKET)")?;
-    let payload = launch::payload(spec, variation, &root, log, theirs)?;
+    let payload = launch::payload((spec, secrets), variation, &root, log, theirs)?;
     let mut setup = mounts::plan(&stubs.files, variation.first_pid);
     if let Some(script) = &spec.script {
         setup.extend(mounts::script(script).during("name of a script")?);
@@ -58,6 +73,7 @@ pub(super) fn run(
     let plan = Plan {
         root,
         setup,
+        attachments,
         payload,
         report: report_writer,
     };
@@ -68,9 +84,14 @@ pub(super) fn run(
     let Plan {
         root,
         setup,
+        attachments,
         payload,
         report: report_writer,
     } = plan;
+    let targets: Vec<String> = attachments
+        .into_iter()
+        .map(|attachment| attachment.target)
+        .collect();
     drop((root, payload, report_writer));
     let supervisor = supervise::Supervisor {
         control,
@@ -83,7 +104,7 @@ pub(super) fn run(
     let ended = match end {
         supervise::End::Program(ended) => ended,
         supervise::End::NotStarted { place, errno } => {
-            return Err(launch::not_started(place, errno, &setup, spec));
+            return Err(launch::not_started(place, errno, (&setup, &targets), spec));
         }
     };
     let exit = exit_of(ended.status);

@@ -10,18 +10,21 @@ use repro_core::build::{
     LayerPolicy, NetworkObservation, Normalisation, Placement, StepExit, StepResult, Usage,
 };
 use repro_core::tree::TreePath;
-use rustix::{fs::Mode, fs::mkdirat, io::Errno};
+use rustix::{fs::Mode, fs::mkdirat};
 
 use super::{
     Session,
     enter::{Isolation, become_root, namespaces, open_tree},
     faults::{remove_failure, tree_failure},
-    job::{TREE_DIR, borrowed, entry_writer, lower_view, make_dir, open_trees},
+    job::{TREE_DIR, borrowed, entry_writer, existing_dir, lower_view, make_dir, open_trees},
+    mounts::{Ingredients, Mounts, WRITTEN_DIR},
     overlay::{Scratch, Writable, unstack},
-    program, stubs,
+    program::{self, Given},
+    stubs,
 };
 use crate::{
-    protocol::{Action, During, Failure, FailureKind, StepJob},
+    channel::Channel,
+    protocol::{Action, During, Failure, FailureKind, Notice, Program, StepJob},
     tree::{self, DiffRequest, TimeRule},
 };
 
@@ -41,7 +44,9 @@ struct Trees {
     parents: Vec<OwnedFd>,
     /// The same, merged and read-only.
     lower: Option<OwnedFd>,
-    /// The step's directory in the store.
+    /// The run's directory in the store.
+    run: OwnedFd,
+    /// The step's directory in it.
     own: OwnedFd,
     /// What the step changes.
     upper: OwnedFd,
@@ -69,13 +74,20 @@ pub(super) fn perform(job: &StepJob, session: Session) -> Result<StepResult, Fai
     };
     let store = namespaces(&session.control, &session.root, isolation)?;
     let parents = open_trees(&store, &job.parents)?;
+    // While directories of the store can still be opened. A copy has one source, a program one for
+    // each of its mounts.
     let sources = match &job.action {
-        Action::Copy { trees, .. } => open_trees(&store, trees)?,
-        Action::Run(_) | Action::MakeDir(_) => Vec::new(),
+        Action::Copy { trees, .. } => vec![open_trees(&store, trees)?],
+        Action::Run(spec) => spec
+            .mounts
+            .iter()
+            .map(|mount| open_trees(&store, mount.trees().map_or(&[], Vec::as_slice)))
+            .collect::<Result<_, _>>()?,
+        Action::MakeDir(_) => Vec::new(),
     };
     let invocation = open_tree(&store, &job.directory)?;
     become_root()?;
-    let own = own_directory(invocation, &job.names)?;
+    let (run, own) = own_directory(&invocation, &job.names)?;
     let mut scratch = Scratch::mount(own.as_fd())?;
     let lower = lower_view(&mut scratch, &parents)?;
     let upper = make_dir(&own, TREE_DIR)?;
@@ -86,6 +98,7 @@ pub(super) fn perform(job: &StepJob, session: Session) -> Result<StepResult, Fai
         scratch,
         parents,
         lower,
+        run,
         own,
         upper,
         work,
@@ -101,9 +114,12 @@ pub(super) fn perform(job: &StepJob, session: Session) -> Result<StepResult, Fai
             let log = log.ok_or_else(|| {
                 Failure::new(FailureKind::Internal, "a program was given no log", None)
             })?;
-            trees.run(spec, job, log, &control)?
+            trees.run(spec, &sources, job, log, &control)?
         }
-        Action::Copy { spec, .. } => trees.copy(spec, &sources, job.layer, log)?,
+        Action::Copy { spec, .. } => {
+            let sources = sources.first().map_or(&[][..], Vec::as_slice);
+            trees.copy(spec, sources, job.layer, log)?
+        }
         Action::MakeDir(spec) => {
             // It prints nothing, and its end is waited for before the layer is read.
             drop(log);
@@ -135,36 +151,57 @@ pub(super) fn perform(job: &StepJob, session: Session) -> Result<StepResult, Fai
     })
 }
 
-/// Makes and opens the directory of the step, `names` below the one of the invocation. The last one is
-/// new: a tree is never written twice.
-fn own_directory(invocation: OwnedFd, names: &[String]) -> Result<OwnedFd, Failure> {
-    let mut directory = invocation;
-    for (index, name) in names.iter().enumerate() {
-        let is_last = index + 1 == names.len();
-        match mkdirat(&directory, name, Mode::from_raw_mode(0o700)) {
-            Err(Errno::EXIST) if !is_last => {}
-            result => result.during(&format!("mkdir({name:?}, 0700)"))?,
-        }
-        directory = open_tree(&directory, name)?;
+/// Makes and opens the directories of the run and of the step, which are in that of the invocation.
+/// The step's is new: a tree is never written twice.
+fn own_directory(
+    invocation: &OwnedFd,
+    [run, step]: &[String; 2],
+) -> Result<(OwnedFd, OwnedFd), Failure> {
+    let run = existing_dir(invocation, run)?;
+    let mode = Mode::from_raw_mode(0o700);
+    mkdirat(&run, step, mode).during(&format!("mkdir({step:?}, 0700)"))?;
+    let step = open_tree(&run, step)?;
+    Ok((run, step))
+}
+
+/// Lets the orchestrator serve the step's agents. The sockets stay open there, and nowhere else.
+fn hand_over(listeners: Vec<OwnedFd>, control: &Channel) -> Result<(), Failure> {
+    if listeners.is_empty() {
+        return Ok(());
     }
-    Ok(directory)
+    let sent = control.send(&Notice::Agents, &borrowed(&listeners));
+    drop(listeners);
+    sent.map_err(|_| Failure::new(FailureKind::Cancelled, "the orchestrator is gone", None))
 }
 
 impl Trees {
     fn run(
         &mut self,
-        spec: &repro_core::build::RunSpec,
+        spec: &Program,
+        sources: &[Vec<OwnedFd>],
         job: &StepJob,
         log: OwnedFd,
-        control: &crate::channel::Channel,
+        control: &Channel,
     ) -> Result<Happened, Failure> {
         let stub = make_dir(&self.own, STUB_DIR)?;
-        let stubs = stubs::write(
+        let mut stubs = stubs::write(
             &stub,
             self.lower.as_ref().map(AsFd::as_fd),
             &job.variation.hostname,
             job.layer.epoch,
         )?;
+        let ingredients = Ingredients {
+            specs: &spec.mounts,
+            trees: sources,
+            secrets: &job.secrets,
+            lower: self.lower.as_ref().map(AsFd::as_fd),
+            stub: &stub,
+            run: &self.run,
+            own: &self.own,
+        };
+        let mut mounts = Mounts::prepare(&ingredients, &mut self.scratch)?;
+        stubs.provided.append(&mut mounts.provided);
+        hand_over(std::mem::take(&mut mounts.listeners), control)?;
         let mut below = borrowed(&self.parents);
         below.push(stub.as_fd());
         let writable = Writable {
@@ -172,8 +209,16 @@ impl Trees {
             work: self.work.as_fd(),
         };
         let root = self.scratch.stack(ROOT, &below, Some(writable))?;
-        let ended = program::run(spec, &job.variation, &stubs, root, log, control)?;
-        self.take_away(&[WORK_DIR, STUB_DIR])?;
+        let given = Given {
+            spec,
+            secrets: &job.secrets,
+            variation: &job.variation,
+            stubs: &stubs,
+            attachments: std::mem::take(&mut mounts.attachments),
+        };
+        let ended = program::run(given, root, log, control)?;
+        mounts.take_away()?;
+        self.take_away(&[WORK_DIR, STUB_DIR, WRITTEN_DIR])?;
         Ok(Happened {
             exit: ended.exit,
             network: ended.network,

@@ -12,7 +12,7 @@ use std::{
 
 use repro_core::{
     build::{
-        Executor, ExecutorError, InvocationId, LayerPolicy, RunId, RunSpec, SnapshotName,
+        Executor, ExecutorError, Grants, InvocationId, LayerPolicy, RunId, RunSpec, SnapshotName,
         StepAction, StepObserver, StepResult, StepSpec, Variation,
     },
     digest::{ChainId, DiffId, Digest},
@@ -25,7 +25,7 @@ use repro_sandbox::{NativeExecutor, StageImage};
 const BUSYBOX: &str = "/bin/busybox";
 /// Programs of busybox that the tests use, as links.
 const APPLETS: &[&str] = &[
-    "cat", "chmod", "chown", "cp", "date", "dd", "echo", "env", "false", "grep", "head",
+    "cat", "chmod", "chown", "cmp", "cp", "date", "dd", "echo", "env", "false", "grep", "head",
     "hostname", "id", "kill", "ln", "ls", "mkdir", "mkfifo", "mknod", "mount", "mv", "nc", "nproc",
     "nslookup", "ping", "ps", "pwd", "readlink", "rm", "rmdir", "sed", "setsid", "sh", "sleep",
     "sort", "stat", "su", "test", "touch", "tr", "cut", "true", "umount", "uname", "unshare", "wc",
@@ -207,6 +207,14 @@ impl Bench {
         }
     }
 
+    /// The same, with something to lend to steps.
+    pub(crate) fn lending(mut self, grants: Grants) -> Self {
+        let stage = StageImage::capture().expect("the program in memory");
+        let executor = NativeExecutor::new(stage, self.store.path()).expect("an executor");
+        self.executor = executor.with_grants(grants);
+        self
+    }
+
     pub(crate) fn unpack(&self, parents: &[ChainId], name: &str, layer: &Layer) -> ChainId {
         let chain = ChainId::base(DiffId(Digest::of(name.as_bytes())));
         self.executor
@@ -300,6 +308,8 @@ pub(crate) fn sh(script: &str) -> RunSpec {
         env: vec![("PATH".into(), "/bin".into())],
         cwd: "/".into(),
         user: String::new(),
+        mounts: Vec::new(),
+        secret_env: Vec::new(),
         script: None,
     }
 }

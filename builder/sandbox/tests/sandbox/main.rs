@@ -16,6 +16,7 @@ mod basics;
 mod bench;
 mod hostile;
 mod isolation;
+mod mounts;
 mod network;
 mod probe;
 mod processes;
@@ -41,6 +42,7 @@ fn trials_of_any_user() -> Vec<Trial> {
     let mut trials = basics::trials();
     trials.extend(hostile::trials());
     trials.extend(isolation::trials());
+    trials.extend(mounts::trials());
     trials.extend(network::trials());
     trials.extend(processes::trials());
     trials.extend(trees::trials());

@@ -1,7 +1,8 @@
 //! What shells cannot try: this program, run by a step.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _, UdpSocket},
     os::{
         linux::net::SocketAddrExt as _,
@@ -50,6 +51,7 @@ pub(crate) fn run_if_probe() {
         ["namespaces"] => namespaces(),
         ["offer", name] => offer(name),
         ["visit", name] => visit(name),
+        ["agent", path] => agent(path),
         _ => panic!("probe {arguments:?}"),
     }
     std::process::exit(0);
@@ -78,6 +80,18 @@ pub(crate) fn add_to(layer: &mut Layer) {
     let directory = loader.and_then(|path| path.parent()).expect("a loader");
     layer.link("lib64", directory.to_str().unwrap());
     layer.file(PATH, 0o755, &fs::read("/proc/self/exe").unwrap());
+}
+
+/// Asks an agent, prints its answer, and ends with another connection open.
+fn agent(path: &str) {
+    let mut first = UnixStream::connect(path).unwrap();
+    first.write_all(b"ping").unwrap();
+    let mut answer = String::new();
+    first.read_to_string(&mut answer).unwrap();
+    println!("{answer}");
+    let mut second = UnixStream::connect(path).unwrap();
+    second.write_all(b"left").unwrap();
+    std::mem::forget(second);
 }
 
 /// Tries one way out and prints the error's number, or `OPEN`.

@@ -2,10 +2,10 @@
 
 use super::{
     super::{
-        CommandLine, Expansion, HealthTest, Heredoc, InstructionKind, ListSyntax, NotYet,
-        PairSyntax, Pairs, SyntaxError, Tabs, Template,
+        CommandLine, Expansion, HealthTest, Heredoc, InstructionKind, ListSyntax, PairSyntax,
+        Pairs, Tabs, Template,
     },
-    error, good, one,
+    good, one, plain_run,
 };
 
 fn shell(text: &str) -> CommandLine {
@@ -31,10 +31,7 @@ fn commands_in_shell_and_exec_form() {
         ("$HOME ${x#}} \"", shell("$HOME ${x#}} \"")),
         ("-- --flag", shell("--flag")),
     ] {
-        assert_eq!(
-            one(&format!("RUN {text}")),
-            InstructionKind::Run(expected.clone())
-        );
+        assert_eq!(one(&format!("RUN {text}")), plain_run(expected.clone()));
         assert_eq!(
             one(&format!("cmd {text}")),
             InstructionKind::Cmd(expected.clone())
@@ -200,23 +197,6 @@ fn user_and_workdir_take_the_whole_line() {
     assert_eq!(ports.len(), 3);
 }
 
-#[test]
-fn what_is_known_but_not_built_is_told_with_its_line() {
-    for (text, what) in [
-        ("RUN --mount=type=cache,target=/x a", "RUN --mount"),
-        ("RUN --network=none a", "RUN --network"),
-        ("RUN --security=insecure a", "RUN --security"),
-        ("RUN --device=x a", "RUN --device"),
-    ] {
-        let (found, line) = error(&format!("FROM scratch\n\n{text}\nRUN next"));
-        let not_yet = NotYet {
-            what: what.to_owned(),
-            line: 3,
-        };
-        assert_eq!((found, line), (SyntaxError::NotYet(not_yet), 3), "{text}");
-    }
-}
-
 fn heredoc(name: &str, tabs: Tabs, expansion: Expansion, content: &str) -> Heredoc {
     Heredoc {
         name: name.into(),
@@ -257,7 +237,7 @@ fn heredocs_of_run_keep_their_texts() {
     ] {
         assert_eq!(
             one(text),
-            InstructionKind::Run(CommandLine::Heredocs(command.into(), heredocs)),
+            plain_run(CommandLine::Heredocs(command.into(), heredocs)),
             "{text}"
         );
     }
@@ -266,8 +246,10 @@ fn heredocs_of_run_keep_their_texts() {
         "RUN echo $((1<<2))",
         "CMD cat <<A",
     ] {
-        let (InstructionKind::Run(command) | InstructionKind::Cmd(command)) = one(text) else {
-            panic!("{text}");
+        let command = match one(text) {
+            InstructionKind::Run(run) => run.command,
+            InstructionKind::Cmd(command) => command,
+            other => panic!("{other:?}"),
         };
         assert!(!matches!(command, CommandLine::Heredocs(..)), "{text}");
     }

@@ -1,14 +1,17 @@
 //! Directives, comments, continuations, line ends.
 
 use super::{
-    super::{CommandLine, Escape, InstructionKind},
-    good, one,
+    super::{CommandLine, Escape, InstructionKind, RunArgs},
+    good, one, plain_run,
 };
 
 fn run(text: &str) -> String {
     let file = good(text);
     match &file.stages[0].instructions[0].kind {
-        InstructionKind::Run(CommandLine::Shell(command)) => command.clone(),
+        InstructionKind::Run(RunArgs {
+            command: CommandLine::Shell(command),
+            ..
+        }) => command.clone(),
         other => panic!("{other:?}"),
     }
 }
@@ -105,7 +108,7 @@ fn releases_of_the_front_end_are_taken() {
 #[test]
 fn keywords_in_any_case_and_any_blank_behind_them() {
     for text in ["run x", "Run x", "RUN\tx", "RUN   x", "RUN\u{b}x"] {
-        let expected = InstructionKind::Run(CommandLine::Shell("x".into()));
+        let expected = plain_run(CommandLine::Shell("x".into()));
         assert_eq!(one(text), expected, "{text:?}");
     }
 }

@@ -72,6 +72,8 @@ fn instruction() -> impl Strategy<Value = String> {
         "--unpack --keep-git-dir=false --checksum=$x ",
         "--interval=1m --retries=2 ",
         "-- ",
+        "--mount=target=/$x,from=a ",
+        "--mount='\"id=a,b\",type=secret' --network=none ",
     ]);
     let piece = prop_oneof![
         4 => prop::sample::select(vec![

@@ -6,7 +6,7 @@ use std::{
 };
 
 use repro_core::{
-    build::{Axis, BuildRequest, EpochChoice, InvocationId, LockMode, NamedText},
+    build::{Axis, BuildRequest, EpochChoice, Grants, InvocationId, LockMode, NamedText},
     platform::Platform,
     ruleset::Ruleset,
 };
@@ -19,6 +19,7 @@ use repro_verifier::pack;
 
 use super::{
     Args,
+    grants::grants,
     values::{EpochArg, Pair, seconds},
 };
 use crate::{
@@ -38,6 +39,8 @@ pub(crate) struct Asked {
     pub(crate) project: Project,
     /// `repro.lock`.
     pub(crate) lock: Option<ProjectLock>,
+    /// What steps are lent.
+    pub(crate) grants: Grants,
 }
 
 /// Reads the project and decides everything.
@@ -63,6 +66,7 @@ pub(crate) fn asked(
         exclude.push(absolute(store)?);
     }
     let build_args = build_args(&args.arguments)?;
+    let grants = grants(&args.secrets, &args.agents)?;
     let request = BuildRequest {
         version: 1,
         invocation,
@@ -83,6 +87,8 @@ pub(crate) fn asked(
         target: args.target.clone(),
         allowed_args: args.allowed.iter().cloned().collect(),
         labels: labels(&args.labels),
+        secrets: grants.secrets.keys().cloned().collect(),
+        agents: grants.agents.keys().cloned().collect(),
         platform: args.platform.clone().unwrap_or_else(Platform::host),
         tags: args.tags.clone(),
         epoch: epoch(args, &build_args, settings, &project, &context)?,
@@ -96,6 +102,7 @@ pub(crate) fn asked(
         request,
         project,
         lock,
+        grants,
     })
 }
 

@@ -69,7 +69,13 @@ fn build(
     store: &Store,
 ) -> Result<BuildRecord, CommandError> {
     let request = &asked.request;
-    let engine = Engine::start(context, store, &request.invocation, &args.mirrors)?;
+    let engine = Engine::start(
+        context,
+        store,
+        &request.invocation,
+        &args.mirrors,
+        asked.grants.clone(),
+    )?;
     let events = context.settings.view.start(&context.settings.output);
     let sources = Sources {
         project: &asked.project,

@@ -83,7 +83,9 @@ impl From<ParseErrors> for CommandError {
 impl From<PlanError> for CommandError {
     fn from(error: PlanError) -> Self {
         let kind = match error.fault {
-            PlanFault::Unlocked { .. } => ErrorKind::Input,
+            PlanFault::Unlocked { .. }
+            | PlanFault::MissingSecret(_)
+            | PlanFault::MissingAgent(_) => ErrorKind::Input,
             PlanFault::ForeignRun { .. } => ErrorKind::Machine,
             _ => ErrorKind::Usage,
         };

@@ -74,7 +74,7 @@ impl Provenance {
                     invocation_id: run.invocation_id.clone(),
                     started_on: run.started_on.clone(),
                     finished_on: run.finished_on.clone(),
-                    hermetic: every_run_step_ended(record, run).then_some(true),
+                    hermetic: was_hermetic(record, run).then_some(true),
                     steps,
                 },
                 byproducts: logs(run),
@@ -114,6 +114,8 @@ fn definition(record: &BuildRecord, run: &RunRecord) -> BuildDefinition {
             build_contexts: record.contexts.clone(),
             build_args: record.build_args.clone(),
             labels: record.labels.clone(),
+            secrets: record.secrets.clone(),
+            ssh: record.agents.clone(),
             source_date_epoch: chosen,
         },
         internal_parameters: InternalParameters {
@@ -198,8 +200,16 @@ fn step_evidence(
         in_image: planned.in_image,
         diff_id: step.diff_id,
         blob: step.blob,
+        secrets: planned.secrets.clone(),
+        ssh: planned.agents.clone(),
         network,
     })
+}
+
+/// Whether every RUN step ran to its end without a way out. An agent of the user is one.
+fn was_hermetic(record: &BuildRecord, run: &RunRecord) -> bool {
+    let alone = record.plan.iter().all(|planned| planned.agents.is_empty());
+    alone && every_run_step_ended(record, run)
 }
 
 fn every_run_step_ended(record: &BuildRecord, run: &RunRecord) -> bool {

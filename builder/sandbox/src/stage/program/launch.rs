@@ -1,11 +1,12 @@
 //! A program with its user, environment and place, as the tree of the image has them.
 
 use std::{
+    collections::BTreeMap,
     ffi::CString,
     os::fd::{AsFd, OwnedFd},
 };
 
-use repro_core::build::{Cpus, RunSpec, Variation};
+use repro_core::build::{Cpus, SecretVariable, Variation};
 use rustix::{
     fs::{Gid, Uid},
     io::Errno,
@@ -16,7 +17,7 @@ use super::super::faults::user_failure;
 use crate::{
     init::{Payload, Place, mounts::Setup},
     policy,
-    protocol::{During, Failure},
+    protocol::{During, Failure, Program, Secret},
     seccomp,
     sys::Strings,
     users,
@@ -24,14 +25,14 @@ use crate::{
 
 /// Puts together what the program starts with. `root` is the tree before anything is mounted in it.
 pub(super) fn payload(
-    spec: &RunSpec,
+    (spec, secrets): (&Program, &BTreeMap<String, Secret>),
     variation: &Variation,
     root: &OwnedFd,
     log: OwnedFd,
     supervisor: OwnedFd,
 ) -> Result<Payload, Failure> {
     let user = users::resolve(root.as_fd(), &spec.user).map_err(|error| user_failure(&error))?;
-    let environment = environment(spec, &user.home)?;
+    let environment = environment(spec, secrets, &user.home)?;
     let path = spec
         .env
         .iter()
@@ -64,10 +65,16 @@ pub(super) fn payload(
     })
 }
 
-/// The step's own variables in their order, then `HOME` and `PATH` if it has none.
-fn environment(spec: &RunSpec, home: &[u8]) -> Result<Vec<CString>, Failure> {
+/// The step's own variables in their order, then `HOME` and `PATH` if it has none, then its secrets. A
+/// secret takes the place of a variable of the same name.
+fn environment(
+    spec: &Program,
+    secrets: &BTreeMap<String, Secret>,
+    home: &[u8],
+) -> Result<Vec<CString>, Failure> {
+    let is_secret = |name: &str| spec.secret_env.iter().any(|secret| secret.name == name);
     let mut variables = Vec::with_capacity(spec.env.len() + 2);
-    for (name, value) in &spec.env {
+    for (name, value) in spec.env.iter().filter(|(name, _)| !is_secret(name)) {
         if name.is_empty() || name.contains('=') {
             return Err(Failure::refused(format!(
                 "{name:?} cannot name an environment variable"
@@ -76,12 +83,19 @@ fn environment(spec: &RunSpec, home: &[u8]) -> Result<Vec<CString>, Failure> {
         variables
             .push(CString::new(format!("{name}={value}")).during(&format!("variable {name:?}"))?);
     }
-    let has = |wanted: &str| spec.env.iter().any(|(name, _)| name == wanted);
+    let has = |wanted: &str| spec.env.iter().any(|(name, _)| name == wanted) || is_secret(wanted);
     if !has("HOME") {
         variables.push(CString::new([b"HOME=", home].concat()).during("the home directory")?);
     }
     if !has("PATH") {
         variables.push(CString::new(format!("PATH={}", policy::DEFAULT_PATH)).during("PATH")?);
+    }
+    for SecretVariable { name, id } in &spec.secret_env {
+        let value = secrets
+            .get(id)
+            .ok_or_else(|| Failure::refused(format!("the secret {id} was not given")))?;
+        let variable = [name.as_bytes(), b"=", &value.0].concat();
+        variables.push(CString::new(variable).during(&format!("the secret {id} in a variable"))?);
     }
     Ok(variables)
 }
@@ -115,7 +129,12 @@ fn cpus(variation: &Variation) -> Result<Option<CpuSet>, Failure> {
 }
 
 /// Why the program was not started, for whoever wrote the step or owns the machine.
-pub(super) fn not_started(place: Place, errno: Errno, setup: &[Setup], spec: &RunSpec) -> Failure {
+pub(super) fn not_started(
+    place: Place,
+    errno: Errno,
+    (setup, targets): (&[Setup], &[String]),
+    spec: &Program,
+) -> Failure {
     let program = spec.argv.first().map_or("", String::as_str);
     match (place, errno) {
         (Place::Exec, Errno::NOENT) => Failure::refused(format!(
@@ -151,6 +170,10 @@ pub(super) fn not_started(place: Place, errno: Errno, setup: &[Setup], spec: &Ru
              supervisor of system calls above it",
             errno,
         ),
+        (Place::Attach(index), _) => {
+            let target = targets.get(index as usize).map_or("", String::as_str);
+            not_attached(target, errno)
+        }
         (Place::Setup(index), _) => {
             let what = setup
                 .get(index as usize)
@@ -169,13 +192,31 @@ pub(super) fn not_started(place: Place, errno: Errno, setup: &[Setup], spec: &Ru
     }
 }
 
+/// Why a mount did not get its place, which lies in another mount.
+fn not_attached(target: &str, errno: Errno) -> Failure {
+    let why = match errno {
+        Errno::ROFS => {
+            "it is missing in a mount that is read-only; make it in its source, or add rw"
+        }
+        Errno::LOOP => "it leads through a link of another mount",
+        Errno::NOTDIR | Errno::ISDIR => "it is a file in another mount, or should be one",
+        Errno::ACCESS => "it lies in a directory that cannot be written to",
+        errno => return Failure::operation(format!("move_mount({target:?})"), errno),
+    };
+    Failure::refused(format!("the mount target {target:?} cannot be used: {why}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::protocol::FailureKind;
 
-    fn spec(env: &[(&str, &str)]) -> RunSpec {
-        RunSpec {
+    fn environment(spec: &Program, home: &[u8]) -> Result<Vec<CString>, Failure> {
+        super::environment(spec, &BTreeMap::new(), home)
+    }
+
+    fn spec(env: &[(&str, &str)]) -> Program {
+        Program {
             argv: vec!["sh".into()],
             env: env
                 .iter()
@@ -183,6 +224,8 @@ mod tests {
                 .collect(),
             cwd: "/".into(),
             user: String::new(),
+            mounts: Vec::new(),
+            secret_env: Vec::new(),
             script: None,
         }
     }
@@ -203,6 +246,24 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_takes_the_place_of_a_variable_and_is_any_bytes() {
+        let mut spec = spec(&[("A", "1"), ("B", "2")]);
+        let secret = |name: &str| SecretVariable {
+            name: name.into(),
+            id: "s".into(),
+        };
+        spec.secret_env = vec![secret("A"), secret("PATH")];
+        let secrets = |value: &[u8]| BTreeMap::from([("s".to_owned(), Secret(value.to_vec()))]);
+        let variables = super::environment(&spec, &secrets(b"\xff="), b"/").unwrap();
+        let shown: Vec<&[u8]> = variables.iter().map(CString::as_bytes).collect();
+        assert_eq!(shown, [&b"B=2"[..], b"HOME=/", b"A=\xff=", b"PATH=\xff="]);
+        // The message names the secret and does not show it.
+        let failure = super::environment(&spec, &secrets(b"top\0"), b"/").unwrap_err();
+        assert!(failure.what.contains("secret s") && !failure.what.contains("top"));
+        assert!(super::environment(&spec, &BTreeMap::new(), b"/").is_err());
+    }
+
+    #[test]
     fn programs_are_looked_for_as_execvp_does() {
         assert_eq!(
             texts(&candidates("sh", "/a::b").unwrap()),
@@ -213,10 +274,10 @@ mod tests {
 
     #[test]
     fn a_missing_program_is_the_steps_fault_and_a_refused_mount_the_machines() {
-        let failure = not_started(Place::Exec, Errno::NOENT, &[], &spec(&[]));
+        let failure = not_started(Place::Exec, Errno::NOENT, (&[], &[]), &spec(&[]));
         assert_eq!(failure.kind, FailureKind::Refused);
         let setup = crate::init::mounts::plan(&[], 2);
-        let failure = not_started(Place::Setup(0), Errno::PERM, &setup, &spec(&[]));
+        let failure = not_started(Place::Setup(0), Errno::PERM, (&setup, &[]), &spec(&[]));
         assert!(matches!(failure.kind, FailureKind::Machine { .. }));
         assert!(
             failure.what.starts_with("mount(\"proc\""),
