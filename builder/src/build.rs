@@ -634,6 +634,7 @@ fn record(request: &BuildRequest, prepared: Prepared, runs: Vec<RunRecord>) -> B
         ..
     } = prepared;
     findings.extend(intermediate_differences(&plan, &runs));
+    findings.extend(many_layers(&runs));
     let outcome = Outcome::new(reason(request.runs, &runs), cost(&runs));
     BuildRecord {
         version: 1,
@@ -719,6 +720,25 @@ fn reason(asked: Runs, runs: &[RunRecord]) -> Reason {
         (Some(_), Some(_)) => Reason::StepFailed,
         (Some(_) | None, _) => Reason::Internal,
     }
+}
+
+/// Layers that an image can have without a word. Docker's storage driver takes 125 at most, and an
+/// image of just as many could not be built upon.
+const MAX_LAYERS: usize = 120;
+
+/// An image that Docker will not load, or will not let anyone add to. It builds: other engines take
+/// more.
+fn many_layers(runs: &[RunRecord]) -> Option<Finding> {
+    let image = of(runs, RunId::A)?.image.as_ref()?;
+    let layers = image.diff_ids.len();
+    (layers > MAX_LAYERS).then(|| Finding {
+        code: "layers-exceed-docker".into(),
+        message: format!(
+            "the image has {layers} layers; Docker takes 125, those of images built on this one \
+             included: join RUN instructions, or copy the result into a new stage"
+        ),
+        line: None,
+    })
 }
 
 /// A stage that is copied from may differ in files that never reach the image: the verdict is on

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use repro_core::platform::Platform;
+use repro_core::{
+    build::{ImageRecord, Variation},
+    digest::DiffId,
+    platform::Platform,
+};
 
 use super::*;
 use crate::dockerfile::{PlatformArgs, parse};
@@ -80,4 +84,47 @@ fn rule_1_an_epoch_before_the_base_is_used_and_found() {
     assert_eq!(finding.unwrap().code, "epoch-before-base");
     let (_, finding) = epoch(EpochChoice::Flag(given), 1_600_000_000);
     assert_eq!(finding, None);
+}
+
+/// What is recorded of a build with one run that gave an image of so many layers.
+fn recorded(layers: usize) -> BuildRecord {
+    let request = crate::plan::tests::request("FROM scratch\n");
+    let prepared = Prepared {
+        plan: crate::plan::tests::good("FROM scratch\n"),
+        context: None,
+        named: BTreeMap::new(),
+        inputs: Vec::new(),
+        epoch: EpochRecord {
+            value: Epoch::MIN,
+            source: EpochSource::Minimum,
+        },
+        findings: Vec::new(),
+    };
+    let digest = Digest::of(b"");
+    let run = RunRecord {
+        id: RunId::A,
+        invocation_id: "test-a".into(),
+        executor: "none".into(),
+        policy: digest,
+        variation: Variation::run_a(),
+        started_on: String::new(),
+        finished_on: String::new(),
+        steps: Vec::new(),
+        image: Some(ImageRecord {
+            manifest: digest,
+            manifest_size: 0,
+            config: digest,
+            diff_ids: vec![DiffId(digest); layers],
+        }),
+        failure: None,
+    };
+    record(&request, prepared, vec![run])
+}
+
+#[test]
+fn limits_more_layers_than_docker_takes_are_found() {
+    assert_eq!(recorded(120).findings, []);
+    let findings = recorded(121).findings;
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0].code, "layers-exceed-docker");
 }
