@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// The rows of the table of rules: the rule, and the tests by file.
 fn rows() -> BTreeMap<String, BTreeMap<String, Vec<String>>> {
-    let text = fs::read_to_string(root().join("docs/ruleset-1.md")).expect("the rules");
+    let text = fs::read_to_string(root().join("docs/ruleset-1.md")).expect("the rules are there");
     let table = text
         .lines()
         .skip_while(|line| !line.starts_with("| rule |"))

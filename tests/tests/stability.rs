@@ -25,7 +25,7 @@ struct Goldens {
 #[serde(deny_unknown_fields)]
 struct LayerGolden {
     reason: String,
-    layer: String,
+    tar: String,
     blob: String,
 }
 
@@ -38,8 +38,8 @@ struct Image {
 
 fn ruleset_1() -> Goldens {
     let path = root().join("tests/stability/ruleset-1.toml");
-    let text = std::fs::read_to_string(path).unwrap();
-    toml::from_str(&text).unwrap()
+    let text = std::fs::read_to_string(path).expect("the goldens are there");
+    toml::from_str(&text).expect("the goldens can be read")
 }
 
 #[test]
@@ -68,9 +68,9 @@ fn ruleset_1_gives_these_layers_and_blobs() {
     let mut moved = Vec::new();
     for (name, tree) in &trees {
         let golden = &goldens[*name];
-        let (layer, blob) = layers::digests(tree);
-        if (&layer, &blob) != (&golden.layer, &golden.blob) {
-            moved.push(format!("{name}: layer = {layer:?}, blob = {blob:?}"));
+        let (tar, blob) = layers::digests(tree);
+        if (&tar, &blob) != (&golden.tar, &golden.blob) {
+            moved.push(format!("{name}: tar = {tar:?}, blob = {blob:?}"));
         }
     }
     assert!(moved.is_empty(), "{}", moved.join("\n"));

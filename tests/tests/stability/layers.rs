@@ -18,7 +18,7 @@ const MAX_TIME: u64 = 0o77_777_777_777;
 const MEBIBYTE: usize = 1 << 20;
 
 fn at(path: &[u8]) -> TreePath {
-    TreePath::parse(path).unwrap()
+    TreePath::parse(path).expect("a path of a test")
 }
 
 fn entry(path: &[u8], kind: EntryKind) -> Entry {
@@ -181,8 +181,10 @@ pub(crate) fn digests(tree: &Tree) -> (String, String) {
     let store = MemoryBlobs::new();
     let mut builder = LayerBuilder::new(&store, Ruleset::V1);
     for (entry, content) in tree {
-        builder.entry(entry, &mut &content[..]).unwrap();
+        let kept = builder.entry(entry, &mut &content[..]);
+        kept.expect("the tree has a canonical form");
     }
-    let layer = builder.finish().unwrap().expect("a tree has entries");
+    let layer = builder.finish().expect("memory takes every write");
+    let layer = layer.expect("a tree has entries");
     (layer.diff_id.to_string(), layer.blob.digest.to_string())
 }
