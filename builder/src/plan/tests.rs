@@ -228,6 +228,17 @@ fn the_configuration_follows_the_instructions() {
 }
 
 #[test]
+fn an_absolute_working_directory_is_kept_as_written() {
+    let plan = good("FROM base\nWORKDIR /a//b/\nRUN x\nCOPY c d\n");
+    assert_eq!(plan.stages[0].config.config.working_dir, "/a//b/");
+    assert_eq!(plan.steps[0].history, "WORKDIR /a//b/");
+    assert_eq!(run(&plan, 1).cwd, "/a/b");
+    assert!(matches!(&plan.steps[2].work, Work::Copy { what, .. } if what.destination == "/a/b/d"));
+    let plan = good("FROM base\nWORKDIR /a//b/\nWORKDIR c/\n");
+    assert_eq!(plan.stages[0].config.config.working_dir, "/a/b/c");
+}
+
+#[test]
 fn copies_know_whence_and_whither() {
     let plan = good(
         "FROM base AS b\nFROM base\nWORKDIR /w\nCOPY a b ./\nCOPY --from=0 --chown=u /x y\n\
@@ -278,6 +289,10 @@ fn what_cannot_be_planned_says_where() {
         (
             "FROM base\nCOPY --from=0 /a /a\n",
             Some("Dockerfile:2: the stage 0 is not finished"),
+        ),
+        (
+            "FROM base\nCOPY --from=1 /a /b\n",
+            Some("Dockerfile:2: there is no stage 1"),
         ),
         ("FROM files\n", Some("Dockerfile:1: files is an input")),
         ("FROM --platform=linux/s390x scratch\nRUN x\n", None),

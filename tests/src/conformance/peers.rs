@@ -20,6 +20,8 @@ const LIMIT: &str = "120";
 const CLIENT: &str = "/usr/bin/docker";
 /// Bytes that all images of a run take, and as much again.
 const MEMORY: u64 = 8 << 30;
+/// The versions that the list of differences is about, those of Debian 12.
+const VERSIONS: [(&str, &str); 2] = [("docker", "20.10."), ("buildah", "1.28.")];
 /// Below what any machine allows: root in a container may raise no limit.
 const LIMITS: [&str; 2] = ["nofile=1024:1024", "nproc=1024:1024"];
 
@@ -110,12 +112,29 @@ impl Peers {
         wait_until("dockerd answers", Duration::from_mins(1), || {
             run(&mut peers.docker(Builder::Classic, &["version"])).is_ok()
         });
+        peers.check_versions();
         let archive = busybox.display().to_string();
         run(&mut peers.docker(Builder::Classic, &["load", "--input", &archive]))
             .expect("docker loads the base");
         run(&mut peers.buildah(&["pull", &format!("docker-archive:{archive}")]))
             .expect("buildah loads the base");
         peers
+    }
+
+    /// Other versions differ elsewhere, and every such difference would look like one of `repro`.
+    fn check_versions(&self) {
+        let format = ["version", "--format", "{{.Server.Version}}"];
+        let docker = self.docker(Builder::Classic, &format);
+        let buildah = self.buildah(&["--version"]);
+        for ((name, expected), mut command) in VERSIONS.into_iter().zip([docker, buildah]) {
+            let output = command.output().expect("the program starts");
+            let found = String::from_utf8_lossy(&output.stdout);
+            assert!(
+                found.contains(expected),
+                "{name} is {}, and the suite compares with {expected}x of Debian 12",
+                found.trim()
+            );
+        }
     }
 
     /// The base image, as `builder` has it.
