@@ -1,9 +1,4 @@
 //! Digests that must not move: those of `tests/stability/`, each with its reason.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a helper of a test panics where the test fails"
-)]
-
 use std::collections::BTreeMap;
 
 use repro_tests::{Pack, TestContext, root};
