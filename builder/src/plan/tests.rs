@@ -17,7 +17,7 @@ use repro_core::{
 use super::*;
 use crate::dockerfile::{GlobalScope, PlatformArgs, parse};
 
-fn request(text: &str) -> repro_core::build::BuildRequest {
+pub(crate) fn request(text: &str) -> repro_core::build::BuildRequest {
     repro_core::build::BuildRequest {
         version: 1,
         invocation: InvocationId::try_from("test".to_owned()).unwrap(),
@@ -97,7 +97,7 @@ fn bases() -> Bases {
     }
 }
 
-fn planned(request: &repro_core::build::BuildRequest) -> Result<Plan, String> {
+pub(crate) fn planned(request: &repro_core::build::BuildRequest) -> Result<Plan, String> {
     let file = parse("Dockerfile", &request.dockerfile.text).map_err(|e| e.to_string())?;
     let platform = Platform::host();
     let platforms = PlatformArgs {

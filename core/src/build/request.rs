@@ -137,12 +137,16 @@ impl fmt::Display for NamedContext {
 pub enum EpochChoice {
     /// The flag `--source-date-epoch`.
     Flag(Epoch),
+    /// `--build-arg SOURCE_DATE_EPOCH`, as Docker's users give it.
+    BuildArg(Epoch),
     /// The environment variable of the caller.
     Environment(Epoch),
     /// A number in `repro.toml`.
     Config(Epoch),
     /// The committer time of HEAD, asked for in `repro.toml` or by flag.
     Git(Epoch),
+    /// `ARG SOURCE_DATE_EPOCH` above the first `FROM`, in place of `Base`.
+    Dockerfile(Epoch),
     /// The newest time in the base image, at least [`Epoch::MIN`].
     Base,
 }

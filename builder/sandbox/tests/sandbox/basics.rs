@@ -155,7 +155,7 @@ fn what_cannot_be_started_is_refused() {
             "{program}: {error:?}"
         );
     }
-    for cwd in ["/nothing", "/etc/passwd"] {
+    for cwd in ["/etc/passwd", "/etc/passwd/below"] {
         let mut run = sh("true");
         run.cwd = cwd.into();
         let error = bench.run(run).unwrap_err();
@@ -164,6 +164,10 @@ fn what_cannot_be_started_is_refused() {
             "{cwd}: {error:?}"
         );
     }
+    let mut run = sh("true");
+    run.cwd = "/made/again".into();
+    let made = bench.run(run).unwrap();
+    assert_eq!(made.layer.paths(), ["made", "made/again"]);
     let mut run = sh("true");
     run.env.push(("A".into(), "nul\0".into()));
     assert!(matches!(bench.run(run), Err(ExecutorError::Refused(_))));
