@@ -8,9 +8,9 @@ use std::{
 
 use repro_core::{
     build::{
-        BuildRecord, BuildRequest, Clock, CopyLayout, Cost, EpochChoice, EpochRecord, EpochSource,
-        Executor, Finding, InputKind, InputRecord, MountSource, NamedContext, NamedText, Outcome,
-        PlannedStep, Reason, RunId, RunRecord, Runs, Variation,
+        BuildRecord, BuildRequest, Clock, ContextPlace, CopyLayout, Cost, EpochChoice, EpochRecord,
+        EpochSource, Executor, Finding, InputKind, InputRecord, MountSource, NamedContext,
+        NamedText, Outcome, PlannedStep, Reason, RunId, RunRecord, Runs, Variation,
     },
     digest::{ChainId, Digest},
     epoch::Epoch,
@@ -22,7 +22,9 @@ use repro_core::{
 use repro_toolchains::{Sources, lock::LockBasis};
 
 use crate::{
-    context::{Context, ContextSpec, IgnoreFile, Ignored, check_source, take},
+    context::{
+        ArchiveSpec, Context, ContextSpec, IgnoreFile, Ignored, check_source, take, take_archive,
+    },
     dockerfile::{
         self, ArgDefinition, Asked, Diagnostic, Dockerfile, GlobalScope, Instruction, Rule,
         Scope as _, Severity, looks_like_secret,
@@ -71,6 +73,17 @@ struct Prepared {
     findings: Vec<Finding>,
 }
 
+/// A Dockerfile with everything that it names.
+struct Examined {
+    file: Dockerfile,
+    plan: Plan,
+    contexts: BTreeMap<String, Context>,
+    inputs: Vec<InputRecord>,
+    epoch: EpochRecord,
+    epoch_finding: Option<Finding>,
+    findings: Vec<Finding>,
+}
+
 /// What names from outside turned out to be, so far.
 #[derive(Default)]
 struct Found {
@@ -110,7 +123,26 @@ impl Builder<'_> {
         Ok(record)
     }
 
-    fn prepare(&self, request: &BuildRequest) -> Result<Prepared, BuildError> {
+    /// Holds the Dockerfile to the rules, and builds nothing. Names are looked up as for a build,
+    /// since what a base sets decides on some rules; files of the context are not.
+    pub fn check(&self, request: &BuildRequest) -> Result<Vec<Finding>, BuildError> {
+        let Examined {
+            file,
+            plan,
+            findings,
+            ..
+        } = self.examine(request)?;
+        let mut findings: Vec<Finding> = findings
+            .into_iter()
+            .chain(ignored_sources(&file, request, &plan))
+            .filter(|finding| Rule::of_code(&finding.code).is_some())
+            .collect();
+        findings.sort_by_key(|finding| finding.line);
+        Ok(findings)
+    }
+
+    /// Everything that can be known without the files of the context.
+    fn examine(&self, request: &BuildRequest) -> Result<Examined, BuildError> {
         refuse_secrets(request)?;
         let NamedText { name, text } = &request.dockerfile;
         let asked = Asked::of_build_args(&request.build_args)?;
@@ -146,6 +178,29 @@ impl Builder<'_> {
         };
         let (epoch, finding) = epoch(choice, newest_base);
         let plan = plan::plan(&file, &outline, &bases, &globals, request, epoch.value)?;
+        let mut findings = file.findings.clone();
+        findings.extend(plan.findings.iter().cloned());
+        Ok(Examined {
+            file,
+            plan,
+            contexts,
+            inputs,
+            epoch,
+            epoch_finding: finding,
+            findings,
+        })
+    }
+
+    fn prepare(&self, request: &BuildRequest) -> Result<Prepared, BuildError> {
+        let Examined {
+            file,
+            plan,
+            contexts,
+            mut inputs,
+            epoch,
+            epoch_finding: finding,
+            mut findings,
+        } = self.examine(request)?;
         let context = self.context(request, &file, &plan, &contexts)?;
         inputs.extend(
             context
@@ -160,8 +215,6 @@ impl Builder<'_> {
             let chain = layer.map(|layer| ChainId::base(layer.diff_id)).collect();
             named.insert(name.clone(), chain);
         }
-        let mut findings = file.findings.clone();
-        findings.extend(plan.findings.iter().cloned());
         let named_findings = contexts.values().flat_map(|context| &context.findings);
         findings.extend(named_findings.cloned());
         findings.extend(context.iter().flat_map(|context| context.findings.clone()));
@@ -299,7 +352,10 @@ impl Builder<'_> {
                 .any(|source| matches!(source.from, CopyFrom::Context))
         });
         let context = needs_context
-            .then(|| self.take(request, &request.context, request.ignore.as_ref()))
+            .then(|| match &request.context {
+                ContextPlace::Directory(root) => self.take(request, root, request.ignore.as_ref()),
+                ContextPlace::Archive(file) => self.take_archive(request, file),
+            })
             .transpose()?;
         for step in &plan.steps {
             for LocalSource {
@@ -329,6 +385,28 @@ impl Builder<'_> {
         Ok(context)
     }
 
+    /// Takes an archive into the store and unpacks it.
+    fn take_archive(&self, request: &BuildRequest, file: &Path) -> Result<Context, BuildError> {
+        let spec = ArchiveSpec {
+            file,
+            tmp: self.store.blobs().tmp(),
+            ignore: &ignore_file(request.ignore.as_ref())?,
+            modes: request.context_modes,
+            ruleset: request.ruleset,
+        };
+        let context = take_archive(&spec, self.store.blobs(), self.events)?;
+        self.unpack_context(&context)?;
+        Ok(context)
+    }
+
+    fn unpack_context(&self, context: &Context) -> Result<(), BuildError> {
+        if let Some(layer) = &context.layer {
+            let layers = [layer.descriptor()];
+            unpack(&layers, self.store, self.executor, self.events)?;
+        }
+        Ok(())
+    }
+
     /// Takes a directory into the store and unpacks it.
     fn take(
         &self,
@@ -336,29 +414,15 @@ impl Builder<'_> {
         root: &Path,
         ignore: Option<&NamedText>,
     ) -> Result<Context, BuildError> {
-        let ignore = match ignore {
-            Some(text) => IgnoreFile::parse(&text.text).map_err(|source| BuildError::Ignore {
-                file: text.name.clone(),
-                source,
-            })?,
-            None => IgnoreFile::default(),
-        };
         let spec = ContextSpec {
             root,
-            ignore: &ignore,
+            ignore: &ignore_file(ignore)?,
             exclude: &request.exclude,
             modes: request.context_modes,
             ruleset: request.ruleset,
         };
         let context = take(&spec, self.store.blobs(), self.events)?;
-        if let Some(layer) = &context.layer {
-            unpack(
-                &[layer.descriptor()],
-                self.store,
-                self.executor,
-                self.events,
-            )?;
-        }
+        self.unpack_context(&context)?;
         Ok(context)
     }
 
@@ -377,6 +441,7 @@ impl Builder<'_> {
                 .collect(),
             named: &prepared.named,
             invocation: &request.invocation,
+            annotations: &request.annotations.manifest,
             epoch: prepared.epoch.value,
             ruleset: request.ruleset,
             executor: self.executor,
@@ -469,6 +534,16 @@ fn escaped(path: &str) -> String {
         pattern.push(c);
     }
     pattern
+}
+
+fn ignore_file(text: Option<&NamedText>) -> Result<IgnoreFile, BuildError> {
+    let Some(text) = text else {
+        return Ok(IgnoreFile::default());
+    };
+    IgnoreFile::parse(&text.text).map_err(|source| BuildError::Ignore {
+        file: text.name.clone(),
+        source,
+    })
 }
 
 fn finished(end: RunEnd) -> Option<RunRecord> {
@@ -652,6 +727,8 @@ fn record(request: &BuildRequest, prepared: Prepared, runs: Vec<RunRecord>) -> B
             .collect(),
         build_args: request.build_args.clone(),
         labels: request.labels.clone(),
+        annotations: request.annotations.clone(),
+        settings: request.settings.clone(),
         secrets: request.secrets.clone(),
         agents: request.agents.clone(),
         inputs: sorted(inputs),

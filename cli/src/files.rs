@@ -1,6 +1,6 @@
 //! Files that the user names, read with a limit.
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::{fs::File, io::Read, path::Path};
 
 use crate::error::{CommandError, ErrorKind, io_kind};
 
@@ -31,16 +31,36 @@ pub(crate) fn read(path: &Path, limit: Limit) -> Result<Vec<u8>, CommandError> {
         CommandError::new(io_kind(&error), &error)
             .context(format!("cannot read {}", path.display()))
     };
-    let mut bytes = Vec::new();
     let file = File::open(path).map_err(failed)?;
-    file.take(limit.bytes() + 1)
+    read_from(file, &path.display().to_string(), limit)
+}
+
+/// Reads what is called `name` in messages to its end.
+pub(crate) fn read_from(
+    source: impl Read,
+    name: &str,
+    limit: Limit,
+) -> Result<Vec<u8>, CommandError> {
+    let mut bytes = Vec::new();
+    source
+        .take(limit.bytes() + 1)
         .read_to_end(&mut bytes)
-        .map_err(failed)?;
+        .map_err(|error| {
+            CommandError::new(io_kind(&error), &error).context(format!("cannot read {name}"))
+        })?;
     if bytes.len() as u64 > limit.bytes() {
-        let message = format!("{} has more than {} bytes", path.display(), limit.bytes());
+        let message = format!("{name} has more than {} bytes", limit.bytes());
         return Err(CommandError::message(ErrorKind::Usage, message));
     }
     Ok(bytes)
+}
+
+/// Writes a small file for scripts.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
+    std::fs::write(path, bytes).map_err(|error| {
+        CommandError::new(io_kind(&error), &error)
+            .context(format!("cannot write {}", path.display()))
+    })
 }
 
 /// Reads a file of text.

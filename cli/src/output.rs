@@ -4,7 +4,7 @@ mod style;
 
 pub(crate) use style::{ColorChoice, Meaning};
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use anstream::AutoStream;
 use repro_verifier::render::Line;
@@ -115,17 +115,26 @@ impl Output {
 
     /// Lines of a report, with the styles that the terminal shows.
     pub(crate) fn report(&self, lines: &[Line]) -> Result<(), CommandError> {
-        let mut text = String::new();
-        for line in lines {
-            for span in &line.spans {
-                match Meaning::of(span.style) {
-                    Some(meaning) => text.push_str(&meaning.paint(&span.text).to_string()),
-                    None => text.push_str(&span.text),
-                }
-            }
-            text.push('\n');
+        self.text(&painted(lines))
+    }
+
+    /// As [`Output::report`], where standard output holds something else.
+    pub(crate) fn report_aside(&self, lines: &[Line]) {
+        if self.messages == Messages::Text {
+            self.say(painted(lines).trim_end());
         }
-        self.text(&text)
+    }
+
+    /// A terminal is no place for the bytes of an image.
+    #[expect(clippy::unused_self, reason = "the way out is asked, not the process")]
+    pub(crate) fn refuse_terminal(&self) -> Result<(), CommandError> {
+        if io::stdout().is_terminal() {
+            return Err(
+                CommandError::usage("an image would be written to the terminal")
+                    .hint("redirect standard output, or name a file"),
+            );
+        }
+        Ok(())
     }
 
     /// The one JSON document of a command: `value` with the field `schema`, such as
@@ -205,6 +214,21 @@ impl Output {
         let mut stderr = AutoStream::new(io::stderr().lock(), self.stderr);
         drop(writeln!(stderr, "{line}"));
     }
+}
+
+/// The text of lines, with their styles.
+fn painted(lines: &[Line]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        for span in &line.spans {
+            match Meaning::of(span.style) {
+                Some(meaning) => text.push_str(&meaning.paint(&span.text).to_string()),
+                None => text.push_str(&span.text),
+            }
+        }
+        text.push('\n');
+    }
+    text
 }
 
 fn stdout_error(error: &io::Error) -> CommandError {

@@ -25,7 +25,10 @@ pub(crate) enum ProgressMode {
     /// A live view of both runs, side by side
     Tty,
     /// One JSON event a line, on standard error, errors included
+    #[value(alias = "rawjson")]
     Json,
+    /// What needs attention only: --quiet
+    Quiet,
 }
 
 impl ProgressMode {
@@ -33,7 +36,7 @@ impl ProgressMode {
     pub(crate) const fn messages(self) -> Messages {
         match self {
             Self::Json => Messages::Ndjson,
-            Self::Auto | Self::Plain | Self::Tty => Messages::Text,
+            Self::Auto | Self::Plain | Self::Tty | Self::Quiet => Messages::Text,
         }
     }
 }

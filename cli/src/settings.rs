@@ -59,7 +59,7 @@ impl Settings {
         forms: Forms,
         ambient: &Ambient,
     ) -> Result<Self, CommandError> {
-        let talk = if global.quiet {
+        let talk = if global.quiet || forms.progress == ProgressMode::Quiet {
             Talk::Quiet
         } else {
             Talk::Normal
@@ -85,7 +85,7 @@ impl Settings {
             (ProgressMode::Tty, _) => View::Terminal,
             // Log lines would tear a live view apart.
             (ProgressMode::Auto, _) if live && !logs => View::Terminal,
-            (ProgressMode::Auto | ProgressMode::Plain, _) => View::Plain,
+            (ProgressMode::Auto | ProgressMode::Plain | ProgressMode::Quiet, _) => View::Plain,
         };
         Ok(Self {
             store: store(global, ambient),

@@ -1,6 +1,7 @@
 //! The plain data of a build: what is asked for, what one step is, what was seen, how it
 //! ended. No type here opens a file or knows where it runs.
 
+mod annotations;
 mod clock;
 mod copy;
 mod executor;
@@ -10,9 +11,11 @@ mod mount;
 mod outcome;
 mod record;
 mod request;
+mod settings;
 mod step;
 mod variation;
 
+pub use annotations::Annotations;
 pub use clock::Clock;
 pub use copy::{Archives, CopyLayout, CopySource, CopySpec, InlineFile, Owner, Placement};
 pub use executor::{Executor, ExecutorError, SnapshotInfo, StepObserver};
@@ -25,8 +28,11 @@ pub use record::{
     PlannedStep, RunRecord, StepRecord,
 };
 pub use request::{
-    BuildRequest, ContextModes, EpochChoice, InvocationId, InvocationIdError, LockMode,
-    NamedContext, NamedText, RunId, Runs,
+    BuildRequest, ContextModes, ContextPlace, EpochChoice, InvocationId, InvocationIdError,
+    LockMode, NamedContext, NamedText, RunId, Runs,
+};
+pub use settings::{
+    HostEntry, HostEntryError, LimitError, LimitRange, LimitSetting, ProcessLimit, RunSettings,
 };
 pub use step::{
     LayerPolicy, MakeDirSpec, NetworkObservation, Normalisation, RunSpec, SnapshotName, StepAction,

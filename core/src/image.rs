@@ -13,4 +13,7 @@ pub use descriptor::{Descriptor, LayerDescriptor, REF_NAME};
 pub use document::{Index, MAX_DOCUMENT, Manifest};
 pub use media::{Compression, MediaType};
 pub use reach::{Reach, reach};
-pub use stored::{ImageError, StoredImage, load_image, newest_mtime, pick_platform, write_image};
+pub use stored::{
+    ImageError, StoredImage, load_image, newest_mtime, pick_platform, write_annotated_image,
+    write_image,
+};

@@ -3,6 +3,7 @@
 use std::{
     env,
     ffi::{OsStr, OsString},
+    fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{LazyLock, OnceLock},
@@ -119,6 +120,7 @@ pub struct Repro {
     dir: PathBuf,
     user: User,
     umask: u32,
+    stdin: Option<PathBuf>,
     /// Programs that start the program.
     wrapper: Vec<OsString>,
 }
@@ -135,6 +137,7 @@ impl Repro {
             dir: dir.to_owned(),
             user,
             umask: 0o022,
+            stdin: None,
             wrapper: Vec::new(),
         }
     }
@@ -178,6 +181,12 @@ impl Repro {
     /// The caller's mask of permissions.
     pub const fn umask(mut self, umask: u32) -> Self {
         self.umask = umask;
+        self
+    }
+
+    /// A file as standard input; nothing unless given.
+    pub fn stdin(mut self, file: &Path) -> Self {
+        self.stdin = Some(file.to_owned());
         self
     }
 
@@ -230,7 +239,10 @@ impl Repro {
             .env_clear()
             .envs(command.get_envs().filter_map(|(k, v)| Some((k, v?))))
             .current_dir(&self.dir)
-            .stdin(Stdio::null());
+            .stdin(match &self.stdin {
+                Some(file) => fs::File::open(file).expect("the file can be read").into(),
+                None => Stdio::null(),
+            });
         let output = limited.output().expect("the program starts");
         let shown: Vec<_> = self.args.iter().map(|arg| arg.to_string_lossy()).collect();
         Output::new(&format!("repro {}", shown.join(" ")), &output)

@@ -7,9 +7,9 @@ use std::{
 
 use repro_core::{
     build::{
-        Axis, BuildRecord, Cost, EpochRecord, EpochSource, ImageRecord, InputKind, InputRecord,
-        NetworkObservation, Outcome, PlannedStep, Reason, RunId, RunRecord, StepRecord, Usage,
-        Variation,
+        Annotations, Axis, BuildRecord, Cost, EpochRecord, EpochSource, ImageRecord, InputKind,
+        InputRecord, NetworkObservation, Outcome, PlannedStep, Reason, RunId, RunRecord,
+        RunSettings, StepRecord, Usage, Variation,
     },
     digest::Digest,
     epoch::Epoch,
@@ -125,6 +125,8 @@ impl Case {
             contexts: BTreeMap::new(),
             build_args: BTreeMap::from([("LEVEL".into(), "2".into())]),
             labels: BTreeMap::new(),
+            annotations: Annotations::default(),
+            settings: RunSettings::default(),
             secrets: BTreeSet::new(),
             agents: BTreeSet::new(),
             inputs: vec![

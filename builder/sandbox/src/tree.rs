@@ -25,6 +25,7 @@ mod root;
 mod sources;
 mod unpack;
 
+pub use archive::open_archive;
 pub use copy::{CopyReport, copy};
 pub use diff::{DiffRequest, TimeRule, diff};
 pub use error::{CapabilityFault, DeviceKind, TreeError};

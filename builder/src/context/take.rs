@@ -69,6 +69,9 @@ pub enum ContextError {
         #[source]
         source: io::Error,
     },
+    /// It comes as an archive, which cannot be read.
+    #[error("cannot read the archive that is the context")]
+    Archive(#[source] io::Error),
     /// The tree cannot be kept.
     #[error("cannot keep the context")]
     Layer(#[from] BuildLayerError),
@@ -174,7 +177,7 @@ pub fn take(
 
 /// Digest of the tar that says "no entries". Provenance names what a step copied from, and an
 /// empty context is a context.
-fn without_entries(ruleset: Ruleset) -> Result<DiffId, ContextError> {
+pub(super) fn without_entries(ruleset: Ruleset) -> Result<DiffId, ContextError> {
     let tar = LayerWriter::new(HashingWriter::new(io::sink()), ruleset);
     let hashed = tar.finish().map_err(BuildLayerError::Write)?;
     Ok(DiffId(hashed.finish().0))
@@ -420,14 +423,7 @@ impl Taking<'_> {
 
     fn mode(&self, kind: &EntryKind, meta: &Metadata) -> u16 {
         let mode = u16::try_from(meta.mode() & 0o7777).unwrap_or(0o7777);
-        match (self.spec.modes, kind) {
-            // The mode of a link means nothing, and some file systems report it differently.
-            (_, EntryKind::Symlink { .. }) => 0o777,
-            (ContextModes::Keep, _) => mode,
-            (ContextModes::Git, EntryKind::Directory) => 0o755,
-            (ContextModes::Git, _) if mode & 0o100 != 0 => 0o755,
-            (ContextModes::Git, _) => 0o644,
-        }
+        context_mode(self.spec.modes, kind, mode)
     }
 
     /// Looks at every file and directory once more: one that changed after it was read, or a name
@@ -462,6 +458,18 @@ impl Taking<'_> {
                 .into_io_error()
                 .unwrap_or_else(|| io::Error::other("a loop of links")),
         }
+    }
+}
+
+/// What becomes of permission bits.
+pub(super) const fn context_mode(modes: ContextModes, kind: &EntryKind, mode: u16) -> u16 {
+    match (modes, kind) {
+        // The mode of a link means nothing, and some file systems report it differently.
+        (_, EntryKind::Symlink { .. }) => 0o777,
+        (ContextModes::Keep, _) => mode,
+        (ContextModes::Git, EntryKind::Directory) => 0o755,
+        (ContextModes::Git, _) if mode & 0o100 != 0 => 0o755,
+        (ContextModes::Git, _) => 0o644,
     }
 }
 

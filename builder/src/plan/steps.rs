@@ -393,6 +393,7 @@ impl<'a> Planner<'a> {
                 script: script(command),
                 mounts: mounts.specs,
                 secret_env: mounts.secret_env,
+                settings: Box::new(self.request.settings.clone()),
             }),
         ))
     }

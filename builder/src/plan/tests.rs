@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use repro_core::{
     build::{
-        ContextModes, EpochChoice, InvocationId, LockMode, MountSource, NamedContext, NamedText,
-        Runs,
+        Annotations, ContextModes, EpochChoice, InvocationId, LockMode, MountSource, NamedContext,
+        NamedText, RunSettings, Runs,
     },
     digest::{DiffId, Digest},
     epoch::Epoch,
@@ -26,7 +26,7 @@ pub(crate) fn request(text: &str) -> repro_core::build::BuildRequest {
             text: text.as_bytes().to_vec(),
         },
         ignore: None,
-        context: ".".into(),
+        context: repro_core::build::ContextPlace::Directory(".".into()),
         contexts: BTreeMap::from([(
             "dir".into(),
             NamedContext::Directory {
@@ -40,6 +40,8 @@ pub(crate) fn request(text: &str) -> repro_core::build::BuildRequest {
         target: None,
         build_args: BTreeMap::new(),
         allowed_args: BTreeSet::new(),
+        annotations: Annotations::default(),
+        settings: RunSettings::default(),
         labels: BTreeMap::new(),
         secrets: BTreeSet::new(),
         agents: BTreeSet::new(),

@@ -1,10 +1,12 @@
 //! Layers, configuration and history to an image (ruleset 1, rules 16 to 18).
 
+use std::collections::BTreeMap;
+
 use repro_core::{
     build::ImageRecord,
     digest::DiffId,
     epoch::Epoch,
-    image::{History, ImageConfig, ImageError, LayerDescriptor, write_image},
+    image::{History, ImageConfig, ImageError, LayerDescriptor, write_annotated_image},
     store::BlobStore,
 };
 
@@ -38,6 +40,7 @@ pub(super) fn assemble(
     config: &ImageConfig,
     layers: &[LayerDescriptor],
     history: &[HistoryStep],
+    annotations: &BTreeMap<String, String>,
     epoch: Epoch,
 ) -> Result<ImageRecord, AssembleError> {
     let created = epoch.rfc3339();
@@ -51,7 +54,7 @@ pub(super) fn assemble(
         ..History::default()
     }));
     config.created = Some(created);
-    let image = write_image(blobs, &config, layers)?;
+    let image = write_annotated_image(blobs, &config, layers, annotations)?;
     Ok(ImageRecord {
         manifest: image.descriptor.digest,
         manifest_size: image.descriptor.size,
@@ -128,7 +131,7 @@ mod tests {
         ];
         let epoch = Epoch::new(1_700_000_000).unwrap();
         (
-            assemble(store, &config, &layers, &history, epoch).unwrap(),
+            assemble(store, &config, &layers, &history, &BTreeMap::new(), epoch).unwrap(),
             layers,
         )
     }

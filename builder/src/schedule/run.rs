@@ -69,6 +69,8 @@ pub(crate) struct RunContext<'a> {
     /// Directories given as contexts, by name.
     pub(crate) named: &'a BTreeMap<String, Vec<ChainId>>,
     pub(crate) invocation: &'a InvocationId,
+    /// Of the manifest.
+    pub(crate) annotations: &'a BTreeMap<String, String>,
     pub(crate) epoch: Epoch,
     pub(crate) ruleset: Ruleset,
     pub(crate) executor: &'a dyn Executor,
@@ -396,6 +398,7 @@ impl Running<'_> {
             config,
             &state.layers,
             &state.history,
+            self.context.annotations,
             self.context.epoch,
         )?;
         Ok(image)

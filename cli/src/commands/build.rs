@@ -1,9 +1,17 @@
 //! `repro build`
 
+mod annotation;
+mod call;
 mod contexts;
+mod docker;
+mod docker_table;
 mod grants;
+pub(crate) mod outputs;
+mod place;
 mod request;
+mod results;
 mod run;
+mod same;
 mod values;
 
 pub(crate) use grants::{SecretArg, SshArg};
@@ -12,13 +20,18 @@ use values::{OnDifference, RunCount};
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use repro_core::{image::transport::Archive, platform::Platform, reference::ImageRef};
+use repro_core::{platform::Platform, reference::ImageRef};
 
 use repro_toolchains::fetch::Mirror;
 
-use crate::args::{JsonArgs, ProgressArgs, archive};
+use crate::args::{JsonArgs, ProgressArgs};
+use annotation::AnnotationArg;
+use call::Call;
 use contexts::ContextArg;
-use values::{EpochArg, Pair, Vary};
+use docker::DockerArgs;
+use outputs::OutputArg;
+use same::SameArgs;
+use values::{EpochArg, Pair, Vary, one_platform};
 
 /// Build an image twice, compare the runs and write signed evidence
 ///
@@ -30,13 +43,16 @@ use values::{EpochArg, Pair, Vary};
 Examples:
   repro build .
   repro build -t acme/app:1 -o docker-archive:app.tar --key repro.key .
+  repro build -q --iidfile app.id -o type=oci,dest=app.tar app
+  git archive HEAD | repro build -
   repro build --vary all,-clock --build-arg VERSION=2 app
   repro build --on-difference warn --json . > report.json")]
 pub(crate) struct Args {
-    /// Directory with the files that the Dockerfile may copy
+    /// Directory with the files that the Dockerfile may copy; - takes a tar, or a Dockerfile alone, from
+    /// standard input
     #[arg(value_name = "CONTEXT")]
     pub(crate) context: PathBuf,
-    /// Read this Dockerfile; CONTEXT/Dockerfile unless given here or in repro.toml
+    /// Read this Dockerfile; CONTEXT/Dockerfile unless given here or in repro.toml; - is standard input
     #[arg(short, long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     /// Name the image in the store, if it is reproducible; repeat for several names
@@ -71,12 +87,30 @@ pub(crate) struct Args {
     #[arg(long = "build-context", value_name = "NAME=SOURCE")]
     pub(crate) contexts: Vec<ContextArg>,
     /// Build for this platform; a stage with RUN must be for that of this machine
-    #[arg(long, value_name = "OS/ARCH", env = "REPRO_PLATFORM")]
+    #[arg(long, value_name = "OS/ARCH", env = "REPRO_PLATFORM", value_parser = one_platform)]
     pub(crate) platform: Option<Platform>,
     /// Also write the image: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF] or
-    /// rootfs:FILE
-    #[arg(short, long, value_name = "DEST", value_parser = archive)]
-    pub(crate) output: Vec<Archive>,
+    /// rootfs:FILE; - for FILE is standard output; repeat for several
+    ///
+    /// Or as in Docker: type=oci|docker|tar|local|image with dest=, tar= and name=, a directory for the
+    /// files of the image, or - for a tar of them.
+    #[arg(short, long, value_name = "DEST")]
+    pub(crate) output: Vec<OutputArg>,
+    /// Annotate the manifest, or its entry in the index of a layout
+    #[arg(long = "annotation", value_name = "[TYPE:]KEY=VALUE")]
+    annotations: Vec<AnnotationArg>,
+    /// Write the id of the image, the digest of its configuration, to this file
+    #[arg(long, value_name = "FILE")]
+    iidfile: Option<PathBuf>,
+    /// Write digests and names of the image to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    metadata_file: Option<PathBuf>,
+    /// Build, or only look at the Dockerfile: build, check or targets, with ,format=json if need be
+    #[arg(long, value_name = "METHOD")]
+    call: Option<Call>,
+    /// Say which rules the Dockerfile breaks, and build nothing: --call=check
+    #[arg(long, conflicts_with = "call")]
+    check: bool,
     /// Have this many steps of each run going at a time, where stages do not wait for each other;
     /// as many as there are processors unless given. The image does not depend on it
     #[arg(long, value_name = "N", env = "REPRO_JOBS")]
@@ -148,7 +182,22 @@ pub(crate) struct Args {
     pub(crate) evidence: PathBuf,
 
     #[command(flatten)]
+    same: SameArgs,
+    #[command(flatten)]
+    docker: DockerArgs,
+    #[command(flatten)]
     pub(crate) progress: ProgressArgs,
     #[command(flatten)]
     pub(crate) json: JsonArgs,
+}
+
+impl Args {
+    /// What is done with the Dockerfile.
+    fn call(&self) -> Call {
+        if self.check {
+            Call::CHECK
+        } else {
+            self.call.unwrap_or_default()
+        }
+    }
 }

@@ -5,7 +5,7 @@ use repro_core::{
     reference::ImageRef,
 };
 
-use super::Context;
+use super::{Context, build::outputs::write_archive};
 use crate::{
     args::archive,
     error::{CommandError, DAMAGED, ErrorKind},
@@ -21,21 +21,20 @@ use crate::{
 Examples:
   repro export acme/app:1 oci:layout:v1
   repro export acme/app:1 docker-archive:app.tar
-  repro export acme/app:1 rootfs:root.tar")]
+  repro export acme/app:1 rootfs:root.tar
+  repro export acme/app:1 docker-archive:- | docker load")]
 pub(crate) struct Args {
     /// The image, by its name in the store
     #[arg(value_name = "REF")]
     reference: ImageRef,
-    /// Where to: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF] or rootfs:FILE
+    /// Where to: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF] or rootfs:FILE; - for
+    /// FILE is standard output
     #[arg(value_name = "TRANSPORT", value_parser = archive)]
     to: Archive,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandError> {
-    let failed = |error: TransportError| {
-        // Trouble with a file is the destination's; all that is read here is the store.
-        let written = matches!(error, TransportError::Io { .. });
-        let error = CommandError::from(error);
+    let failed = |(error, written): (CommandError, bool)| {
         let error = error.context(format!("cannot export {}", args.reference));
         if error.kind() == ErrorKind::Input && !written {
             error.hint(DAMAGED)
@@ -45,7 +44,18 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     };
     let store = context.open_store()?;
     let image = images::load(&store, &args.reference)?;
-    export(store.blobs(), &image, Some(&args.reference), &args.to).map_err(failed)?;
+    if args.to.is_stream() {
+        context.settings.output.refuse_terminal()?;
+        write_archive(&store, &image, Some(&args.reference), &args.to)
+            .map_err(|error| failed((error, true)))?;
+    } else {
+        let to = export(store.blobs(), &image, Some(&args.reference), &args.to);
+        to.map_err(|error| {
+            // Trouble with a file is the destination's; all that is read here is the store.
+            let written = matches!(error, TransportError::Io { .. });
+            failed((CommandError::from(error), written))
+        })?;
+    }
     let digest = image.descriptor.digest;
     context
         .settings

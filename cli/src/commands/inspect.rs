@@ -1,6 +1,6 @@
 //! `repro inspect`
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, str::FromStr};
 
 use repro_core::{
     image::{Healthcheck, ImageConfig, RuntimeConfig, StoredImage},
@@ -27,14 +27,22 @@ use crate::{
 Examples:
   repro inspect acme/app:1
   repro inspect --files acme/app:1
+  repro inspect --files --layer 2 --all acme/app:1
   repro inspect --json acme/app:1")]
 pub(crate) struct Args {
     /// The image, by its name in the store
     #[arg(value_name = "REF")]
     reference: ImageRef,
-    /// List the entries of each layer
+    /// List the entries of each layer, the first of many
     #[arg(long)]
     files: bool,
+    /// Only this layer, from 1, the lowest; its entries are listed. By number, or by the beginning of its
+    /// diffID
+    #[arg(long, value_name = "LAYER")]
+    layer: Option<LayerChoice>,
+    /// List all entries, however many there are
+    #[arg(long)]
+    all: bool,
     #[command(flatten)]
     pub(crate) json: JsonArgs,
 }
@@ -47,6 +55,63 @@ struct Document<'a> {
     /// The entries of each layer, lowest layer first; only with `--files`.
     #[serde(skip_serializing_if = "Option::is_none")]
     files: Option<Vec<Vec<File>>>,
+}
+
+/// `--layer`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum LayerChoice {
+    /// From 1.
+    Number(usize),
+    /// Hexadecimal digits.
+    Digest(String),
+}
+
+/// A text that chooses no layer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("write a number from 1, or at least 6 digits of a diffID")]
+struct LayerChoiceError;
+
+impl FromStr for LayerChoice {
+    type Err = LayerChoiceError;
+
+    fn from_str(text: &str) -> Result<Self, LayerChoiceError> {
+        /// Below that many digits a number is a number.
+        const DIGITS: usize = 6;
+        let hex = text.strip_prefix("sha256:");
+        let digits = hex.unwrap_or(text);
+        let is_hex = digits
+            .bytes()
+            .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        match text.parse() {
+            Ok(0) => Err(LayerChoiceError),
+            Ok(number) if text.len() < DIGITS => Ok(Self::Number(number)),
+            _ if is_hex && digits.len() >= DIGITS => Ok(Self::Digest(digits.to_owned())),
+            _ => Err(LayerChoiceError),
+        }
+    }
+}
+
+impl LayerChoice {
+    /// Its index among the layers of the image.
+    fn index(&self, image: &StoredImage) -> Result<usize, CommandError> {
+        let count = image.layers.len();
+        let found = match self {
+            Self::Number(number) => (*number <= count).then(|| number - 1),
+            Self::Digest(digits) => {
+                let mut matching = (0..count)
+                    .filter(|index| image.layers[*index].diff_id.0.hex().starts_with(digits));
+                match (matching.next(), matching.next()) {
+                    (Some(only), None) => Some(only),
+                    _ => None,
+                }
+            }
+        };
+        found.ok_or_else(|| {
+            let layers = text::plural(count as u64, "layer");
+            CommandError::usage(format!("--layer chooses none or several of {layers}"))
+                .hint("`repro inspect REF` lists them")
+        })
+    }
 }
 
 /// One entry of a layer.
@@ -71,8 +136,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     let output = &context.settings.output;
     let store = context.open_store()?;
     let image = images::load(&store, &args.reference)?;
-    let files = if args.files {
-        Some(files(&store, &image)?)
+    let chosen = args
+        .layer
+        .as_ref()
+        .map(|layer| layer.index(&image))
+        .transpose()?;
+    let files = if args.files || chosen.is_some() {
+        Some(files(&store, &image, chosen)?)
     } else {
         None
     };
@@ -86,15 +156,30 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
             };
             output.json("cli/inspect/v1", &document)?;
         }
-        Format::Text => output.text(&readable(&args.reference, &image, files.as_deref()))?,
+        Format::Text => {
+            let shown = Shown {
+                files: files.as_deref(),
+                layer: chosen,
+                most: if args.all { usize::MAX } else { FILES_SHOWN },
+            };
+            output.text(&readable(&args.reference, &image, &shown))?;
+        }
     }
     Ok(ExitStatus::Done)
 }
 
-/// Reads every layer to its end, and so verifies it.
-fn files(store: &Store, image: &StoredImage) -> Result<Vec<Vec<File>>, CommandError> {
+/// Reads every layer to its end, and so verifies it; of a layer that was not chosen there is nothing.
+fn files(
+    store: &Store,
+    image: &StoredImage,
+    chosen: Option<usize>,
+) -> Result<Vec<Vec<File>>, CommandError> {
     let mut layers = Vec::new();
-    for layer in &image.layers {
+    for (index, layer) in image.layers.iter().enumerate() {
+        if chosen.is_some_and(|chosen| chosen != index) {
+            layers.push(Vec::new());
+            continue;
+        }
         let mut reader = open_layer(store.blobs(), layer, Limits::default())?;
         let mut files = Vec::new();
         while reader
@@ -195,7 +280,18 @@ fn health(check: &Healthcheck) -> String {
     words.join(", ")
 }
 
-fn readable(reference: &ImageRef, image: &StoredImage, files: Option<&[Vec<File>]>) -> String {
+/// What of the layers is shown.
+struct Shown<'a> {
+    files: Option<&'a [Vec<File>]>,
+    layer: Option<usize>,
+    /// Entries of a layer.
+    most: usize,
+}
+
+/// Entries of a layer that are listed unless all are asked for: a screen or two.
+const FILES_SHOWN: usize = 100;
+
+fn readable(reference: &ImageRef, image: &StoredImage, shown: &Shown<'_>) -> String {
     let mut page = Page::default();
     let platform = image.descriptor.platform.as_ref();
     page.line("name", &reference.to_string());
@@ -211,6 +307,9 @@ fn readable(reference: &ImageRef, image: &StoredImage, files: Option<&[Vec<File>
     );
     page.optional("author", image.config.author.as_deref());
     settings(&mut page, &image.config.config);
+    for (name, value) in &image.manifest.annotations {
+        page.line("annotation", &format!("{name}={value}"));
+    }
     // History entries that made a layer, in order: one for each, where the image says so.
     let history = image
         .config
@@ -221,17 +320,23 @@ fn readable(reference: &ImageRef, image: &StoredImage, files: Option<&[Vec<File>
     for (index, layer) in image.layers.iter().enumerate() {
         let size = text::bytes(layer.size);
         let made_by = text::one_line(history.next().unwrap_or("")).into_owned();
+        if shown.layer.is_some_and(|layer| layer != index) {
+            continue;
+        }
         page.heading(&format!(
             "layer {}  {}  {size}  {made_by}",
             index + 1,
             layer.diff_id
         ));
-        for file in files
-            .and_then(|files| files.get(index))
-            .into_iter()
-            .flatten()
-        {
+        let files = shown.files.and_then(|files| files.get(index));
+        let files = files.map_or(&[][..], Vec::as_slice);
+        for file in files.iter().take(shown.most) {
             page.file(file);
+        }
+        let more = files.len().saturating_sub(shown.most);
+        if more > 0 {
+            let entries = text::plural(more as u64, "more line");
+            page.push(&format!("  {entries}; --all lists them"));
         }
     }
     page.0

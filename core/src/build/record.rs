@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    InvocationId, NetworkObservation, Normalisation, Outcome, RunId, StepExit, Usage, Variation,
+    Annotations, InvocationId, NetworkObservation, Normalisation, Outcome, RunId, RunSettings,
+    StepExit, Usage, Variation,
 };
 use crate::{
     digest::{DiffId, Digest},
@@ -42,6 +43,10 @@ pub struct BuildRecord {
     pub build_args: BTreeMap<String, String>,
     /// `--label`.
     pub labels: BTreeMap<String, String>,
+    /// `--annotation`.
+    pub annotations: Annotations,
+    /// `--add-host`, `--shm-size` and `--ulimit`.
+    pub settings: RunSettings,
     /// Names of `--secret`.
     pub secrets: BTreeSet<String>,
     /// Names of `--ssh`.

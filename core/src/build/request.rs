@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::Axis;
+use super::{Annotations, Axis, RunSettings};
 use crate::{
     digest::Digest, epoch::Epoch, platform::Platform, reference::ImageRef, ruleset::Ruleset,
 };
@@ -131,6 +131,16 @@ impl fmt::Display for NamedContext {
     }
 }
 
+/// Where the context is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ContextPlace {
+    /// A directory.
+    Directory(PathBuf),
+    /// A plain tar with the files of one.
+    Archive(PathBuf),
+}
+
 /// Where the epoch comes from (ruleset 1, rule 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -186,8 +196,8 @@ pub struct BuildRequest {
     pub dockerfile: NamedText,
     /// The ignore file that applies, if there is one.
     pub ignore: Option<NamedText>,
-    /// The directory that is the context.
-    pub context: PathBuf,
+    /// The context.
+    pub context: ContextPlace,
     /// Paths below the context that are never part of it, such as the evidence directory.
     pub exclude: Vec<PathBuf>,
     /// What becomes of permission bits of the context.
@@ -204,6 +214,10 @@ pub struct BuildRequest {
     pub allowed_args: BTreeSet<String>,
     /// `--label`.
     pub labels: BTreeMap<String, String>,
+    /// `--annotation`.
+    pub annotations: Annotations,
+    /// `--add-host`, `--shm-size` and `--ulimit`.
+    pub settings: RunSettings,
     /// Names of the secrets that the executor has.
     pub secrets: BTreeSet<String>,
     /// Names of the ssh agents that the executor has.

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::{CopySpec, InlineFile, InvocationId, MountSource, MountSpec, RunId, SecretVariable};
+use super::{
+    CopySpec, InlineFile, InvocationId, MountSource, MountSpec, RunId, RunSettings, SecretVariable,
+};
 use crate::{
     digest::ChainId,
     epoch::{Epoch, Tick},
@@ -115,6 +117,8 @@ pub struct RunSpec<T = Vec<SnapshotName>> {
     pub mounts: Vec<MountSpec<T>>,
     /// Variables on top of `env`, with values that only the executor knows.
     pub secret_env: Vec<SecretVariable>,
+    /// What the caller sets for every program.
+    pub settings: Box<RunSettings>,
 }
 
 impl<T> RunSpec<T> {
@@ -146,6 +150,7 @@ impl<T> RunSpec<T> {
             script: self.script.clone(),
             mounts: mounts.map(|mount| mount.with_trees(&mut name)).collect(),
             secret_env: self.secret_env.clone(),
+            settings: self.settings.clone(),
         }
     }
 }

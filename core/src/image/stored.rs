@@ -1,6 +1,6 @@
 //! Images in a store.
 
-use std::io;
+use std::{collections::BTreeMap, io};
 
 use super::{Descriptor, ImageConfig, Index, LayerDescriptor, MAX_DOCUMENT, Manifest, MediaType};
 use crate::{
@@ -174,6 +174,16 @@ pub fn write_image(
     config: &ImageConfig,
     layers: &[LayerDescriptor],
 ) -> Result<StoredImage, ImageError> {
+    write_annotated_image(store, config, layers, &BTreeMap::new())
+}
+
+/// As [`write_image`], with annotations in the manifest.
+pub fn write_annotated_image(
+    store: &dyn BlobStore,
+    config: &ImageConfig,
+    layers: &[LayerDescriptor],
+    annotations: &BTreeMap<String, String>,
+) -> Result<StoredImage, ImageError> {
     let mut config = config.clone();
     config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
     let with_layer = config.history.iter().filter(|entry| !entry.empty_layer);
@@ -185,7 +195,7 @@ pub fn write_image(
         });
     }
     let bytes = crate::json::canonical(&config)?;
-    write_manifest(store, &bytes, layers)
+    write_manifest(store, &bytes, layers, annotations)
 }
 
 /// As [`write_image`] for a configuration that came from outside and keeps its bytes.
@@ -193,6 +203,7 @@ pub(super) fn write_manifest(
     store: &dyn BlobStore,
     config: &[u8],
     layers: &[LayerDescriptor],
+    annotations: &BTreeMap<String, String>,
 ) -> Result<StoredImage, ImageError> {
     let stored = put_bytes(store, config)?;
     let manifest = Manifest {
@@ -205,7 +216,7 @@ pub(super) fn write_manifest(
             .map(|layer| Descriptor::new(layer.media_type.to_oci(), layer.digest, layer.size))
             .collect(),
         subject: None,
-        annotations: std::collections::BTreeMap::new(),
+        annotations: annotations.clone(),
     };
     let stored = put_bytes(store, &crate::json::canonical(&manifest)?)?;
     load_image(store, stored.digest)

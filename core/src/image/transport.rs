@@ -1,6 +1,7 @@
 //! Images in and out of a store, in the forms that other tools know, spelt as in skopeo.
 
 mod docker;
+mod local;
 mod location;
 mod oci;
 mod rootfs;
@@ -9,13 +10,15 @@ mod source;
 mod tests;
 
 use std::{
-    io,
+    fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
+pub use local::{LocalError, export_local};
 pub use location::{Archive, Location, LocationError};
+pub use source::FileSource;
 
-use self::source::Source;
 use super::{ImageError, StoredImage, stored::read_layers};
 use crate::{
     digest::Digest,
@@ -113,6 +116,9 @@ pub enum TransportError {
         /// What its tar hashes to.
         found: Digest,
     },
+    /// A directory where a stream belongs.
+    #[error("a layout is a directory and cannot be streamed; oci-archive: is one file")]
+    NotAStream,
     /// The directory to write to holds other things.
     #[error("{} is neither empty nor an OCI layout", .0.display())]
     NotEmpty(PathBuf),
@@ -154,14 +160,14 @@ pub fn import(
 ) -> Result<StoredImage, TransportError> {
     let image = match from {
         Archive::OciDir { dir, tag } => {
-            oci::import(blobs, &mut Source::dir(dir), tag.as_deref(), options)?
+            oci::import(blobs, &mut FileSource::dir(dir), tag.as_deref(), options)?
         }
         Archive::OciArchive { file, tag } => {
-            let mut source = Source::archive(file, blobs.tmp(), options.limits)?;
+            let mut source = FileSource::archive(file, blobs.tmp(), options.limits)?;
             oci::import(blobs, &mut source, tag.as_deref(), options)?
         }
         Archive::DockerArchive { file, reference } => {
-            let mut source = Source::archive(file, blobs.tmp(), options.limits)?;
+            let mut source = FileSource::archive(file, blobs.tmp(), options.limits)?;
             docker::import(blobs, &mut source, reference.as_ref(), options)?
         }
         Archive::Rootfs { file } => rootfs::import(blobs, file, options)?,
@@ -193,14 +199,44 @@ pub fn export(
     }
 }
 
+/// As [`export`] to a stream, for the forms that are one file.
+pub fn export_stream(
+    blobs: &LocalBlobs,
+    image: &StoredImage,
+    name: Option<&ImageRef>,
+    form: &Archive,
+    out: &mut dyn io::Write,
+) -> Result<(), TransportError> {
+    match form {
+        Archive::OciDir { .. } => Err(TransportError::NotAStream),
+        Archive::OciArchive { tag, .. } => oci::export_archive(blobs, image, tag.as_deref(), out),
+        Archive::DockerArchive { reference, .. } => {
+            docker::export(blobs, image, reference.as_ref().or(name), out)
+        }
+        Archive::Rootfs { file } => rootfs::export(blobs, image, file, out),
+    }
+}
+
 /// Permissions of what is written for others.
 const FILE_MODE: u32 = 0o644;
 
-/// Writes `path` by way of a temporary file beside it, so that it is whole or as it was.
+/// Writes `path` by way of a temporary file beside it, so that it is whole or as it was. A link is
+/// followed; what is no file, such as a pipe or `/dev/null`, is written to and stays what it is.
 fn write_whole(
     path: &Path,
     write: impl FnOnce(&mut dyn io::Write) -> Result<(), TransportError>,
 ) -> Result<(), TransportError> {
+    if let Ok(found) = path.metadata()
+        && !found.is_file()
+        && !found.is_dir()
+    {
+        let file = fs::File::options().write(true).open(path);
+        let mut out = io::BufWriter::new(file.map_err(TransportError::io("open", path))?);
+        write(&mut out)?;
+        return out.flush().map_err(TransportError::io("write", path));
+    }
+    let real = path.canonicalize();
+    let path = real.as_deref().unwrap_or(path);
     let dir = match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),

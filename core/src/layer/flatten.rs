@@ -54,6 +54,15 @@ struct Node {
     offset: u64,
 }
 
+/// What becomes of files with several names.
+#[derive(Debug, Clone, Copy)]
+enum Shared {
+    /// One file and links to it.
+    Linked,
+    /// As many files as names.
+    Copied,
+}
+
 /// A layer while it is read: what it has and what it hides.
 #[derive(Default)]
 struct Upper {
@@ -223,11 +232,24 @@ impl FlatTree {
     /// Gives the whole tree in canonical order. Of the names that share a file the first is the
     /// file, the others are links to it (rule 7).
     pub fn write_to(&mut self, sink: &mut dyn EntrySink) -> io::Result<()> {
+        self.write(Shared::Linked, sink)
+    }
+
+    /// As [`FlatTree::write_to`], but names that share a file become files of their own, as a
+    /// copy of the tree name by name has them.
+    pub fn write_copies_to(&mut self, sink: &mut dyn EntrySink) -> io::Result<()> {
+        self.write(Shared::Copied, sink)
+    }
+
+    fn write(&mut self, shared_files: Shared, sink: &mut dyn EntrySink) -> io::Result<()> {
         self.spool.flush()?;
         let mut first: BTreeMap<usize, &TreePath> = BTreeMap::new();
         for (path, number) in &self.paths {
             let node = &self.nodes[*number];
-            let shared = first.get(number).copied();
+            let shared = match shared_files {
+                Shared::Linked => first.get(number).copied(),
+                Shared::Copied => None,
+            };
             let kind = match shared {
                 Some(target) => EntryKind::Hardlink {
                     target: target.clone(),

@@ -130,6 +130,7 @@ impl<'a> Steps<'a> {
                     cwd: "/".into(),
                     user: String::new(),
                     mounts: Vec::new(),
+                    settings: Box::default(),
                     secret_env: Vec::new(),
                     script: None,
                 }),

@@ -7,8 +7,9 @@ use std::{
 
 use repro_core::{
     build::{
-        Axis, BuildRecord, Cost, EpochRecord, EpochSource, ImageRecord, NetworkObservation,
-        Outcome, PlannedStep, Reason, RunId, RunRecord, StepRecord, Usage, Variation,
+        Annotations, Axis, BuildRecord, Cost, EpochRecord, EpochSource, ImageRecord,
+        NetworkObservation, Outcome, PlannedStep, Reason, RunId, RunRecord, RunSettings,
+        StepRecord, Usage, Variation,
     },
     digest::Digest,
     epoch::Epoch,
@@ -128,6 +129,8 @@ impl Build {
             contexts: BTreeMap::new(),
             build_args: BTreeMap::new(),
             labels: BTreeMap::new(),
+            annotations: Annotations::default(),
+            settings: RunSettings::default(),
             secrets: BTreeSet::new(),
             agents: BTreeSet::new(),
             inputs: Vec::new(),

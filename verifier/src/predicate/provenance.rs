@@ -6,7 +6,7 @@ mod purl;
 use std::collections::{BTreeMap, BTreeSet};
 
 use repro_core::{
-    build::{EpochSource, RunId, Variation},
+    build::{EpochSource, HostEntry, LimitRange, ProcessLimit, RunId, Variation},
     digest::{DiffId, Digest},
     platform::Platform,
     ruleset::Ruleset,
@@ -68,6 +68,18 @@ pub struct ExternalParameters {
     /// `--label`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// `--annotation` of the manifest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// `--add-host`, each `NAME:ADDRESS`, in the order of the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub add_hosts: Vec<HostEntry>,
+    /// `--shm-size`: bytes in decimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shm_size: Option<String>,
+    /// `--ulimit`: `SOFT:HARD` by name, -1 for none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ulimits: BTreeMap<ProcessLimit, LimitRange>,
     /// Names of `--secret`. What the secrets are is nobody's to know; a rebuild is given them again.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub secrets: BTreeSet<String>,
@@ -275,6 +287,30 @@ mod tests {
         );
         record.runs[0].steps.pop();
         assert_eq!(metadata(&record).get("repro_hermetic"), None::<&Value>);
+    }
+
+    #[test]
+    fn settings_of_steps_and_annotations_are_the_users() {
+        let mut record = testing::record();
+        record.settings.hosts = vec!["db:10.0.0.1".parse().unwrap()];
+        record.settings.shm_bytes = Some(1 << 20);
+        let setting: repro_core::build::LimitSetting = "nofile=64:-1".parse().unwrap();
+        record.settings.limits.insert(setting.limit, setting.range);
+        record.annotations.manifest = [("a".to_owned(), "b".to_owned())].into();
+        // Beside the image, and no part of it.
+        record.annotations.descriptor = [("c".to_owned(), "d".to_owned())].into();
+        let (provenance, _) =
+            Provenance::of_run(&record, &record.runs[0], &testing::builder()).unwrap();
+        let external = provenance.build_definition.external_parameters;
+        let value = serde_json::to_value(&external).unwrap();
+        assert_eq!(value["addHosts"], json!(["db:10.0.0.1"]));
+        assert_eq!(value["shmSize"], "1048576");
+        assert_eq!(value["ulimits"], json!({"nofile": "64:-1"}));
+        assert_eq!(value["annotations"], json!({"a": "b"}));
+        assert_eq!(
+            serde_json::from_value::<ExternalParameters>(value).unwrap(),
+            external
+        );
     }
 
     #[test]

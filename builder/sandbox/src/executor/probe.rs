@@ -46,6 +46,7 @@ impl NativeExecutor {
         let run = StepAction::Run(RunSpec {
             script: None,
             mounts: Vec::new(),
+            settings: Box::default(),
             secret_env: Vec::new(),
             argv: vec![ABSENT.to_owned()],
             env: Vec::new(),

@@ -65,8 +65,9 @@ const STRICT: MountFlags = MountFlags::NOSUID
     .union(MountFlags::NOEXEC);
 
 /// The list. `synthesised` are the files of [`policy::SYNTHESISED`] where the image's `/etc` leads;
-/// `first_pid` is the id of the step's first process after init.
-pub(crate) fn plan(synthesised: &[CString], first_pid: u32) -> Vec<Setup> {
+/// `first_pid` is the id of the step's first process after init, `shm_bytes` the size of
+/// `/dev/shm`, if it is not the policy's.
+pub(crate) fn plan(synthesised: &[CString], first_pid: u32, shm_bytes: Option<u64>) -> Vec<Setup> {
     let mut list = vec![mount_at(c"proc", "proc", STRICT, "")];
     if first_pid > 2 {
         // Before /proc/sys becomes read-only. The next id is one more.
@@ -76,7 +77,7 @@ pub(crate) fn plan(synthesised: &[CString], first_pid: u32) -> Vec<Setup> {
         });
     }
     list.push(mount_at(c"sysfs", "sys", STRICT | MountFlags::RDONLY, ""));
-    list.extend(devices());
+    list.extend(devices(shm_bytes));
     list.extend(
         policy::READ_ONLY
             .iter()
@@ -122,7 +123,7 @@ pub(crate) fn script(file: &InlineFile) -> Result<Vec<Setup>, NulError> {
     ])
 }
 
-fn devices() -> Vec<Setup> {
+fn devices(shm_bytes: Option<u64>) -> Vec<Setup> {
     // Not NODEV: it would hold for the nodes too.
     let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
     let mut list = vec![mount_at(c"tmpfs", "dev", flags, "mode=0755,size=64k")];
@@ -144,7 +145,8 @@ fn devices() -> Vec<Setup> {
                 target: text(target),
             }),
     );
-    let shm = format!("mode=1777,size={}", policy::SHM_SIZE);
+    let size = shm_bytes.map_or_else(|| policy::SHM_SIZE.to_owned(), |bytes| bytes.to_string());
+    let shm = format!("mode=1777,size={size}");
     // 5 is the group `tty` of every distribution, and what Docker sets.
     let terminals = "newinstance,ptmxmode=0666,mode=0620,gid=5";
     let no_programs = MountFlags::NOSUID | MountFlags::NOEXEC;
@@ -344,16 +346,16 @@ mod tests {
 
     #[test]
     fn process_ids_are_set_before_they_cannot_be() {
-        let list = plan(&[], 20_011);
+        let list = plan(&[], 20_011, None);
         let set = position(&list, "ns_last_pid\", \"20010\"");
         assert!(position(&list, "mount(\"proc\"") < set);
         assert!(set < position(&list, "\"proc/sys\", MS_BIND|MS_RDONLY"));
-        assert!(!format!("{:?}", plan(&[], 2)).contains("ns_last_pid"));
+        assert!(!format!("{:?}", plan(&[], 2, None)).contains("ns_last_pid"));
     }
 
     #[test]
     fn each_device_is_bound_after_its_directory_is_ours() {
-        let list = plan(&[], 2);
+        let list = plan(&[], 2, None);
         let dev = position(&list, "\"dev\"");
         for (name, ..) in policy::DEVICES {
             assert!(dev < position(&list, &format!("\"dev/{name}\"")));
@@ -362,7 +364,7 @@ mod tests {
 
     #[test]
     fn everything_of_the_policy_is_in_the_plan() {
-        let list = format!("{:?}", plan(&[c"etc/hosts".to_owned()], 2));
+        let list = format!("{:?}", plan(&[c"etc/hosts".to_owned()], 2, None));
         for path in policy::MASKED
             .iter()
             .chain(&policy::READ_ONLY)
@@ -370,6 +372,16 @@ mod tests {
         {
             assert!(list.contains(path), "{path}");
         }
+    }
+
+    #[test]
+    fn shared_memory_has_the_policys_size_or_the_callers() {
+        let shm = |bytes| {
+            let list = plan(&[], 2, bytes);
+            list[position(&list, "\"dev/shm\", MountFlags")].to_string()
+        };
+        assert!(shm(None).contains("size=64m"), "{}", shm(None));
+        assert!(shm(Some(4096)).contains("size=4096"), "{}", shm(Some(4096)));
     }
 
     #[test]

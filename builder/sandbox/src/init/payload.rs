@@ -56,6 +56,8 @@ pub(crate) struct Payload {
     pub(crate) cpus: Option<CpuSet>,
     /// Address space layout.
     pub(crate) address_space: AddressSpace,
+    /// Limits in place of the policy's.
+    pub(crate) limits: Vec<(Resource, Rlimit)>,
     /// The system call filter.
     pub(crate) filter: Vec<Instruction>,
     /// Takes standard output and standard error.
@@ -91,6 +93,9 @@ impl Payload {
             sched_setaffinity(None, cpus).map_err(at(Place::Affinity))?;
         }
         set_limits()?;
+        for (index, (resource, limit)) in (0..).zip(&self.limits) {
+            setrlimit(*resource, *limit).map_err(at(Place::Limit(index)))?;
+        }
         join_new_session_keyring().map_err(at(Place::Keyring))?;
         let null = open_null().map_err(at(Place::Streams))?;
         onto_standard_streams(&null, &self.log).map_err(at(Place::Streams))?;

@@ -38,6 +38,8 @@ macro_rules! places {
             Setup(u32),
             /// A mount that the step asked for, by index.
             Attach(u32),
+            /// A limit that the step asked for, by index.
+            Limit(u32),
             $($(#[$doc])* $name,)*
         }
 
@@ -48,7 +50,7 @@ macro_rules! places {
             /// knows.
             pub(crate) const fn text(self) -> Option<&'static str> {
                 match self {
-                    Self::Setup(_) | Self::Attach(_) => None,
+                    Self::Setup(_) | Self::Attach(_) | Self::Limit(_) => None,
                     $(Self::$name => Some($text),)*
                 }
             }
@@ -116,6 +118,7 @@ impl Place {
         match self {
             Self::Setup(index) => (1, index),
             Self::Attach(index) => (4, index),
+            Self::Limit(index) => (5, index),
             place => {
                 let index = Self::ALL.iter().position(|known| *known == place);
                 (
@@ -132,6 +135,7 @@ impl Place {
         match kind {
             1 => Some(Self::Setup(index)),
             4 => Some(Self::Attach(index)),
+            5 => Some(Self::Limit(index)),
             2 => Self::ALL.get(index as usize).copied(),
             _ => None,
         }

@@ -66,7 +66,7 @@ pub(super) fn run(
     )
     .during("socketpair(AF_UNIX, SOCK_SEQPACKET)")?;
     let payload = launch::payload((spec, secrets), variation, &root, log, theirs)?;
-    let mut setup = mounts::plan(&stubs.files, variation.first_pid);
+    let mut setup = mounts::plan(&stubs.files, variation.first_pid, spec.settings.shm_bytes);
     if let Some(script) = &spec.script {
         setup.extend(mounts::script(script).during("name of a script")?);
     }

@@ -187,7 +187,7 @@ impl Trees {
         let mut stubs = stubs::write(
             &stub,
             self.lower.as_ref().map(AsFd::as_fd),
-            &job.variation.hostname,
+            (&job.variation.hostname, &spec.settings.hosts),
             job.layer.epoch,
         )?;
         let ingredients = Ingredients {

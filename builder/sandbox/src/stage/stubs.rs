@@ -12,7 +12,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-use repro_core::{epoch::Epoch, tree::TreePath};
+use repro_core::{build::HostEntry, epoch::Epoch, tree::TreePath};
 use rustix::{
     fs::{Mode, OFlags, ResolveFlags, Timespec, Timestamps, futimens, mkdirat, openat, openat2},
     io::Errno,
@@ -42,7 +42,7 @@ pub(super) struct Stubs {
 pub(super) fn write(
     stub: &OwnedFd,
     lower: Option<BorrowedFd<'_>>,
-    hostname: &str,
+    (hostname, hosts): (&str, &[HostEntry]),
     epoch: Epoch,
 ) -> Result<Stubs, Failure> {
     let mut provided = Vec::new();
@@ -55,7 +55,7 @@ pub(super) fn write(
     let directory = directories.last().map_or(stub, |(_, directory)| directory);
     let mut files = Vec::with_capacity(SYNTHESISED.len());
     for name in SYNTHESISED {
-        write_file(directory, name, &content(name, hostname), epoch)?;
+        write_file(directory, name, &content(name, hostname, hosts), epoch)?;
         let place = etc
             .join(name.as_bytes())
             .map_err(|error| Failure::refused(format!("/etc of the image: {error}")))?;
@@ -72,13 +72,19 @@ pub(super) fn write(
     Ok(Stubs { files, provided })
 }
 
-/// Text of the file `name`.
-fn content(name: &str, hostname: &str) -> String {
+/// Text of the file `name`. What the caller adds comes last: the step's own names mean the step.
+fn content(name: &str, hostname: &str, hosts: &[HostEntry]) -> String {
     match name {
         "hostname" => format!("{hostname}\n"),
-        "hosts" => format!(
-            "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.0.1\t{hostname}\n"
-        ),
+        "hosts" => {
+            let added = hosts.iter();
+            let added = added.map(|host| format!("{}\t{}\n", host.address(), host.name()));
+            format!(
+                "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n\
+                 127.0.0.1\t{hostname}\n{}",
+                added.collect::<String>()
+            )
+        }
         _ => RESOLV_CONF.to_owned(),
     }
 }
@@ -197,8 +203,18 @@ mod tests {
     fn every_synthesised_file_has_a_text_of_its_own() {
         let texts: std::collections::BTreeSet<_> = SYNTHESISED
             .iter()
-            .map(|name| content(name, "host"))
+            .map(|name| content(name, "host", &[]))
             .collect();
         assert_eq!(texts.len(), SYNTHESISED.len());
+    }
+
+    #[test]
+    fn hosts_of_the_caller_follow_those_of_the_step() {
+        let hosts = ["db:10.0.0.1", "db:::1"].map(|text| text.parse().unwrap());
+        let text = content("hosts", "repro-a", &hosts);
+        assert!(
+            text.ends_with("127.0.0.1\trepro-a\n10.0.0.1\tdb\n::1\tdb\n"),
+            "{text}"
+        );
     }
 }

@@ -107,6 +107,21 @@ pub(super) fn is_archive(root: Root<'_>, path: &TreePath, size: u64) -> Result<b
     Ok(filled.is_ok_and(|filled| filled == BLOCK) && is_header(&block))
 }
 
+/// The tar in `file`, decompressed; `None` if there is none. It is told by its content, as `ADD` does.
+/// Gives up behind [`Limits::max_ratio`] times the size of the file.
+pub fn open_archive(mut file: File) -> io::Result<Option<Box<dyn Read + Send>>> {
+    use std::io::Seek as _;
+    let size = file.metadata()?.len();
+    let mut block = [0; BLOCK];
+    file.rewind()?;
+    let filled = open_tar(file.try_clone()?, size).and_then(|mut tar| fill(&mut tar, &mut block));
+    if !filled.is_ok_and(|filled| filled == BLOCK) || !is_header(&block) {
+        return Ok(None);
+    }
+    file.rewind()?;
+    open_tar(file, size).map(Some)
+}
+
 fn is_header(block: &[u8; BLOCK]) -> bool {
     let field = &block[CHECKSUM];
     let text: String = field

@@ -309,6 +309,7 @@ pub(crate) fn sh(script: &str) -> RunSpec {
         cwd: "/".into(),
         user: String::new(),
         mounts: Vec::new(),
+        settings: Box::default(),
         secret_env: Vec::new(),
         script: None,
     }

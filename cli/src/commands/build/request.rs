@@ -19,7 +19,10 @@ use repro_verifier::pack;
 
 use super::{
     Args,
+    annotation::annotations,
     grants::grants,
+    outputs::Outputs,
+    place::{Files, Place},
     values::{EpochArg, Pair, seconds},
 };
 use crate::{
@@ -47,18 +50,16 @@ pub(crate) struct Asked {
 pub(crate) fn asked(
     args: &Args,
     settings: &Settings,
+    place: &Place,
     invocation: InvocationId,
 ) -> Result<Asked, CommandError> {
-    let context = context(&args.context)?;
-    let project = Project::load(&context)?;
-    let dockerfile = dockerfile(args, &context, &project);
-    let text = files::read(&dockerfile, Limit::Project).map_err(|error| {
-        if args.file.is_some() || project.build.dockerfile.is_some() {
-            return error;
-        }
-        error.hint("name the Dockerfile: -f FILE")
-    })?;
-    let lock = ProjectLock::load(&dockerfile)?;
+    let project = place.project()?;
+    let Files {
+        dockerfile,
+        ignore,
+        lock,
+    } = place.files(args, &project)?;
+    let platform = args.platform.clone().unwrap_or_else(Platform::host);
     let evidence = absolute(&args.evidence)?;
     // A killed run can leave the unfinished pack, beside the one that it was to become.
     let mut exclude = vec![pack::unfinished(&evidence), evidence];
@@ -70,11 +71,8 @@ pub(crate) fn asked(
     let request = BuildRequest {
         version: 1,
         invocation,
-        ignore: ignore(&dockerfile, &context)?,
-        dockerfile: NamedText {
-            name: name_of(&dockerfile, &context),
-            text,
-        },
+        ignore,
+        dockerfile,
         exclude,
         context_modes: project.build.context_modes,
         lock_mode: if args.locked {
@@ -87,22 +85,52 @@ pub(crate) fn asked(
         target: args.target.clone(),
         allowed_args: args.allowed.iter().cloned().collect(),
         labels: labels(&args.labels),
+        annotations: annotations(&args.annotations, &platform)?,
+        settings: args.same.settings(),
         secrets: grants.secrets.keys().cloned().collect(),
         agents: grants.agents.keys().cloned().collect(),
-        platform: args.platform.clone().unwrap_or_else(Platform::host),
-        tags: args.tags.clone(),
-        epoch: epoch(args, &build_args, settings, &project, &context)?,
+        platform,
+        tags: args
+            .tags
+            .iter()
+            .chain(Outputs(&args.output).names())
+            .cloned()
+            .collect(),
+        epoch: epoch(args, &build_args, settings, &project, place)?,
         build_args,
         runs: args.runs.into(),
         vary: vary(args, &project),
         ruleset: Ruleset::default(),
-        context,
+        context: place.context(),
     };
     Ok(Asked {
         request,
         project,
         lock,
         grants,
+    })
+}
+
+/// Dockerfile, ignore file and lock of a context that is a directory.
+pub(super) fn directory_files(
+    args: &Args,
+    project: &Project,
+    context: &Path,
+) -> Result<Files, CommandError> {
+    let dockerfile = dockerfile(args, context, project);
+    let text = files::read(&dockerfile, Limit::Project).map_err(|error| {
+        if args.file.is_some() || project.build.dockerfile.is_some() {
+            return error;
+        }
+        error.hint("name the Dockerfile: -f FILE")
+    })?;
+    Ok(Files {
+        lock: ProjectLock::load(&dockerfile)?,
+        ignore: ignore(&dockerfile, context)?,
+        dockerfile: NamedText {
+            name: name_of(&dockerfile, context),
+            text,
+        },
     })
 }
 
@@ -208,11 +236,20 @@ fn epoch(
     build_args: &BTreeMap<String, String>,
     settings: &Settings,
     project: &Project,
-    context: &Path,
+    place: &Place,
 ) -> Result<EpochChoice, CommandError> {
+    let commit = || {
+        match place.directory() {
+        Some(dir) => git::committer_time(dir),
+        None => Err(CommandError::usage(
+            "the time of a commit is asked for, and the context on standard input is in no repository",
+        )
+        .hint("give a number: --source-date-epoch SECONDS")),
+    }
+    };
     match args.source_date_epoch {
         Some(EpochArg::Seconds(epoch)) => return Ok(EpochChoice::Flag(epoch)),
-        Some(EpochArg::Git) => return Ok(EpochChoice::Git(git::committer_time(context)?)),
+        Some(EpochArg::Git) => return Ok(EpochChoice::Git(commit()?)),
         None => {}
     }
     let given = build_args.get("SOURCE_DATE_EPOCH");
@@ -234,7 +271,7 @@ fn epoch(
     }
     Ok(match project.build.epoch {
         Some(EpochSetting::Number(epoch)) => EpochChoice::Config(epoch),
-        Some(EpochSetting::Git) => EpochChoice::Git(git::committer_time(context)?),
+        Some(EpochSetting::Git) => EpochChoice::Git(commit()?),
         None => EpochChoice::Base,
     })
 }
@@ -267,9 +304,11 @@ mod tests {
         let Command::Build(args) = cli.command else {
             panic!("not a build")
         };
+        let place = Place::open(&args, || unreachable!("not standard input"))?;
         asked(
             &args,
             &settings,
+            &place,
             InvocationId::try_from("test".to_owned()).unwrap(),
         )
     }

@@ -6,11 +6,11 @@ use std::{
     path::Path,
 };
 
-use repro_builder::Builder;
+use repro_builder::{BuildError, Builder};
 use repro_core::{
-    build::{BuildRecord, Reason, RunId},
+    build::{BuildRecord, BuildRequest, Reason, RunId},
     digest::HashingWriter,
-    image::{load_image, transport},
+    image::load_image,
     store::Store,
 };
 use repro_toolchains::{Sources, materialise::Workshop};
@@ -25,8 +25,12 @@ use repro_verifier::{
 
 use super::{
     Args, OnDifference,
+    call::{Method, say_findings, say_targets},
     contexts::contexts,
+    outputs::Outputs,
+    place::Place,
     request::{Asked, asked},
+    results,
 };
 use crate::{
     ambient::{self, SystemClock},
@@ -40,7 +44,27 @@ use crate::{
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandError> {
     let clock = SystemClock;
-    let mut asked = asked(args, &context.settings, ambient::invocation_id(&clock)?)?;
+    let output = &context.settings.output;
+    args.docker.check()?;
+    let outputs = Outputs(&args.output);
+    outputs.check(output)?;
+    let notes = args.docker.notes();
+    for note in notes.iter().map(String::as_str).chain(args.same.notes()) {
+        output.status(note);
+    }
+    let tmp = || Ok(context.open_store()?.blobs().tmp().to_owned());
+    let place = Place::open(args, tmp)?;
+    let mut asked = asked(
+        args,
+        &context.settings,
+        &place,
+        ambient::invocation_id(&clock)?,
+    )?;
+    let call = args.call();
+    let format = call.format(output.format());
+    if call.method == Method::Targets {
+        return say_targets(output, format, &asked.request);
+    }
     // Before the build: a key that cannot be read is better known now than in an hour. It is read
     // again, and only then opened, when the last step has ended.
     if let Some(path) = &args.key {
@@ -48,12 +72,21 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     }
     let store = context.open_store()?;
     asked.request.contexts = contexts(&args.contexts, &store, &asked.request.platform)?;
+    if call.method == Method::Check {
+        let findings = with_builder(args, context, &asked, &store, |builder, request| {
+            builder.check(request)
+        })?;
+        return say_findings(output, format, &asked.request, &findings);
+    }
+    results::forget(&[args.iidfile.as_deref(), args.metadata_file.as_deref()])?;
     let builder = BuilderInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         binary: program_digest()?,
         kernel_release: kernel_release(),
     };
-    let record = build(args, context, &asked, &store)?;
+    let record = with_builder(args, context, &asked, &store, |builder, request| {
+        builder.build(request)
+    })?;
     let report = report(&record, &store)?;
     deliver(args, context, &asked, &store, &record, &report)?;
     let pack = write_pack(args, &store, &record, &report, &builder)?;
@@ -61,13 +94,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     Ok(status(args.on_difference, &record, &report))
 }
 
-/// The build itself, with everything that may be stopped by a signal.
-fn build(
+/// The build itself, or a look at it, with everything that may be stopped by a signal.
+fn with_builder<T>(
     args: &Args,
     context: &Context,
     asked: &Asked,
     store: &Store,
-) -> Result<BuildRecord, CommandError> {
+    work: impl FnOnce(&Builder<'_>, &BuildRequest) -> Result<T, BuildError>,
+) -> Result<T, CommandError> {
     let request = &asked.request;
     let engine = Engine::start(
         context,
@@ -99,8 +133,8 @@ fn build(
         clock: &SystemClock,
         jobs: args.jobs.unwrap_or_else(processors),
     };
-    let record = builder.build(request).map_err(CommandError::from);
-    engine.finish(record)
+    let done = work(&builder, request).map_err(CommandError::from);
+    engine.finish(done)
 }
 
 /// How many this process may use; one where the system does not say.
@@ -135,26 +169,27 @@ fn deliver(
     record: &BuildRecord,
     report: &Report,
 ) -> Result<(), CommandError> {
-    let image = record
-        .runs
-        .iter()
-        .find(|run| run.id == RunId::A)
-        .and_then(|run| run.image.as_ref());
-    let Some(image) = image else { return Ok(()) };
-    let stored = load_image(store.blobs(), image.manifest)?;
-    for destination in &args.output {
-        transport::export(
-            store.blobs(),
-            &stored,
-            asked.request.tags.first(),
-            destination,
-        )?;
-    }
+    let Some(image) = results::image_of(record) else {
+        return Ok(());
+    };
+    let mut stored = load_image(store.blobs(), image.manifest)?;
+    stored
+        .descriptor
+        .annotations
+        .extend(asked.request.annotations.descriptor.clone());
+    let tags = &asked.request.tags;
+    Outputs(&args.output).write(store, &stored, tags.first())?;
     if status(args.on_difference, record, report) == ExitStatus::Done {
-        for tag in &args.tags {
+        for tag in tags {
             store.tag(tag, &stored.descriptor)?;
         }
-    } else if !args.tags.is_empty() {
+        if let Some(path) = &args.iidfile {
+            results::write_id(path, image)?;
+        }
+        if let Some(path) = &args.metadata_file {
+            results::write_metadata(path, &stored, tags)?;
+        }
+    } else if !tags.is_empty() {
         context
             .settings
             .output
@@ -240,12 +275,19 @@ fn say(
                 evidence: Some(evidence),
                 ..Default::default()
             };
-            output.report(&render::text(report, &options))?;
+            let lines = render::text(report, &options);
+            if Outputs(&args.output).streams() {
+                output.report_aside(&lines);
+            } else {
+                output.report(&lines)?;
+            }
         }
-        // As `docker build -q`: the image, and nothing else.
+        // As `docker build -q`: the id of an image that can be used, and nothing else.
         Format::Text => {
-            if let Some(digest) = report.image.manifest_digest {
-                output.text(&digest.to_string())?;
+            if let Some(image) = results::image_of(record)
+                && status(args.on_difference, record, report) == ExitStatus::Done
+            {
+                output.text(&image.config.to_string())?;
             }
         }
     }

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use repro_core::{
     build::{Axis, AxisError, Runs},
     epoch::{Epoch, EpochError},
+    platform::{Platform, PlatformError},
 };
 
 /// `--runs`.
@@ -67,6 +68,25 @@ impl FromStr for Pair {
             value,
         })
     }
+}
+
+/// Why a text is not one platform.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum OnePlatformError {
+    /// Several, as Docker takes them.
+    #[error("a build makes the image of one platform; build once for each")]
+    Several,
+    /// Not a platform.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+}
+
+/// `--platform`.
+pub(crate) fn one_platform(text: &str) -> Result<Platform, OnePlatformError> {
+    if text.contains(',') {
+        return Err(OnePlatformError::Several);
+    }
+    Ok(text.parse()?)
 }
 
 /// `--source-date-epoch`.

@@ -127,6 +127,7 @@ impl From<ContextError> for CommandError {
                 };
                 Self::new(kind, &error)
             }
+            ContextError::Archive(ref source) => Self::new(io_kind(source), &error),
             ContextError::Changed { .. } => Self::new(ErrorKind::Input, &error)
                 .hint("build again once nothing writes to the context"),
             ContextError::Write { ref source, .. } => Self::new(store_kind(source), &error),

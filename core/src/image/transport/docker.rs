@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ImportOptions, TransportError,
     oci::{file_member, member},
-    source::{Source, sniff},
+    source::{FileSource, sniff},
 };
 use crate::{
     digest::{DiffId, Digest, HashingReader},
@@ -39,7 +39,7 @@ struct Item {
 
 pub(super) fn import(
     blobs: &LocalBlobs,
-    source: &mut Source,
+    source: &mut FileSource,
     reference: Option<&ImageRef>,
     options: ImportOptions<'_>,
 ) -> Result<StoredImage, TransportError> {
@@ -68,11 +68,11 @@ pub(super) fn import(
         }
         layers.push(layer);
     }
-    Ok(write_manifest(blobs, &bytes, &layers)?)
+    Ok(write_manifest(blobs, &bytes, &layers, &BTreeMap::new())?)
 }
 
 fn choose<'a>(
-    source: &Source,
+    source: &FileSource,
     items: &'a [Item],
     reference: Option<&ImageRef>,
 ) -> Result<&'a Item, TransportError> {
@@ -122,7 +122,7 @@ fn check_config_name(name: &str, bytes: &[u8]) -> Result<(), TransportError> {
 /// Keeps one layer: a plain tar compressed by the ruleset's encoder, a compressed one as it is.
 fn import_layer(
     blobs: &LocalBlobs,
-    source: &Source,
+    source: &FileSource,
     name: &str,
     options: ImportOptions<'_>,
 ) -> Result<LayerDescriptor, TransportError> {

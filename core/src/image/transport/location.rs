@@ -1,6 +1,10 @@
 //! Where an image is, as the user writes it.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use crate::reference::{ImageRef, ReferenceError};
 
@@ -69,6 +73,39 @@ impl Location {
                 Err(super::TransportError::RegistryNotYet(reference.clone()))
             }
             Self::Store(reference) => Err(super::TransportError::InStore(reference.clone())),
+        }
+    }
+}
+
+impl Archive {
+    /// The file or directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::OciDir { dir, .. } => dir,
+            Self::OciArchive { file, .. }
+            | Self::DockerArchive { file, .. }
+            | Self::Rootfs { file } => file,
+        }
+    }
+
+    /// Whether the path is `-`: standard output, or standard input.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        self.path() == "-"
+    }
+
+    /// The same form in the file `file`.
+    #[must_use]
+    pub fn at(&self, path: PathBuf) -> Self {
+        match self.clone() {
+            Self::OciDir { tag, .. } => Self::OciDir { dir: path, tag },
+            Self::OciArchive { tag, .. } => Self::OciArchive { file: path, tag },
+            Self::DockerArchive { reference, .. } => Self::DockerArchive {
+                file: path,
+                reference,
+            },
+            Self::Rootfs { .. } => Self::Rootfs { file: path },
         }
     }
 }

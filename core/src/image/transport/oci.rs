@@ -9,7 +9,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{FILE_MODE, ImportOptions, TransportError, source::Source};
+use super::{FILE_MODE, ImportOptions, TransportError, source::FileSource};
 use crate::{
     digest::Digest,
     fs::{persist_durably, sorted_names},
@@ -37,7 +37,7 @@ struct LayoutFile {
 
 pub(super) fn import(
     blobs: &LocalBlobs,
-    source: &mut Source,
+    source: &mut FileSource,
     tag: Option<&str>,
     options: ImportOptions<'_>,
 ) -> Result<StoredImage, TransportError> {
@@ -73,7 +73,7 @@ pub(super) fn import(
 }
 
 fn choose(
-    source: &Source,
+    source: &FileSource,
     index: &Index,
     tag: Option<&str>,
     options: ImportOptions<'_>,
@@ -109,7 +109,11 @@ fn choose(
 }
 
 /// Copies a blob into the store, if it has the size and digest that its descriptor says.
-fn copy_in(blobs: &LocalBlobs, source: &Source, blob: &Descriptor) -> Result<(), TransportError> {
+fn copy_in(
+    blobs: &LocalBlobs,
+    source: &FileSource,
+    blob: &Descriptor,
+) -> Result<(), TransportError> {
     let wrong_size = || TransportError::BlobSize {
         digest: blob.digest,
         expected: blob.size,
@@ -135,10 +139,11 @@ fn blob_name(digest: Digest) -> String {
 /// The entry of `index.json` for an image.
 fn index_entry(image: &StoredImage, tag: Option<&str>) -> Descriptor {
     let mut entry = image.descriptor.clone();
-    entry.annotations = tag
-        .map(|tag| (REF_NAME.to_owned(), tag.to_owned()))
-        .into_iter()
-        .collect();
+    // The name is what the caller says now, whatever it was elsewhere.
+    entry.annotations.remove(REF_NAME);
+    entry
+        .annotations
+        .extend(tag.map(|tag| (REF_NAME.to_owned(), tag.to_owned())));
     entry
 }
 
@@ -193,7 +198,7 @@ fn existing_index(dir: &Path) -> Result<Index, TransportError> {
     if !names.iter().any(|name| name == "oci-layout") {
         return Err(TransportError::NotEmpty(dir.to_owned()));
     }
-    match Source::dir(dir).document("index.json") {
+    match FileSource::dir(dir).document("index.json") {
         Ok(bytes) => Ok(Index::parse(&bytes, None)?),
         Err(TransportError::NoMember { .. }) => Ok(Index::new(Vec::new())),
         Err(error) => Err(error),

@@ -19,8 +19,13 @@ use crate::{
 /// had written before.
 const MAX_LINKS: usize = 8;
 
-/// Files by name.
-pub(super) enum Source {
+/// The files of an archive or directory, by name.
+#[derive(Debug)]
+pub struct FileSource(Place);
+
+/// Where they are.
+#[derive(Debug)]
+enum Place {
     Dir(PathBuf),
     Tar {
         path: PathBuf,
@@ -30,7 +35,8 @@ pub(super) enum Source {
 }
 
 /// What an archive has under a name.
-pub(super) enum Member {
+#[derive(Debug)]
+enum Member {
     File { offset: u64, size: u64 },
     Link(TreePath),
 }
@@ -82,14 +88,14 @@ pub(super) fn open_file(path: &Path) -> Result<(File, u64), TransportError> {
     Ok((file, meta.len()))
 }
 
-impl Source {
+impl FileSource {
     pub(super) fn dir(dir: &Path) -> Self {
-        Self::Dir(dir.to_owned())
+        Self(Place::Dir(dir.to_owned()))
     }
 
     /// Indexes a tar. A compressed one is unpacked to an unnamed file in `tmp` first: its members
     /// are not in the order in which they are needed.
-    pub(super) fn archive(path: &Path, tmp: &Path, limits: Limits) -> Result<Self, TransportError> {
+    pub fn archive(path: &Path, tmp: &Path, limits: Limits) -> Result<Self, TransportError> {
         let fail = |source| TransportError::io("read", path)(source);
         let (mut file, size) = open_file(path)?;
         let compression = sniff(&head(&mut file).map_err(fail)?);
@@ -107,17 +113,17 @@ impl Source {
         }
         file.seek(SeekFrom::Start(0)).map_err(fail)?;
         let members = index(&file, limits).map_err(fail)?;
-        Ok(Self::Tar {
+        Ok(Self(Place::Tar {
             path: path.to_owned(),
             file,
             members,
-        })
+        }))
     }
 
     /// The archive or directory, for messages.
     pub(super) fn path(&self) -> &Path {
-        match self {
-            Self::Dir(path) | Self::Tar { path, .. } => path,
+        match &self.0 {
+            Place::Dir(path) | Place::Tar { path, .. } => path,
         }
     }
 
@@ -127,8 +133,8 @@ impl Source {
             path: self.path().to_owned(),
             name: name.to_owned(),
         };
-        let (path, file, members) = match self {
-            Self::Dir(dir) => {
+        let (path, file, members) = match &self.0 {
+            Place::Dir(dir) => {
                 let (file, size) = open_file(&dir.join(name)).map_err(|error| match error {
                     TransportError::Io { source, .. }
                         if source.kind() == io::ErrorKind::NotFound =>
@@ -139,7 +145,7 @@ impl Source {
                 })?;
                 return Ok((Box::new(file), size));
             }
-            Self::Tar {
+            Place::Tar {
                 path,
                 file,
                 members,
@@ -163,7 +169,7 @@ impl Source {
     }
 
     /// Reads a small document.
-    pub(super) fn document(&self, name: &str) -> Result<Vec<u8>, TransportError> {
+    pub fn document(&self, name: &str) -> Result<Vec<u8>, TransportError> {
         let (reader, _) = self.open(name)?;
         let mut bytes = Vec::new();
         reader

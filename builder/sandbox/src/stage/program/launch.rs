@@ -6,10 +6,11 @@ use std::{
     os::fd::{AsFd, OwnedFd},
 };
 
-use repro_core::build::{Cpus, SecretVariable, Variation};
+use repro_core::build::{Cpus, LimitRange, ProcessLimit, SecretVariable, Variation};
 use rustix::{
     fs::{Gid, Uid},
     io::Errno,
+    process::{Resource, Rlimit},
     thread::{CpuSet, sched_getaffinity},
 };
 
@@ -59,6 +60,7 @@ pub(super) fn payload(
         groups: user.groups.iter().copied().map(Gid::from_raw).collect(),
         cpus: cpus(variation)?,
         address_space: variation.address_space,
+        limits: spec.settings.limits.iter().map(limit).collect(),
         filter: seccomp::program(),
         log,
         supervisor,
@@ -128,6 +130,32 @@ fn cpus(variation: &Variation) -> Result<Option<CpuSet>, Failure> {
     }
 }
 
+/// A limit as the kernel takes it.
+fn limit((limit, range): (&ProcessLimit, &LimitRange)) -> (Resource, Rlimit) {
+    let resource = match limit {
+        ProcessLimit::Core => Resource::Core,
+        ProcessLimit::Cpu => Resource::Cpu,
+        ProcessLimit::Data => Resource::Data,
+        ProcessLimit::Fsize => Resource::Fsize,
+        ProcessLimit::Locks => Resource::Locks,
+        ProcessLimit::Memlock => Resource::Memlock,
+        ProcessLimit::Msgqueue => Resource::Msgqueue,
+        ProcessLimit::Nice => Resource::Nice,
+        ProcessLimit::Nofile => Resource::Nofile,
+        ProcessLimit::Nproc => Resource::Nproc,
+        ProcessLimit::Rss => Resource::Rss,
+        ProcessLimit::Rtprio => Resource::Rtprio,
+        ProcessLimit::Rttime => Resource::Rttime,
+        ProcessLimit::Sigpending => Resource::Sigpending,
+        ProcessLimit::Stack => Resource::Stack,
+    };
+    let rlimit = Rlimit {
+        current: range.soft(),
+        maximum: range.hard(),
+    };
+    (resource, rlimit)
+}
+
 /// Why the program was not started, for whoever wrote the step or owns the machine.
 pub(super) fn not_started(
     place: Place,
@@ -164,6 +192,18 @@ pub(super) fn not_started(
             ),
             errno,
         ),
+        (Place::Limit(index), errno) => {
+            let asked = spec.settings.limits.iter().nth(index as usize);
+            let (name, range) = asked.map_or_else(Default::default, |(limit, range)| {
+                (limit.name(), range.to_string())
+            });
+            Failure::machine(
+                format!("the limit {name}={range} cannot be set"),
+                "a hard limit cannot be above that of the user who builds (ulimit -H -a): ask for \
+                 less, or raise that one in /etc/security/limits.conf or by the service's Limit...=",
+                errno,
+            )
+        }
         (Place::Filter, Errno::INVAL | Errno::NOSYS | Errno::BUSY) => Failure::machine(
             "seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER)",
             "the sandbox needs Linux 5.19 or later with CONFIG_SECCOMP_FILTER, and no other \
@@ -225,6 +265,7 @@ mod tests {
             cwd: "/".into(),
             user: String::new(),
             mounts: Vec::new(),
+            settings: Box::default(),
             secret_env: Vec::new(),
             script: None,
         }
@@ -276,7 +317,7 @@ mod tests {
     fn a_missing_program_is_the_steps_fault_and_a_refused_mount_the_machines() {
         let failure = not_started(Place::Exec, Errno::NOENT, (&[], &[]), &spec(&[]));
         assert_eq!(failure.kind, FailureKind::Refused);
-        let setup = crate::init::mounts::plan(&[], 2);
+        let setup = crate::init::mounts::plan(&[], 2, None);
         let failure = not_started(Place::Setup(0), Errno::PERM, (&setup, &[]), &spec(&[]));
         assert!(matches!(failure.kind, FailureKind::Machine { .. }));
         assert!(

@@ -1,0 +1,234 @@
+//! Options of Docker that ask for what is always so. Each accepts what is the case and refuses the
+//! rest with the reason: nothing is read and forgotten.
+
+use clap::ValueEnum;
+use repro_core::build::{HostEntry, LimitSetting, RunSettings};
+
+/// Options of Docker that a build has besides its own.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "As in Docker (docs/docker-flags.md has all of them)")]
+pub(crate) struct SameArgs {
+    /// Add a line to /etc/hosts of every step; repeat for several
+    #[arg(long = "add-host", value_name = "NAME:ADDRESS", value_delimiter = ',')]
+    pub(crate) hosts: Vec<HostEntry>,
+    /// Size of /dev/shm in every step: bytes, or a number with k, m or g
+    #[arg(long, value_name = "BYTES", value_parser = size)]
+    pub(crate) shm_size: Option<u64>,
+    /// Set a limit of the processes of every step; repeat for several
+    #[arg(long = "ulimit", value_name = "NAME=SOFT[:HARD]")]
+    pub(crate) ulimits: Vec<LimitSetting>,
+    /// No step has a network: none is the only one
+    #[arg(long, value_name = "none", value_parser = network, hide_short_help = true)]
+    network: Option<()>,
+    /// Accepted: every step is run
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", hide = true)]
+    no_cache: Option<bool>,
+    /// Accepted: every step is run
+    #[arg(long, value_name = "STAGE", hide = true)]
+    no_cache_filter: Vec<String>,
+    /// Accepted: images come from the store, by digest
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", hide = true)]
+    pub(crate) pull: Option<bool>,
+    /// Accepted: nothing of a step is left behind
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = removed, hide = true)]
+    rm: Option<()>,
+    /// Accepted: nothing of a step is left behind
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", hide = true)]
+    force_rm: Option<bool>,
+    /// Accepted: default is the only one
+    #[arg(long, value_enum, value_name = "default", hide = true)]
+    isolation: Option<Isolation>,
+    /// Accepted: provenance is written to the evidence, and never into the image
+    #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = provenance, hide = true)]
+    pub(crate) provenance: Option<Provenance>,
+    /// Accepted if false: no list of packages is made
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = sbom, hide = true)]
+    sbom: Option<()>,
+    /// As --provenance and --sbom
+    #[arg(long = "attest", value_name = "type=TYPE[,...]", value_parser = attest, hide = true)]
+    pub(crate) attest: Vec<Provenance>,
+}
+
+/// `--isolation`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Isolation {
+    /// Namespaces of Linux.
+    Default,
+}
+
+/// Whether provenance was asked for. It is written either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Provenance {
+    /// It was.
+    Wanted,
+    /// None in the image, and there is none.
+    NotInImage,
+}
+
+/// Why a value of one of these options cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SameError {
+    /// `--shm-size`.
+    #[error("write a number above 0, with b, k, m or g behind it if need be")]
+    Size,
+    /// `--network` with something else.
+    #[error(
+        "steps have no network, so that a build is made of what it names; fetch first, and copy \
+         the files in"
+    )]
+    Network,
+    /// `--rm=false`.
+    #[error("there are no containers to keep; `repro inspect --files` shows what each step did")]
+    Keep,
+    /// `--provenance` with something else.
+    #[error("write true, false, mode=min or mode=max")]
+    Provenance,
+    /// `--sbom`.
+    #[error("no list of packages is made; make one from the image that -o writes")]
+    Sbom,
+    /// `--attest` of another type.
+    #[error("write type=provenance or type=sbom")]
+    Attest,
+}
+
+fn size(text: &str) -> Result<u64, SameError> {
+    let lower = text.to_ascii_lowercase();
+    let bare = lower.strip_suffix('b').unwrap_or(&lower);
+    let (digits, shift) = match bare.as_bytes().last() {
+        Some(b'k') => (&bare[..bare.len() - 1], 10),
+        Some(b'm') => (&bare[..bare.len() - 1], 20),
+        Some(b'g') => (&bare[..bare.len() - 1], 30),
+        _ => (bare, 0),
+    };
+    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let number: Option<u64> = if plain { digits.parse().ok() } else { None };
+    number
+        .and_then(|number| number.checked_mul(1 << shift))
+        .filter(|bytes| (1..=i64::MAX.unsigned_abs()).contains(bytes))
+        .ok_or(SameError::Size)
+}
+
+fn network(text: &str) -> Result<(), SameError> {
+    if text == "none" {
+        Ok(())
+    } else {
+        Err(SameError::Network)
+    }
+}
+
+fn removed(text: &str) -> Result<(), SameError> {
+    if text == "true" {
+        Ok(())
+    } else {
+        Err(SameError::Keep)
+    }
+}
+
+fn provenance(text: &str) -> Result<Provenance, SameError> {
+    match text {
+        "true" | "mode=min" | "mode=max" => Ok(Provenance::Wanted),
+        "false" => Ok(Provenance::NotInImage),
+        _ => Err(SameError::Provenance),
+    }
+}
+
+fn sbom(text: &str) -> Result<(), SameError> {
+    if text == "false" {
+        Ok(())
+    } else {
+        Err(SameError::Sbom)
+    }
+}
+
+fn attest(text: &str) -> Result<Provenance, SameError> {
+    let mut fields = text.split(',');
+    let (kind, rest) = (fields.next(), fields.collect::<Vec<_>>());
+    match (kind, rest.as_slice()) {
+        (Some("type=provenance" | "type=sbom"), ["disabled=true"]) => Ok(Provenance::NotInImage),
+        (Some("type=provenance"), []) => Ok(Provenance::Wanted),
+        (Some("type=provenance"), [mode]) => provenance(mode),
+        (Some("type=sbom"), _) => Err(SameError::Sbom),
+        _ => Err(SameError::Attest),
+    }
+}
+
+impl SameArgs {
+    /// What every program of the build is given. The last value of a limit counts.
+    pub(crate) fn settings(&self) -> RunSettings {
+        let limits = self.ulimits.iter();
+        RunSettings {
+            hosts: self.hosts.clone(),
+            shm_bytes: self.shm_size,
+            limits: limits.map(|set| (set.limit, set.range)).collect(),
+        }
+    }
+
+    /// What the user may take for more than it is.
+    pub(crate) fn notes(&self) -> Vec<&'static str> {
+        let mut notes = Vec::new();
+        if self.pull == Some(true) {
+            notes.push("--pull: images come from the store, by digest; nothing is fetched");
+        }
+        let mut wanted = self.attest.iter().chain(&self.provenance);
+        if wanted.any(|provenance| *provenance == Provenance::Wanted) {
+            notes.push("provenance is written to the evidence, and not into the image");
+        }
+        notes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_written_as_in_docker() {
+        for (text, bytes) in [
+            ("1", 1),
+            ("64m", 64 << 20),
+            ("64MB", 64 << 20),
+            ("2G", 2 << 30),
+            ("10k", 10 << 10),
+            ("7b", 7),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for bad in [
+            "",
+            "0",
+            "m",
+            "-1",
+            "1.5g",
+            "1t",
+            "99999999999g",
+            "+1",
+            "1 m",
+        ] {
+            assert_eq!(size(bad), Err(SameError::Size), "{bad}");
+        }
+    }
+
+    #[test]
+    fn attestations_are_provenance_in_the_evidence_and_nothing_else() {
+        assert_eq!(attest("type=provenance"), Ok(Provenance::Wanted));
+        assert_eq!(attest("type=provenance,mode=max"), Ok(Provenance::Wanted));
+        assert_eq!(
+            attest("type=provenance,disabled=true"),
+            Ok(Provenance::NotInImage)
+        );
+        assert_eq!(
+            attest("type=sbom,disabled=true"),
+            Ok(Provenance::NotInImage)
+        );
+        assert_eq!(attest("type=sbom"), Err(SameError::Sbom));
+        assert_eq!(attest("type=sbom,generator=x"), Err(SameError::Sbom));
+        assert_eq!(attest("sbom"), Err(SameError::Attest));
+        assert_eq!(provenance("mode=most"), Err(SameError::Provenance));
+    }
+}
