@@ -25,11 +25,14 @@ use crate::{
     context::{
         ArchiveSpec, Context, ContextSpec, IgnoreFile, Ignored, check_source, take, take_archive,
     },
-    dockerfile::{self, Diagnostic, Dockerfile, GlobalScope, Rule, Severity, looks_like_secret},
+    dockerfile::{
+        self, ArgDefinition, Asked, Diagnostic, Dockerfile, GlobalScope, Instruction, Rule,
+        Scope as _, Severity, looks_like_secret,
+    },
     error::BuildError,
     plan::{
-        self, Bases, CopyFrom, Outline, Plan, PlanError, SourceKey, SourceName, StageBase,
-        Triggers, Work,
+        self, Bases, CopyFrom, Outline, Plan, PlanError, PlanFault, SourceKey, SourceName,
+        StageBase, Triggers, Work,
     },
     schedule::{Board, RunContext, RunEnd, run},
     source::{Resolved, Resolver, unpack},
@@ -141,7 +144,9 @@ impl Builder<'_> {
     /// Everything that can be known without the files of the context.
     fn examine(&self, request: &BuildRequest) -> Result<Examined, BuildError> {
         refuse_secrets(request)?;
-        let file = dockerfile::parse(&request.dockerfile.name, &request.dockerfile.text)?;
+        let NamedText { name, text } = &request.dockerfile;
+        let asked = Asked::of_build_args(&request.build_args)?;
+        let file = dockerfile::parse_asked(name, text, &asked)?;
         let globals = globals(&file, request)?;
         let mut inputs = vec![dockerfile_input(request)];
         let mut found = Found::default();
@@ -167,7 +172,11 @@ impl Builder<'_> {
             ..
         } = found;
         inputs.extend(records);
-        let (epoch, finding) = epoch(request.epoch, newest_base);
+        let choice = match request.epoch {
+            EpochChoice::Base => epoch_of_file(&file, &globals)?,
+            chosen => chosen,
+        };
+        let (epoch, finding) = epoch(choice, newest_base);
         let plan = plan::plan(&file, &outline, &bases, &globals, request, epoch.value)?;
         let mut findings = file.findings.clone();
         findings.extend(plan.findings.iter().cloned());
@@ -640,13 +649,40 @@ fn dockerfile_input(request: &BuildRequest) -> InputRecord {
     }
 }
 
+/// An epoch that the Dockerfile has for those who choose none: `ARG SOURCE_DATE_EPOCH=...` above its
+/// first `FROM`. BuildKit takes the name of a context or stage as well, and the time of what it
+/// fetches for that; nothing is fetched here.
+fn epoch_of_file(file: &Dockerfile, globals: &GlobalScope) -> Result<EpochChoice, PlanError> {
+    const NAME: &str = "SOURCE_DATE_EPOCH";
+    let Some(text) = globals.get(NAME).filter(|text| !text.is_empty()) else {
+        return Ok(EpochChoice::Base);
+    };
+    let refused = |fault: PlanFault| {
+        let declares = |args: &&Instruction<Vec<ArgDefinition>>| {
+            let mut names = args.kind.iter().filter_map(|arg| arg.name.literal());
+            names.any(|name| name == NAME)
+        };
+        match file.global_args.iter().rev().find(declares) {
+            Some(args) => PlanError::at(file, args, fault),
+            None => PlanError::at(file, &file.stages[0].from, fault),
+        }
+    };
+    let seconds = text
+        .parse()
+        .map_err(|_| refused(PlanFault::EpochText(text.to_owned())))?;
+    let epoch = Epoch::new(seconds).map_err(|error| refused(error.into()))?;
+    Ok(EpochChoice::Dockerfile(epoch))
+}
+
 /// Rule 1: the epoch in force, and a finding where it lies before the base.
 fn epoch(choice: EpochChoice, newest_base: u64) -> (EpochRecord, Option<Finding>) {
     let (value, source) = match choice {
         EpochChoice::Flag(epoch) => (epoch, EpochSource::Flag),
+        EpochChoice::BuildArg(epoch) => (epoch, EpochSource::BuildArg),
         EpochChoice::Environment(epoch) => (epoch, EpochSource::Environment),
         EpochChoice::Config(epoch) => (epoch, EpochSource::Config),
         EpochChoice::Git(epoch) => (epoch, EpochSource::Git),
+        EpochChoice::Dockerfile(epoch) => (epoch, EpochSource::Dockerfile),
         EpochChoice::Base => match Epoch::new(newest_base) {
             Ok(epoch) if epoch > Epoch::MIN => (epoch, EpochSource::Base),
             _ => (Epoch::MIN, EpochSource::Minimum),
@@ -673,6 +709,7 @@ fn record(request: &BuildRequest, prepared: Prepared, runs: Vec<RunRecord>) -> B
         ..
     } = prepared;
     findings.extend(intermediate_differences(&plan, &runs));
+    findings.extend(many_layers(&runs));
     let outcome = Outcome::new(reason(request.runs, &runs), cost(&runs));
     BuildRecord {
         version: 1,
@@ -762,6 +799,25 @@ fn reason(asked: Runs, runs: &[RunRecord]) -> Reason {
     }
 }
 
+/// Layers that an image can have without a word. Docker's storage driver takes 125 at most, and an
+/// image of just as many could not be built upon.
+const MAX_LAYERS: usize = 120;
+
+/// An image that Docker will not load, or will not let anyone add to. It builds: other engines take
+/// more.
+fn many_layers(runs: &[RunRecord]) -> Option<Finding> {
+    let image = of(runs, RunId::A)?.image.as_ref()?;
+    let layers = image.diff_ids.len();
+    (layers > MAX_LAYERS).then(|| Finding {
+        code: "layers-exceed-docker".into(),
+        message: format!(
+            "the image has {layers} layers; Docker takes 125, those of images built on this one \
+             included: join RUN instructions, or copy the result into a new stage"
+        ),
+        line: None,
+    })
+}
+
 /// A stage that is copied from may differ in files that never reach the image: the verdict is on
 /// the image, and the user learns of the rest.
 fn intermediate_differences(plan: &Plan, runs: &[RunRecord]) -> Vec<Finding> {
@@ -792,3 +848,6 @@ fn cost(runs: &[RunRecord]) -> Cost {
             layer_bytes: cost.layer_bytes + step.blob_size.unwrap_or(0),
         })
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

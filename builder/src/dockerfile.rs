@@ -38,14 +38,16 @@ pub use ast::{
     PairSyntax, Pairs, Stage, Volumes,
 };
 pub use copy::{AddArgs, CopyArgs, CopyError, CopyPaths, Remote, remote};
-pub use directives::{Checks, Directives, Escape, Severity};
+pub use directives::{Asked, AskedError, Checks, Directives, Escape, Rules, Severity};
 pub use error::{ParseError, ParseErrors, SyntaxError};
 pub use health::{HealthError, HealthTest, HealthTiming};
 pub use heredoc::{Expansion, Heredoc, HeredocFile, Tabs};
+#[cfg(test)]
+pub(crate) use instructions::flag_names;
 pub use keyword::Keyword;
 pub use mount::{MAX_MOUNTS, Mount, MountError, MountFlag, Need, csv_fields};
 pub(crate) use parse::parse_trigger;
-pub use parse::{MAX_FILE_BYTES, MAX_LINE_BYTES, TriggerError, parse};
+pub use parse::{MAX_FILE_BYTES, MAX_LINE_BYTES, TriggerError, parse, parse_asked};
 pub use ports::{Port, PortError, Protocol, parse_ports};
 pub use rule::{Maturity, Rule};
 pub use run::{RunArgs, RunFlagError, RunNetwork, RunSecurity};

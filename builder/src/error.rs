@@ -4,7 +4,7 @@ use repro_toolchains::lock::LockError;
 
 use crate::{
     context::{ContextError, IgnoreError, MissingSource},
-    dockerfile::{Diagnostic, ParseErrors, SecretSign},
+    dockerfile::{AskedError, Diagnostic, ParseErrors, SecretSign},
     plan::{OutlineError, PlanError},
     schedule::RunError,
     source::{ResolveError, UnpackError},
@@ -16,6 +16,9 @@ pub enum BuildError {
     /// The Dockerfile is wrong.
     #[error(transparent)]
     Dockerfile(#[from] ParseErrors),
+    /// A build argument that stands for a directive is wrong.
+    #[error(transparent)]
+    Asked(#[from] AskedError),
     /// Its stages do not fit together.
     #[error(transparent)]
     Outline(#[from] OutlineError),

@@ -12,6 +12,8 @@ pub mod schedule;
 pub mod source;
 
 mod build;
+#[cfg(test)]
+mod checklist;
 mod error;
 
 pub use build::Builder;

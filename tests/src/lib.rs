@@ -10,6 +10,7 @@
 )]
 
 mod built;
+pub mod conformance;
 mod context;
 mod events;
 mod output;

@@ -49,6 +49,12 @@ impl User {
         Self::Ordinary { id }
     }
 
+    /// Whether root runs the tests.
+    #[must_use]
+    pub fn is_root() -> bool {
+        is_root()
+    }
+
     /// The words before a command that make it run as this user.
     pub(crate) fn prefix(self) -> Vec<OsString> {
         match self {

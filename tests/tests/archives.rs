@@ -59,7 +59,7 @@ impl Images {
     /// The members of an archive in a directory.
     fn unpack(&self, archive: &str, name: &str) -> PathBuf {
         let dir = self.path(name);
-        fs::create_dir_all(&dir).unwrap();
+        fs::create_dir_all(&dir).expect("the directory can be made");
         let mut tar = Command::new(tool("tar"));
         succeeds(tar.arg("-xf").arg(self.path(archive)).arg("-C").arg(&dir));
         dir

@@ -1,8 +1,8 @@
 //! Images in the hands of other programs: podman and runc, skopeo, umoci, tar.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command, time::Duration};
 
-use repro_tests::{Pack, TestContext, require_root, succeeds, tool};
+use repro_tests::{Pack, TestContext, require_root, succeeds, tool, wait_until};
 use serde_json::Value;
 
 /// The image of zlib, built once for a test, in each form.
@@ -89,6 +89,52 @@ fn privileged_podman_loads_and_runs_the_image_in_both_archive_forms() {
             "zlib"
         );
     }
+}
+
+#[test]
+fn privileged_podman_runs_the_service_as_its_user_and_finds_it_healthy() {
+    require_root();
+    let context = TestContext::new();
+    let project = context.example("service");
+    let archive = context.path("service.tar").display().to_string();
+    let (build, _) = context.build(&project);
+    let output = format!("docker-archive:{archive}");
+    build.args(["-o", &output]).run().exits(0);
+    let source = format!("docker-archive:{archive}");
+    let pulled = succeeds(podman(&context).args(["pull", "--quiet", &source]));
+    let container = succeeds(
+        podman(&context)
+            .args([
+                "run",
+                "--detach",
+                "--network",
+                "none",
+                "--log-driver",
+                "none",
+            ])
+            .args([
+                "--ulimit",
+                "nofile=1024:1024",
+                "--ulimit",
+                "nproc=1024:1024",
+            ])
+            .arg(pulled.trim()),
+    );
+    let container = container.trim();
+    wait_until("the service answers", Duration::from_secs(30), || {
+        let check = podman(&context)
+            .args(["healthcheck", "run", container])
+            .output();
+        check.unwrap().status.success()
+    });
+    let script =
+        "id -u && wget -qO- 127.0.0.1:$PORT/ && ! wget -qO- 127.0.0.1:$PORT/../passwd 2>&1";
+    let seen = succeeds(podman(&context).args(["exec", container, "sh", "-c", script]));
+    assert!(
+        seen.starts_with("10001\n") && seen.contains("version 1.0.0"),
+        "{seen}"
+    );
+    succeeds(podman(&context).args(["rm", "--force", "--time", "5", container]));
 }
 
 #[test]

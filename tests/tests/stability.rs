@@ -1,74 +1,104 @@
-//! Digests that must not move. A change of one of them is a change of a rule: it needs a new
-//! number of the ruleset, and the old one stays as it is.
+//! Digests that must not move: those of `tests/stability/`, each with its reason.
+use std::collections::BTreeMap;
 
-use repro_tests::{Pack, TestContext};
+use repro_tests::{Pack, TestContext, root};
+use serde::Deserialize;
 
-/// Images of examples under ruleset 1.
-const IMAGES: [(&str, &str); 2] = [
-    // Every instruction, a compiler, a source package, files copied between stages, a step after
-    // them, labels: what users do.
-    (
-        "zlib",
-        "sha256:65dc08b0784a6fb147f533dd3913aecc013f0512c98a767a52a2f7bb17d34544",
-    ),
-    // One file in one layer on nothing: if this moves, tar, gzip or JSON did.
-    (
-        "static-hello",
-        "sha256:1c2d4f09f7c39eae967caed28add6cef2227ac876cb5eb79343b5947677335d7",
-    ),
-];
+#[path = "stability/layers.rs"]
+mod layers;
 
-/// Toolchains by their locks.
-const TOOLCHAINS: [(&str, &str); 2] = [
-    // Unpacked by us: order, modes and times of a .deb, links that a program made.
-    (
-        "busybox",
-        "sha256:514da5e984d10841f7f2023090f2448f0cdbfb806ef99190ceb18dbd5b455281",
-    ),
-    // Configured by dpkg in the sandbox: what maintainer scripts write, and what is normalised
-    // after them.
-    (
-        "debian-c",
-        "sha256:c218a5953867b774803ae5180a2bc452c401c96572e411bfbbd8a1207b8e43fa",
-    ),
-];
+/// What a ruleset gives.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Goldens {
+    layers: BTreeMap<String, LayerGolden>,
+    images: BTreeMap<String, Image>,
+    toolchains: BTreeMap<String, Image>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LayerGolden {
+    reason: String,
+    tar: String,
+    blob: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Image {
+    reason: String,
+    manifest: String,
+}
+
+fn ruleset_1() -> Goldens {
+    let path = root().join("tests/stability/ruleset-1.toml");
+    let text = std::fs::read_to_string(path).expect("the goldens are there");
+    toml::from_str(&text).expect("the goldens can be read")
+}
 
 #[test]
-fn ruleset_1_gives_these_digests() {
+fn every_golden_says_why_it_is_there() {
+    let Goldens {
+        layers,
+        images,
+        toolchains,
+    } = ruleset_1();
+    let layers = layers.values().map(|layer| &layer.reason);
+    let images = images.values().chain(toolchains.values());
+    let mut reasons: Vec<&String> = layers.chain(images.map(|image| &image.reason)).collect();
+    assert!(reasons.iter().all(|reason| reason.len() > 20));
+    let all = reasons.len();
+    reasons.sort();
+    reasons.dedup();
+    assert_eq!(reasons.len(), all);
+}
+
+#[test]
+fn ruleset_1_gives_these_layers_and_blobs() {
+    let goldens = ruleset_1().layers;
+    let trees = layers::all();
+    let names: Vec<&str> = trees.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names.len(), goldens.len(), "{names:?}");
+    let mut moved = Vec::new();
+    for (name, tree) in &trees {
+        let golden = &goldens[*name];
+        let (tar, blob) = layers::digests(tree);
+        if (&tar, &blob) != (&golden.tar, &golden.blob) {
+            moved.push(format!("{name}: tar = {tar:?}, blob = {blob:?}"));
+        }
+    }
+    assert!(moved.is_empty(), "{}", moved.join("\n"));
+}
+
+#[test]
+fn ruleset_1_gives_these_images() {
+    let goldens = ruleset_1();
     let context = TestContext::new();
-    let mut found = Vec::new();
-    for (name, _) in IMAGES {
+    let mut found = BTreeMap::new();
+    for name in goldens.images.keys() {
         let project = context.example(name);
         let (_, pack) = context.built(&project, 0);
         assert_eq!(pack.report["ruleset"], 1);
-        found.push((name, pack.digest().to_owned()));
-        // It uses both.
-        if name == "zlib" {
-            found.extend(TOOLCHAINS.map(|(name, _)| (name, toolchain(&pack, name))));
+        for (name, golden) in &goldens.toolchains {
+            if let Some(digest) = toolchain(&pack, name) {
+                assert_eq!(digest, golden.manifest, "{name} moved");
+                found.insert(name.clone(), digest);
+            }
         }
+        assert_eq!(pack.digest(), goldens.images[name].manifest, "{name} moved");
     }
-    for (name, digest) in IMAGES.into_iter().chain(TOOLCHAINS) {
-        let found = &found.iter().find(|(of, _)| *of == name).unwrap().1;
-        assert_eq!(found, digest, "{name} moved");
-    }
+    assert_eq!(found.len(), goldens.toolchains.len(), "{found:?}");
 }
 
-/// Digest of the image that the report says a toolchain is.
-fn toolchain(pack: &Pack, name: &str) -> String {
-    let inputs = pack.report["inputs"]
-        .as_array()
-        .expect("a report has inputs");
+/// Digest of the image that the report says a toolchain is, if it was used.
+fn toolchain(pack: &Pack, name: &str) -> Option<String> {
     let uri = format!("pkg:generic/repro/{name}@");
-    let input = inputs
-        .iter()
-        .find(|input| {
-            input["uri"]
-                .as_str()
-                .is_some_and(|text| text.starts_with(&uri))
-        })
-        .unwrap_or_else(|| panic!("{name} is no input: {inputs:?}"));
-    input["digest"]
-        .as_str()
-        .expect("an input has a digest")
-        .to_owned()
+    let inputs = pack.report["inputs"].as_array()?;
+    let is_it = |input: &&serde_json::Value| {
+        let text = input["uri"].as_str();
+        text.is_some_and(|text| text.starts_with(&uri))
+    };
+    let digest = inputs.iter().find(is_it)?["digest"].as_str()?;
+    Some(digest.to_owned())
 }

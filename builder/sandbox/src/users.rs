@@ -26,7 +26,7 @@ pub struct ResolvedUser {
     pub uid: u32,
     /// Numeric group.
     pub gid: u32,
-    /// Supplementary groups, in the order of the `group` file.
+    /// Supplementary groups, the user's own among them; those of the `group` file in its order.
     pub groups: Vec<u32>,
     /// Home directory of `passwd`, else `/`. Any bytes.
     pub home: Vec<u8>,
@@ -91,7 +91,8 @@ struct Group {
 /// Resolves `USER` of a Dockerfile, `user[:group]`, in the tree `root` as Docker does.
 ///
 /// A number need not be in the files; it then has group 0 and home `/`. Empty is user 0.
-/// Supplementary groups are those that list the user's name, and only if no group is given.
+/// Supplementary groups are those that list the user's name, and only if no group is given, and
+/// the group itself: whoever gives up a group by `setgid` would else gain what is closed to it.
 pub fn resolve(root: BorrowedFd<'_>, spec: &str) -> Result<ResolvedUser, UserError> {
     let (user, group) = split(spec);
     let wanted = if user.is_empty() { "0" } else { user };
@@ -134,9 +135,12 @@ pub fn resolve(root: BorrowedFd<'_>, spec: &str) -> Result<ResolvedUser, UserErr
             .filter(|group| group.members.contains(&name))
             .map(|group| group.gid)
             .collect();
-        if resolved.groups.len() > MAX_GROUPS {
+        if resolved.groups.len() >= MAX_GROUPS {
             return Err(UserError::TooManyGroups(show_bytes(&name).into_owned()));
         }
+    }
+    if !resolved.groups.contains(&resolved.gid) {
+        resolved.groups.insert(0, resolved.gid);
     }
     Ok(resolved)
 }

@@ -6,7 +6,7 @@
 //! each copied entry its time).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map},
     ffi::OsStr,
     fs::{File, Metadata},
     io::{self, Read},
@@ -86,7 +86,7 @@ pub struct ContextSpec<'a> {
     pub ignore: &'a IgnoreFile,
     /// Paths that are never part of it, such as the evidence directory.
     pub exclude: &'a [PathBuf],
-    /// Whether permission bits are kept.
+    /// Whether permission bits and hard links are kept.
     pub modes: ContextModes,
     /// Rules that decide the bytes.
     pub ruleset: Ruleset,
@@ -149,6 +149,7 @@ pub fn take(
             findings: Vec::new(),
         },
         stamps: Vec::new(),
+        links: BTreeMap::new(),
         bytes: 0,
     };
     taking.walk(events)?;
@@ -205,6 +206,8 @@ struct Taking<'a> {
     layer: LayerBuilder<'a>,
     context: Context,
     stamps: Vec<(PathBuf, Stamp)>,
+    /// The first name of each file that has several, by device and inode.
+    links: BTreeMap<(u64, u64), TreePath>,
     bytes: u64,
 }
 
@@ -337,6 +340,11 @@ impl Taking<'_> {
             });
         }
         let stamp = Stamp::of(&before);
+        if let Some(target) = self.first_name(&before, tree_path) {
+            self.stamps.push((path.to_owned(), stamp));
+            let kind = EntryKind::Hardlink { target };
+            return self.put(tree_path.clone(), kind, &before, &mut io::empty());
+        }
         let mut content = ExactFile {
             file: &file,
             left: before.len(),
@@ -362,6 +370,21 @@ impl Taking<'_> {
         self.bytes += size;
         self.stamps.push((path.to_owned(), stamp));
         Ok(())
+    }
+
+    /// The name under which a file of several names was taken already. Git knows no such names,
+    /// so a context that is to be what git keeps has none.
+    fn first_name(&mut self, meta: &Metadata, path: &TreePath) -> Option<TreePath> {
+        if meta.nlink() < 2 || self.spec.modes == ContextModes::Git {
+            return None;
+        }
+        match self.links.entry((meta.dev(), meta.ino())) {
+            btree_map::Entry::Occupied(first) => Some(first.get().clone()),
+            btree_map::Entry::Vacant(place) => {
+                place.insert(path.clone());
+                None
+            }
+        }
     }
 
     fn put(

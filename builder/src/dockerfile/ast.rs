@@ -210,7 +210,7 @@ pub struct ArgDefinition {
 /// A command of `RUN`, `CMD` or `ENTRYPOINT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommandLine {
-    /// One text for the shell, not empty.
+    /// One text for the shell. An empty one is run like any other, as in Docker.
     Shell(String),
     /// Program and arguments. Empty only for `CMD []` and `ENTRYPOINT []`.
     Exec(Vec<String>),

@@ -1,8 +1,13 @@
 //! Parser directives: comments of the form `# key=value` above everything else.
 
-use std::{collections::BTreeSet, fmt, str::FromStr as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr as _,
+};
 
 use repro_core::{hosts::DEFAULT_REGISTRY, reference::ImageRef};
+use serde_json::Value;
 
 use super::{
     error::SyntaxError,
@@ -11,8 +16,11 @@ use super::{
     source::{Source, Span},
 };
 
-/// The repository of the one front end whose language this is.
-const FRONTEND: &str = "docker/dockerfile";
+/// The repositories of the one front end whose language this is: its releases, and what becomes
+/// one.
+const FRONTENDS: [&str; 2] = ["docker/dockerfile", "docker/dockerfile-upstream"];
+/// Tags without a number. `experimental` is what `labs` was called.
+const MOVING_TAGS: [&str; 5] = ["latest", "labs", "experimental", "master", "master-labs"];
 
 /// The escape character: of continuations, and in words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -69,12 +77,44 @@ pub struct Directives {
 /// What `check=` asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Checks {
-    /// Rules that `skip=` turns off, in lower case; `all` for every one.
-    pub skipped: BTreeSet<String>,
-    /// Rules that `experimental=` turns on, in lower case; `all` for every one.
-    pub experimental: BTreeSet<String>,
+    /// Rules that `skip=` turns off.
+    pub skipped: Rules,
+    /// Rules that `experimental=` turns on.
+    pub experimental: Rules,
     /// `error=`.
     pub severity: Severity,
+}
+
+/// Rules that an option of `check=` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rules {
+    /// `all`, alone.
+    All,
+    /// These, letters as in [`Rule::name`]. A name that no rule has names none: it may be one of
+    /// another release.
+    Named(BTreeSet<String>),
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self::Named(BTreeSet::new())
+    }
+}
+
+impl Rules {
+    fn parse(text: &str) -> Self {
+        match text.trim() {
+            "all" => Self::All,
+            names => Self::Named(names.split(',').map(|name| name.trim().into()).collect()),
+        }
+    }
+
+    fn have(&self, rule: Rule) -> bool {
+        match self {
+            Self::All => true,
+            Self::Named(names) => names.contains(rule.name()),
+        }
+    }
 }
 
 /// What a finding of a rule is.
@@ -91,14 +131,11 @@ impl Directives {
     /// Whether findings of a rule are left out.
     #[must_use]
     pub fn skips(&self, rule: Rule) -> bool {
-        let named = |rules: &BTreeSet<String>| {
-            rules.contains("all") || rules.contains(&rule.name().to_ascii_lowercase())
-        };
         let wanted = match rule.maturity() {
             Maturity::Settled => true,
-            Maturity::Experimental => named(&self.checks.experimental),
+            Maturity::Experimental => self.checks.experimental.have(rule),
         };
-        !wanted || named(&self.checks.skipped)
+        !wanted || self.checks.skipped.have(rule)
     }
 }
 
@@ -117,12 +154,66 @@ impl fmt::Display for Directives {
     }
 }
 
+/// Directives that come with the build instead: they count for those of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Asked {
+    syntax: Option<String>,
+    checks: Option<(String, Checks)>,
+}
+
+/// A build argument that stands for a directive, and cannot.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the build argument {name} cannot be used")]
+pub struct AskedError {
+    /// Its name.
+    pub name: &'static str,
+    /// Why.
+    #[source]
+    pub source: SyntaxError,
+}
+
+impl Asked {
+    /// For `syntax=`.
+    const SYNTAX: &'static str = "BUILDKIT_SYNTAX";
+    /// For `check=`.
+    const CHECK: &'static str = "BUILDKIT_DOCKERFILE_CHECK";
+
+    /// Reads the build arguments that stand for directives. An empty one is none.
+    pub fn of_build_args(args: &BTreeMap<String, String>) -> Result<Self, AskedError> {
+        let given = |name| args.get(name).filter(|value| !value.is_empty());
+        let refused = |name| move |source| AskedError { name, source };
+        let syntax = given(Self::SYNTAX).cloned();
+        if let Some(syntax) = &syntax {
+            frontend(syntax).map_err(refused(Self::SYNTAX))?;
+        }
+        let checks = given(Self::CHECK).map(|text| {
+            let checks = check(text).map_err(refused(Self::CHECK))?;
+            Ok((text.clone(), checks))
+        });
+        Ok(Self {
+            syntax,
+            checks: checks.transpose()?,
+        })
+    }
+}
+
 /// Reads the directives at the top. Lines that are none are left to the reader of lines, as the
 /// comments they are.
-pub(super) fn read(source: &Source, faults: &mut Vec<LineFault>) -> Directives {
-    let mut directives = Directives::default();
+pub(super) fn read(source: &Source, asked: &Asked, faults: &mut Vec<LineFault>) -> Directives {
+    let mut directives = Directives {
+        syntax: asked.syntax.clone(),
+        check: asked.checks.as_ref().map(|(text, _)| text.clone()),
+        checks: match &asked.checks {
+            Some((_, checks)) => checks.clone(),
+            None => Checks::default(),
+        },
+        ..Directives::default()
+    };
     let mut seen = BTreeSet::new();
     let mut index = 0;
+    if asked.syntax.is_none() {
+        faults.extend(foreign(source));
+    }
     // Below a `#!` line BuildKit looks for `syntax` and `check`, but not for `escape`.
     let shebang = source
         .line(0)
@@ -130,20 +221,23 @@ pub(super) fn read(source: &Source, faults: &mut Vec<LineFault>) -> Directives {
     if shebang {
         index = 1;
     }
-    while let Some((key, value, column)) = source.line(index).and_then(|line| split(line, index)) {
-        let span = Span {
-            line: u32::try_from(index + 1).unwrap_or(u32::MAX),
-            column,
-            length: u32::try_from(value.len()).unwrap_or(u32::MAX),
-        };
+    // Blanks before a directive leave an escape what it is; the search for the others ends there.
+    let mut flush = true;
+    while let Some(line) = source.line(index)
+        && let Some((key, value, span)) = split(line, index, "#")
+    {
+        flush &= without_bom(line).starts_with(b"#");
         index += 1;
         let result = match key.as_str() {
             "syntax" | "escape" | "check" if !seen.insert(key.clone()) => {
                 Err(SyntaxError::DuplicateDirective(key))
             }
+            "syntax" | "check" if !flush => Ok(()),
+            "syntax" if asked.syntax.is_some() => Ok(()),
             "syntax" => frontend(value).map(|()| directives.syntax = Some(value.to_owned())),
             "escape" if shebang => break,
             "escape" => escape(value).map(|escape| directives.escape = escape),
+            "check" if asked.checks.is_some() => Ok(()),
             "check" => check(value).map(|checks| {
                 directives.check = Some(value.to_owned());
                 directives.checks = checks;
@@ -158,23 +252,59 @@ pub(super) fn read(source: &Source, faults: &mut Vec<LineFault>) -> Directives {
     directives
 }
 
-/// Key in lower case, value, and column of the value.
-fn split(line: &[u8], index: usize) -> Option<(String, &str, u32)> {
+/// A front end of another language, named in one of the ways that are no comments of a Dockerfile:
+/// behind `//`, or in a JSON object. What follows is that language's, so what is wrong with it as
+/// a Dockerfile would say nothing.
+fn foreign(source: &Source) -> Option<LineFault> {
+    let first = without_bom(source.line(0)?);
+    let start = usize::from(first.starts_with(b"#!"));
+    let directives = (start..).map_while(|index| split(source.line(index)?, index, "//"));
+    let mut syntax = directives.filter(|(key, _, _)| key == "syntax");
+    let (value, span) = if let Some((_, value, span)) = syntax.next() {
+        (value.to_owned(), span)
+    } else {
+        let mut text = source.text();
+        if start == 1 {
+            let end = text.iter().position(|b| *b == b'\n')?;
+            text = &text[end..];
+        }
+        let mut object: serde_json::Map<String, Value> =
+            serde_json::from_slice(without_bom(text)).ok()?;
+        let Some(Value::String(value)) = object.remove("syntax") else {
+            return None;
+        };
+        let span = Span {
+            line: 1,
+            column: 1,
+            length: 0,
+        };
+        (value, span)
+    };
+    let error = frontend(&value).err()?;
+    Some(LineFault { span, error })
+}
+
+/// Key in lower case, value, and place of the value.
+fn split<'a>(line: &'a [u8], index: usize, comment: &str) -> Option<(String, &'a str, Span)> {
     let whole = std::str::from_utf8(line).ok()?;
     let text = if index == 0 {
         whole.trim_start_matches('\u{feff}')
     } else {
         whole
     };
-    let (key, value) = text.trim_start().strip_prefix('#')?.split_once('=')?;
+    let (key, value) = text.trim_start().strip_prefix(comment)?.split_once('=')?;
     let (key, value) = (key.trim(), value.trim());
     let good = key.starts_with(|c: char| c.is_ascii_alphabetic())
         && key.bytes().all(|b| b.is_ascii_alphanumeric())
         && !value.is_empty();
     let column = whole.trim_end().len() - value.len() + 1;
     good.then(|| {
-        let column = u32::try_from(column).unwrap_or(u32::MAX);
-        (key.to_ascii_lowercase(), value, column)
+        let span = Span {
+            line: u32::try_from(index + 1).unwrap_or(u32::MAX),
+            column: u32::try_from(column).unwrap_or(u32::MAX),
+            length: u32::try_from(value.len()).unwrap_or(u32::MAX),
+        };
+        (key.to_ascii_lowercase(), value, span)
     })
 }
 
@@ -189,13 +319,13 @@ fn escape(value: &str) -> Result<Escape, SyntaxError> {
 /// Whether a front end's language is the one read here: releases 1.x of Docker's.
 fn frontend(value: &str) -> Result<(), SyntaxError> {
     // What follows a blank are options of the front end; this one has none.
-    let known = ImageRef::from_str(value).is_ok_and(|image| {
+    let name = value.split(' ').next().unwrap_or_default();
+    let known = ImageRef::from_str(name).is_ok_and(|image| {
         let tag = image.tag().unwrap_or("latest");
         let major = tag.strip_prefix('1');
         image.registry() == DEFAULT_REGISTRY
-            && image.repository() == FRONTEND
-            && (tag == "latest"
-                || tag == "labs"
+            && FRONTENDS.contains(&image.repository())
+            && (MOVING_TAGS.contains(&tag)
                 || major.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-'])))
     });
     known
@@ -203,21 +333,24 @@ fn frontend(value: &str) -> Result<(), SyntaxError> {
         .ok_or_else(|| SyntaxError::Frontend(value.to_owned()))
 }
 
+/// The options of `check=`, between semicolons; of one given twice the last counts.
 fn check(value: &str) -> Result<Checks, SyntaxError> {
-    let names = |rules: &str| {
-        let rules = rules
-            .split(',')
-            .map(|rule| rule.trim().to_ascii_lowercase());
-        rules.collect::<Vec<_>>()
-    };
     let mut checks = Checks::default();
-    for part in value.split(';').map(str::trim).filter(|p| !p.is_empty()) {
-        match part.split_once('=').map(|(k, v)| (k.trim(), v.trim())) {
-            Some(("skip", rules)) => checks.skipped.extend(names(rules)),
-            Some(("experimental", rules)) => checks.experimental.extend(names(rules)),
-            Some(("error", "true")) => checks.severity = Severity::Error,
-            Some(("error", "false")) => checks.severity = Severity::Warning,
-            _ => return Err(SyntaxError::CheckDirective(part.to_owned())),
+    // What stands behind a third semicolon belongs to the third option, as in BuildKit.
+    for part in value.trim().splitn(3, ';') {
+        let unknown = || SyntaxError::CheckDirective(part.trim().to_owned());
+        let (name, option) = part.split_once('=').ok_or_else(unknown)?;
+        match name.trim() {
+            "skip" => checks.skipped = Rules::parse(option),
+            "experimental" => checks.experimental = Rules::parse(option),
+            "error" => {
+                checks.severity = match option.trim() {
+                    "1" | "t" | "T" | "true" | "TRUE" | "True" => Severity::Error,
+                    "0" | "f" | "F" | "false" | "FALSE" | "False" => Severity::Warning,
+                    _ => return Err(unknown()),
+                }
+            }
+            _ => return Err(unknown()),
         }
     }
     Ok(checks)

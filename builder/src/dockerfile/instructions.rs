@@ -3,7 +3,7 @@
 mod config;
 mod copy;
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use serde_json::Value;
 
@@ -83,6 +83,14 @@ fn flags_of(keyword: Keyword) -> KnownFlags {
     }
 }
 
+/// The names of an instruction's flags.
+#[cfg(test)]
+pub(crate) fn flag_names(keyword: Keyword) -> impl Iterator<Item = &'static str> {
+    let known = flags_of(keyword);
+    let all = [known.values, known.lists, known.switches];
+    all.into_iter().flatten().copied()
+}
+
 /// The instruction that a line begins with, if it is one.
 pub(super) fn keyword(line: &str) -> Option<Keyword> {
     let line = line.trim();
@@ -125,6 +133,11 @@ pub(super) fn parse(
         heredocs,
         start: rest + args + (text.len() - text.trim_start().len()),
         text: text.trim(),
+    };
+    let flags = match keyword {
+        // Nothing looks at them, not even whether they exist.
+        Keyword::Healthcheck if arguments.text.eq_ignore_ascii_case("none") => Vec::new(),
+        _ => flags,
     };
     let flags = arguments.flags(flags, rest)?;
     if keyword == Keyword::From {
@@ -213,6 +226,7 @@ impl Arguments<'_> {
     fn flags(&self, flags: Vec<Flag>, offset: usize) -> Result<Flags, Fault> {
         let known = flags_of(self.keyword);
         let mut found: Vec<(Range<usize>, &'static str, String)> = Vec::new();
+        let mut given = BTreeSet::new();
         for flag in flags {
             let range = flag.range.start + offset..flag.range.end + offset;
             let fault = |error| Fault {
@@ -231,7 +245,7 @@ impl Arguments<'_> {
                     flag: flag.name,
                 }));
             };
-            if once.is_some() && found.iter().any(|(_, other, _)| *other == name) {
+            if once.is_some() && given.contains(name) {
                 return Err(fault(SyntaxError::DuplicateFlag(flag.name)));
             }
             let is_switch = known.switches.contains(&name);
@@ -239,15 +253,22 @@ impl Arguments<'_> {
                 None if is_switch => "true".to_owned(),
                 Some(value) if is_switch => {
                     let lower = value.to_ascii_lowercase();
+                    if value.is_empty() {
+                        return Err(fault(SyntaxError::FlagValue(flag.name)));
+                    }
                     if !matches!(lower.as_str(), "true" | "false") {
                         return Err(fault(SyntaxError::Switch(flag.name)));
                     }
                     lower
                 }
-                Some(value) if !value.is_empty() => value,
-                _ => return Err(fault(SyntaxError::FlagValue(flag.name))),
+                Some(value) => value,
+                None => return Err(fault(SyntaxError::FlagValue(flag.name))),
             };
-            found.push((range, name, value));
+            // An empty value is as good as none: a template fills in what it has.
+            given.insert(name);
+            if once.is_none() || !value.is_empty() {
+                found.push((range, name, value));
+            }
         }
         Ok(Flags(found))
     }
@@ -388,9 +409,6 @@ impl Arguments<'_> {
     fn command(&self) -> Result<CommandLine, Fault> {
         match self.json()? {
             Some(arguments) => Ok(CommandLine::Exec(arguments)),
-            None if self.text.is_empty() => {
-                Err(self.whole(SyntaxError::EmptyCommand(self.keyword)))
-            }
             None => Ok(CommandLine::Shell(self.text.to_owned())),
         }
     }

@@ -5,7 +5,7 @@ use super::{
     ast::{Instruction, InstructionKind, Stage},
     keyword::Keyword,
     rule::Rule,
-    secrets::says_secret,
+    secrets::breaks_rule,
     source::Source,
     template::Template,
 };
@@ -161,7 +161,7 @@ fn several(stage: &Stage, found: &mut Vec<Found>) {
 }
 
 fn secrets(keyword: Keyword, names: &[String], line: u32, found: &mut Vec<Found>) {
-    for name in names.iter().filter(|name| says_secret(name)) {
+    for name in names.iter().filter(|name| breaks_rule(name)) {
         let message = format!("{keyword} {name}: the image keeps the value for everyone to read");
         found.push((Rule::SecretName, message, line));
     }

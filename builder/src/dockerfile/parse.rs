@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     ast::{Dockerfile, Instruction, InstructionKind, PairSyntax, Stage},
-    directives::{self, Directives},
+    directives::{self, Asked, Directives},
     error::{ParseError, ParseErrors, SyntaxError},
     heredoc::{self, Heredoc},
     instructions::{self, Parsed},
@@ -28,6 +28,11 @@ const RESERVED_STAGES: [&str; 2] = ["context", "scratch"];
 ///
 /// Goes on behind an error, so that one run shows them all.
 pub fn parse(name: &str, text: &[u8]) -> Result<Dockerfile, ParseErrors> {
+    parse_asked(name, text, &Asked::default())
+}
+
+/// As [`parse`], with directives that come with the build.
+pub fn parse_asked(name: &str, text: &[u8], asked: &Asked) -> Result<Dockerfile, ParseErrors> {
     let too_large = text.len() > MAX_FILE_BYTES;
     let source = Source::new(name, if too_large { b"" } else { text });
     let mut parser = Parser {
@@ -40,7 +45,7 @@ pub fn parse(name: &str, text: &[u8]) -> Result<Dockerfile, ParseErrors> {
         parser.error(START, SyntaxError::FileTooLarge { size: text.len() });
     }
     let mut faults = Vec::new();
-    let directives = directives::read(&source, &mut faults);
+    let directives = directives::read(&source, asked, &mut faults);
     for fault in faults {
         parser.error(fault.span, fault.error);
     }

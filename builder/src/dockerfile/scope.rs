@@ -23,6 +23,24 @@ const PROXIES: [&str; 5] = [
     "NO_PROXY",
     "ALL_PROXY",
 ];
+/// Build arguments that are for the builder, besides those that begin with [`BUILDKIT`].
+const EPOCH: &str = "SOURCE_DATE_EPOCH";
+/// What the others begin with. Most say where BuildKit keeps or shows something, and what becomes
+/// of the image does not depend on them.
+const BUILDKIT: &str = "BUILDKIT_";
+/// Those of them that would change something, and why they do not.
+const WITHOUT_EFFECT: [(&str, &str); 4] = [
+    (
+        "BUILDKIT_INLINE_CACHE",
+        "an image says nothing of the cache it was made with",
+    ),
+    (
+        "BUILDKIT_SANDBOX_HOSTNAME",
+        "the host name is one of the things in which the two runs differ",
+    ),
+    ("BUILDKIT_SBOM_SCAN_CONTEXT", "nothing is scanned"),
+    ("BUILDKIT_SBOM_SCAN_STAGE", "nothing is scanned"),
+];
 /// `TARGETSTAGE` where no target is named.
 const DEFAULT_STAGE: &str = "default";
 
@@ -265,7 +283,8 @@ impl Scope for StageScope<'_> {
     }
 }
 
-/// A finding for each `--build-arg` that no `ARG` of the file declares and that is no proxy.
+/// A finding for each `--build-arg` that changes nothing: that no `ARG` of the file declares, or that
+/// asks the builder for what it does not do.
 #[must_use]
 pub fn unused_build_args(
     dockerfile: &Dockerfile,
@@ -274,6 +293,23 @@ pub fn unused_build_args(
     if dockerfile.directives.skips(Rule::UnusedBuildArg) {
         return Vec::new();
     }
+    let mut findings: Vec<Finding> = WITHOUT_EFFECT
+        .iter()
+        .filter(|(name, _)| {
+            let value = build_args
+                .get(*name)
+                .map(|value| value.to_ascii_lowercase());
+            value.is_some_and(|value| !matches!(value.as_str(), "" | "0" | "f" | "false"))
+        })
+        .map(|(name, why)| {
+            Rule::UnusedBuildArg.finding(format!("{name} has no effect: {why}"), None)
+        })
+        .collect();
+    findings.extend(undeclared(dockerfile, build_args));
+    findings
+}
+
+fn undeclared(dockerfile: &Dockerfile, build_args: &BTreeMap<String, String>) -> Vec<Finding> {
     let global = dockerfile.global_args.iter().flat_map(|args| &args.kind);
     let instructions = dockerfile.stages.iter().flat_map(|s| &s.instructions);
     let staged = instructions.flat_map(|instruction| match &instruction.kind {
@@ -289,10 +325,13 @@ pub fn unused_build_args(
     else {
         return Vec::new();
     };
-    let is_proxy = |name: &str| PROXIES.iter().any(|p| p.eq_ignore_ascii_case(name));
+    let is_builders = |name: &str| {
+        let is_proxy = PROXIES.iter().any(|p| p.eq_ignore_ascii_case(name));
+        is_proxy || name == EPOCH || name.starts_with(BUILDKIT)
+    };
     build_args
         .keys()
-        .filter(|name| !declared.contains(*name) && !is_proxy(name))
+        .filter(|name| !declared.contains(*name) && !is_builders(name))
         .map(|name| {
             let near = nearest(name, declared.iter().map(String::as_str));
             let meant = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));

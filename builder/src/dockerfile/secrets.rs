@@ -76,10 +76,31 @@ pub fn looks_like_secret(name: &str, value: &str) -> Option<SecretSign> {
 }
 
 /// Whether a name says that its value is a secret.
-pub(super) fn says_secret(name: &str) -> bool {
+fn says_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let parts = || name.split(['_', '-', '.']);
     parts().any(|part| NAMES.contains(&part)) && !parts().any(|part| PUBLIC.contains(&part))
+}
+
+/// Whether a name breaks the rule `SecretsUsedInArgOrEnv`. Its words are BuildKit's, so that a
+/// Dockerfile that makes findings errors is refused by both or by neither.
+pub(super) fn breaks_rule(name: &str) -> bool {
+    const SECRET: [&str; 10] = [
+        "apikey",
+        "auth",
+        "credential",
+        "credentials",
+        "key",
+        "passwd",
+        "password",
+        "pword",
+        "secret",
+        "token",
+    ];
+    const ALLOWED: [&str; 3] = ["public", "file", "version"];
+    let name = name.to_ascii_lowercase();
+    let has = |words: &[&str]| name.split('_').any(|part| words.contains(&part));
+    has(&SECRET) && !has(&ALLOWED)
 }
 
 /// `scheme://user:password@host`.
@@ -97,6 +118,24 @@ fn has_password(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rule_is_narrower_than_the_refusal() {
+        for name in ["API_KEY", "auth_x", "TOKEN_URL", "PWORD"] {
+            assert!(breaks_rule(name), "{name}");
+        }
+        for name in [
+            "KEYS",
+            "PUBLIC_KEY",
+            "KEY_FILE",
+            "TOKEN_VERSION",
+            "my-key",
+            "PWD",
+            "PAT",
+        ] {
+            assert!(!breaks_rule(name), "{name}");
+        }
+    }
 
     #[test]
     fn names_and_values_that_look_secret() {

@@ -142,6 +142,11 @@ impl Source {
         self.starts.len()
     }
 
+    /// The whole.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
     /// The bytes of line `index`, from 0, with whatever ends it.
     pub(super) fn raw_line(&self, index: usize) -> Option<&[u8]> {
         let start = *self.starts.get(index)?;

@@ -1,6 +1,9 @@
 //! Why a Dockerfile that parses cannot be built.
 
-use repro_core::{epoch::TooManyTicks, platform::PlatformError};
+use repro_core::{
+    epoch::{EpochError, TooManyTicks},
+    platform::PlatformError,
+};
 
 use crate::dockerfile::{
     CopyError, Diagnostic, Dockerfile, ExpandError, Instruction, MountError, PortError, Remote,
@@ -34,6 +37,12 @@ pub enum PlanFault {
     /// More steps than rule 2 has ticks for.
     #[error(transparent)]
     Ticks(#[from] TooManyTicks),
+    /// `ARG SOURCE_DATE_EPOCH` of something else than a number.
+    #[error("SOURCE_DATE_EPOCH {0:?} is no number of seconds since 1970")]
+    EpochText(String),
+    /// `ARG SOURCE_DATE_EPOCH` of a number that cannot be used.
+    #[error(transparent)]
+    Epoch(#[from] EpochError),
     /// An argument that is empty once expanded.
     #[error("{0} becomes empty")]
     Empty(String),
@@ -73,6 +82,14 @@ pub enum PlanFault {
     /// `--from` of a stage that comes later, or of the stage itself.
     #[error("the stage {0} is not finished here: only earlier stages can be used")]
     LaterStage(String),
+    /// `--from` of a number that no stage has.
+    #[error("there is no stage {number}: they are counted from 0 and number {stages}")]
+    NoStage {
+        /// The number.
+        number: usize,
+        /// How many stages there are.
+        stages: usize,
+    },
     /// `FROM` of an input.
     #[error("{0} is an input, a tree of files; FROM needs an image")]
     InputAsBase(String),
@@ -98,6 +115,10 @@ impl PlanFault {
             }
             Self::ContextAsBase(_) => "copy from it instead: FROM scratch, COPY --from=NAME / /",
             Self::InputAsBase(_) => "copy from it instead: COPY --from=NAME / /src",
+            Self::EpochText(_) => {
+                "the times of contexts and stages are not read; for the time of the last commit: \
+                 --source-date-epoch git"
+            }
             _ => return None,
         };
         Some(text.to_owned())

@@ -334,14 +334,17 @@ impl Reader<'_> {
         if let Some(stage) = earlier_stage(file, index, from) {
             return Ok(found(stage));
         }
-        // A number is a stage, if there is one of that number; as an image name it makes no sense.
+        // A number is a stage; as an image name it makes no sense.
         if let Ok(number) = from.parse::<usize>()
-            && number < file.stages.len()
+            && self.context_named(from).is_none()
         {
-            return if number < index {
-                Ok(found(number))
-            } else {
-                Err(later())
+            return match file.stages.len() {
+                _ if number < index => Ok(found(number)),
+                stages if number < stages => Err(later()),
+                stages => {
+                    let fault = PlanFault::NoStage { number, stages };
+                    Err(PlanError::at(file, instruction, fault))
+                }
             };
         }
         let own = file.stages[index].from.kind.name.as_deref();

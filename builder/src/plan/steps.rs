@@ -285,9 +285,17 @@ impl<'a> Planner<'a> {
             }
             InstructionKind::Workdir(path) => {
                 state.own_workdir = true;
-                let path = join(&state.config.config.working_dir, &some(path, &state.scope)?);
-                state.config.config.working_dir.clone_from(&path);
-                let text = format!("WORKDIR {path}");
+                let written = some(path, &state.scope)?;
+                let path = join(&state.config.config.working_dir, &written);
+                // The configuration says an absolute path as it is written, `/a/b/` too, as Docker
+                // and `BuildKit` do.
+                let shown = if written.starts_with('/') {
+                    written
+                } else {
+                    path.clone()
+                };
+                let text = format!("WORKDIR {shown}");
+                state.config.config.working_dir = shown;
                 if path == "/" {
                     return config(text);
                 }
@@ -351,7 +359,7 @@ impl<'a> Planner<'a> {
             });
         }
         let command = &run.command;
-        let cwd = working_dir(&state.config).to_owned();
+        let cwd = join(working_dir(&state.config), "");
         let place = Place {
             scope: &state.scope,
             cwd: &cwd,

@@ -17,7 +17,7 @@ use repro_core::{
 use super::*;
 use crate::dockerfile::{GlobalScope, PlatformArgs, parse};
 
-fn request(text: &str) -> repro_core::build::BuildRequest {
+pub(crate) fn request(text: &str) -> repro_core::build::BuildRequest {
     repro_core::build::BuildRequest {
         version: 1,
         invocation: InvocationId::try_from("test".to_owned()).unwrap(),
@@ -99,7 +99,7 @@ fn bases() -> Bases {
     }
 }
 
-fn planned(request: &repro_core::build::BuildRequest) -> Result<Plan, String> {
+pub(crate) fn planned(request: &repro_core::build::BuildRequest) -> Result<Plan, String> {
     let file = parse("Dockerfile", &request.dockerfile.text).map_err(|e| e.to_string())?;
     let platform = Platform::host();
     let platforms = PlatformArgs {
@@ -230,6 +230,17 @@ fn the_configuration_follows_the_instructions() {
 }
 
 #[test]
+fn an_absolute_working_directory_is_kept_as_written() {
+    let plan = good("FROM base\nWORKDIR /a//b/\nRUN x\nCOPY c d\n");
+    assert_eq!(plan.stages[0].config.config.working_dir, "/a//b/");
+    assert_eq!(plan.steps[0].history, "WORKDIR /a//b/");
+    assert_eq!(run(&plan, 1).cwd, "/a/b");
+    assert!(matches!(&plan.steps[2].work, Work::Copy { what, .. } if what.destination == "/a/b/d"));
+    let plan = good("FROM base\nWORKDIR /a//b/\nWORKDIR c/\n");
+    assert_eq!(plan.stages[0].config.config.working_dir, "/a/b/c");
+}
+
+#[test]
 fn copies_know_whence_and_whither() {
     let plan = good(
         "FROM base AS b\nFROM base\nWORKDIR /w\nCOPY a b ./\nCOPY --from=0 --chown=u /x y\n\
@@ -280,6 +291,10 @@ fn what_cannot_be_planned_says_where() {
         (
             "FROM base\nCOPY --from=0 /a /a\n",
             Some("Dockerfile:2: the stage 0 is not finished"),
+        ),
+        (
+            "FROM base\nCOPY --from=1 /a /b\n",
+            Some("Dockerfile:2: there is no stage 1"),
         ),
         ("FROM files\n", Some("Dockerfile:1: files is an input")),
         ("FROM --platform=linux/s390x scratch\nRUN x\n", None),

@@ -78,9 +78,9 @@ mod tests {
             "FROM base AS one\nRUN --mount=type=cache,id=c,target=/c --mount=type=cache,id=c,target=/d a\n\
              FROM base AS two\nRUN --mount=type=cache,id=c,target=/c b\n\
              FROM base AS three\nRUN c\n\
-             FROM base\nRUN --mount=from=two,target=/t --mount=from=three,target=/u d\n",
+             FROM base\nRUN --mount=from=one,target=/s --mount=from=two,target=/t --mount=from=three,target=/u d\n",
         );
-        let expected = [(2, vec![]), (4, vec![2]), (6, vec![]), (8, vec![4, 6])];
+        let expected = [(2, vec![]), (4, vec![2]), (6, vec![]), (8, vec![2, 4, 6])];
         assert_eq!(order, expected);
     }
 

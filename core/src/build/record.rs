@@ -79,12 +79,16 @@ pub struct EpochRecord {
 pub enum EpochSource {
     /// The flag.
     Flag,
+    /// A build argument.
+    BuildArg,
     /// The environment.
     Environment,
     /// `repro.toml`.
     Config,
     /// The committer time of HEAD.
     Git,
+    /// `ARG SOURCE_DATE_EPOCH` of the Dockerfile.
+    Dockerfile,
     /// The newest time in a base image.
     Base,
     /// No base image, or one older than 1980.

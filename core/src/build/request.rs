@@ -147,24 +147,29 @@ pub enum ContextPlace {
 pub enum EpochChoice {
     /// The flag `--source-date-epoch`.
     Flag(Epoch),
+    /// `--build-arg SOURCE_DATE_EPOCH`, as Docker's users give it.
+    BuildArg(Epoch),
     /// The environment variable of the caller.
     Environment(Epoch),
     /// A number in `repro.toml`.
     Config(Epoch),
     /// The committer time of HEAD, asked for in `repro.toml` or by flag.
     Git(Epoch),
+    /// `ARG SOURCE_DATE_EPOCH` above the first `FROM`, in place of `Base`.
+    Dockerfile(Epoch),
     /// The newest time in the base image, at least [`Epoch::MIN`].
     Base,
 }
 
-/// What becomes of permission bits of the context.
+/// What becomes of permission bits of the context, and of its hard links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ContextModes {
-    /// As they are on disk.
+    /// As they are on disk; names of one file stay names of one file.
     #[default]
     Keep,
-    /// 0755 for directories and what its owner may execute, 0644 for the rest: what git knows.
+    /// 0755 for directories and what its owner may execute, 0644 for the rest, each name a file of
+    /// its own: what git knows.
     Git,
 }
 

@@ -4,6 +4,7 @@ mod canonical;
 mod compressed;
 mod hostile;
 mod random;
+mod rules;
 
 use std::{collections::BTreeMap, io};
 

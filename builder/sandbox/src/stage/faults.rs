@@ -39,6 +39,7 @@ pub(super) fn tree_failure(error: &TreeError) -> Failure {
         | TreeError::Links(_)
         | TreeError::Socket(_)
         | TreeError::NoSource { .. }
+        | TreeError::Dangling { .. }
         | TreeError::Pattern(_)
         | TreeError::Exclude(_)
         | TreeError::Archive { .. }

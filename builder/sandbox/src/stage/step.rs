@@ -209,6 +209,10 @@ impl Trees {
             work: self.work.as_fd(),
         };
         let root = self.scratch.stack(ROOT, &below, Some(writable))?;
+        // One that an earlier step removed, or that a base names and does not have, is made again, as
+        // BuildKit does.
+        tree::make_dir(root.as_fd(), &spec.cwd, &spec.user, job.layer)
+            .map_err(|error| tree_failure(&error))?;
         let given = Given {
             spec,
             secrets: &job.secrets,

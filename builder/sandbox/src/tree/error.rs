@@ -175,6 +175,14 @@ pub enum TreeError {
         /// Names that are there and look alike, at most three.
         near: Vec<String>,
     },
+    /// A source of a copy that is a link to what is not there.
+    #[error("{pattern:?} is a link to {target:?}, which is not there")]
+    Dangling {
+        /// The source as given, or as its pattern found it.
+        pattern: String,
+        /// Where it leads in the source's tree.
+        target: TreePath,
+    },
     /// A malformed pattern.
     #[error("a source cannot be read as a pattern")]
     Pattern(#[from] PatternError),

@@ -34,7 +34,7 @@ pub(super) fn expand(root: Root<'_>, pattern: &str) -> Result<Vec<Source>, TreeE
     let (before, wild) = names.split_at(literal);
     let start = resolve(root, &before.join(&b'/'))?;
     if root.visible(&start)?.is_none() {
-        return Err(no_source(root, pattern, before)?);
+        return Err(no_source(root, pattern, before, start)?);
     }
     if wild.is_empty() {
         let name = before.last().map(|name| name.to_vec()).unwrap_or_default();
@@ -65,9 +65,9 @@ pub(super) fn expand(root: Root<'_>, pattern: &str) -> Result<Vec<Source>, TreeE
     for path in found {
         let followed = resolve(root, path.as_bytes())?;
         if root.visible(&followed)?.is_none() {
-            return Err(TreeError::NoSource {
+            return Err(TreeError::Dangling {
                 pattern: show_bytes(path.as_bytes()).into_owned(),
-                near: Vec::new(),
+                target: followed,
             });
         }
         sources.push(Source {
@@ -104,11 +104,23 @@ pub(super) fn has_wildcard(name: &[u8]) -> bool {
     false
 }
 
-/// The error for a missing source, with names that look like the one that is missing.
-fn no_source(root: Root<'_>, pattern: &str, names: &[&[u8]]) -> Result<TreeError, TreeError> {
+/// The error for a missing source: it is a link, which leads to `target`, or there are names that
+/// look like it.
+fn no_source(
+    root: Root<'_>,
+    pattern: &str,
+    names: &[&[u8]],
+    target: TreePath,
+) -> Result<TreeError, TreeError> {
     let mut near = Vec::new();
     if let Some((last, above)) = names.split_last() {
         let directory = resolve(root, &above.join(&b'/'))?;
+        if root.visible(&join(&directory, last)?)?.is_some() {
+            return Ok(TreeError::Dangling {
+                pattern: pattern.to_owned(),
+                target,
+            });
+        }
         let is_directory = root
             .visible(&directory)?
             .is_some_and(|node| node.is_directory());

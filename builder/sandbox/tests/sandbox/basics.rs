@@ -136,7 +136,7 @@ fn users_have_their_groups_and_home() {
     let seen = bench.run(run.clone()).unwrap();
     assert_eq!(
         seen.output,
-        "uid=1000(ann) gid=1000(ann) groups=50(staff)\n/home/ann\nCapEff:\t0000000000000000\n"
+        "uid=1000(ann) gid=1000(ann) groups=50(staff),1000(ann)\n/home/ann\nCapEff:\t0000000000000000\n"
     );
     let entry = &seen.layer.0[0].0;
     assert_eq!((entry.meta.uid, entry.meta.gid), (1000, 1000));
@@ -155,7 +155,7 @@ fn what_cannot_be_started_is_refused() {
             "{program}: {error:?}"
         );
     }
-    for cwd in ["/nothing", "/etc/passwd"] {
+    for cwd in ["/etc/passwd", "/etc/passwd/below"] {
         let mut run = sh("true");
         run.cwd = cwd.into();
         let error = bench.run(run).unwrap_err();
@@ -164,6 +164,10 @@ fn what_cannot_be_started_is_refused() {
             "{cwd}: {error:?}"
         );
     }
+    let mut run = sh("true");
+    run.cwd = "/made/again".into();
+    let made = bench.run(run).unwrap();
+    assert_eq!(made.layer.paths(), ["made", "made/again"]);
     let mut run = sh("true");
     run.env.push(("A".into(), "nul\0".into()));
     assert!(matches!(bench.run(run), Err(ExecutorError::Refused(_))));

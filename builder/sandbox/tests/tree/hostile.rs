@@ -230,7 +230,7 @@ fn copy_stays_in_the_tree(lab: &Lab) -> Outcome {
     let dest = dest.as_fd();
     let result = copy(&spec, File::open(&hostile)?.as_fd(), dest, dest, policy(0));
     assert!(
-        matches!(result, Err(TreeError::NoSource { .. })),
+        matches!(result, Err(TreeError::Dangling { .. })),
         "{result:?}"
     );
     Ok(())

@@ -103,6 +103,25 @@ fn content_and_modes_count() {
 }
 
 #[test]
+fn names_of_one_file_stay_names_of_one_file_unless_git_keeps_it() {
+    let apart = Project::new()
+        .file("a", "1")
+        .file("b/c", "1")
+        .ignoring("ignored");
+    let mut linked = Project::new().file("a", "1").ignoring("ignored");
+    fs::create_dir(linked.path("b")).unwrap();
+    fs::hard_link(linked.path("a"), linked.path("b/c")).unwrap();
+    assert_ne!(apart.digest(), linked.digest());
+    linked.modes = ContextModes::Git;
+    assert_eq!(apart.digest(), linked.digest());
+    // A name that is not taken counts as little as one beside the context.
+    let apart = Project::new().file("a", "1").ignoring("0");
+    let linked = Project::new().file("a", "1").ignoring("0");
+    fs::hard_link(linked.path("a"), linked.path("0")).unwrap();
+    assert_eq!(apart.digest(), linked.digest());
+}
+
+#[test]
 fn odd_files_are_taken_or_named() {
     let project = Project::new();
     fs::write(project.path(OsStr::from_bytes(b"\xff\n")), "x").unwrap();

@@ -68,6 +68,9 @@ impl Arguments<'_> {
             ..*self
         };
         match command.command()? {
+            CommandLine::Shell(text) if text.is_empty() => {
+                Err(self.whole(SyntaxError::EmptyCommand(self.keyword)))
+            }
             CommandLine::Exec(arguments) if arguments.is_empty() => {
                 Err(self.whole(SyntaxError::EmptyCommand(self.keyword)))
             }

@@ -312,7 +312,11 @@ fn health_checks_have_a_command_and_times() {
         panic!();
     };
     assert_eq!(test.config().test, ["CMD-SHELL", "curl $x || exit 1"]);
-    for text in ["HEALTHCHECK NONE", "HEALTHCHECK --timeout=1s none"] {
+    for text in [
+        "HEALTHCHECK NONE",
+        "HEALTHCHECK --timeout=1s none",
+        "HEALTHCHECK --wait=1s NONE",
+    ] {
         assert_eq!(one(text), InstructionKind::Healthcheck(HealthTest::None));
     }
 }

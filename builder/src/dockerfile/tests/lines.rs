@@ -45,7 +45,7 @@ fn an_empty_line_in_a_continuation_is_a_finding() {
     assert_eq!(file.findings.len(), 1);
     assert_eq!(file.findings[0].code, "no-empty-continuation");
     assert_eq!(file.findings[0].line, Some(3));
-    let skipped = good("# check=skip=noEmptyContinuation,x\nFROM x\nRUN a \\\n\n b\n");
+    let skipped = good("# check=skip=NoEmptyContinuation,x\nFROM x\nRUN a \\\n\n b\n");
     assert!(skipped.findings.is_empty());
     assert!(
         good("# check=skip=all\nFROM x\nENV a b\n")

@@ -117,7 +117,10 @@ fn rules_are_left_out_asked_for_and_made_errors() {
     assert_eq!(found(text).len(), 2);
     let skip = |what: &str| found(&format!("# check=skip={what}\n{text}")).len();
     assert_eq!(skip("StageNameCasing"), 1);
-    assert_eq!(skip("stagenamecasing, MaintainerDeprecated"), 0);
+    assert_eq!(skip("StageNameCasing, MaintainerDeprecated"), 0);
+    // Names have one spelling; what names no rule skips none; `all` stands alone.
+    assert_eq!(skip("stagenamecasing, NoSuchRule"), 2);
+    assert_eq!(skip("all, StageNameCasing"), 1);
     assert_eq!(skip("all"), 0);
     // What can be wrong is not looked at unless asked for.
     assert_eq!(found("FROM a\n# c\nARG V=1\n"), []);

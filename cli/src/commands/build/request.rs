@@ -67,6 +67,7 @@ pub(crate) fn asked(
         exclude.push(absolute(store)?);
     }
     let grants = grants(&args.secrets, &args.agents)?;
+    let build_args = build_args(&args.arguments)?;
     let request = BuildRequest {
         version: 1,
         invocation,
@@ -82,7 +83,6 @@ pub(crate) fn asked(
         // Filled in once the store is open.
         contexts: BTreeMap::new(),
         target: args.target.clone(),
-        build_args: build_args(&args.arguments)?,
         allowed_args: args.allowed.iter().cloned().collect(),
         labels: labels(&args.labels),
         annotations: annotations(&args.annotations, &platform)?,
@@ -96,7 +96,8 @@ pub(crate) fn asked(
             .chain(Outputs(&args.output).names())
             .cloned()
             .collect(),
-        epoch: epoch(args, settings, &project, place)?,
+        epoch: epoch(args, &build_args, settings, &project, place)?,
+        build_args,
         runs: args.runs.into(),
         vary: vary(args, &project),
         ruleset: Ruleset::default(),
@@ -228,9 +229,11 @@ fn labels(pairs: &[Pair]) -> BTreeMap<String, String> {
     pairs.iter().map(pair).collect()
 }
 
-/// Rule 1 of ruleset 1: the flag, the caller's variable, `repro.toml`, the base image.
+/// Rule 1 of ruleset 1: the flag, the build argument, the caller's variable, `repro.toml`; what the
+/// inputs say is the builder's to find. The order of the first three is Docker's.
 fn epoch(
     args: &Args,
+    build_args: &BTreeMap<String, String>,
     settings: &Settings,
     project: &Project,
     place: &Place,
@@ -248,6 +251,15 @@ fn epoch(
         Some(EpochArg::Seconds(epoch)) => return Ok(EpochChoice::Flag(epoch)),
         Some(EpochArg::Git) => return Ok(EpochChoice::Git(commit()?)),
         None => {}
+    }
+    let given = build_args.get("SOURCE_DATE_EPOCH");
+    if let Some(value) = given.filter(|value| !value.is_empty()) {
+        let epoch = seconds(value).map_err(|error| {
+            CommandError::new(ErrorKind::Usage, &error)
+                .context("the build argument SOURCE_DATE_EPOCH cannot be used")
+                .hint("set it to seconds since 1970; for the last commit: --source-date-epoch git")
+        })?;
+        return Ok(EpochChoice::BuildArg(epoch));
     }
     if let Some(value) = &settings.source_date_epoch {
         let epoch = seconds(&value.to_string_lossy()).map_err(|error| {
@@ -313,7 +325,7 @@ mod tests {
     const SCRATCH: &str = "FROM scratch\n";
 
     #[test]
-    fn flag_before_environment_before_project() {
+    fn flag_before_argument_before_environment_before_project() {
         let toml = "[build]\nsource-date-epoch = 5000\nvary = ['none']\n";
         let dir = project(&[("Dockerfile", SCRATCH), ("repro.toml", toml)]);
         let epoch = |seconds| Epoch::new(seconds).unwrap();
@@ -325,6 +337,20 @@ mod tests {
         let asked = ask(dir.path(), &flags, &set).unwrap().request;
         assert_eq!(asked.epoch, EpochChoice::Flag(epoch(7000)));
         assert_eq!(asked.vary.len(), Axis::VARIED.len() - 1);
+        let argument = ["--build-arg", "SOURCE_DATE_EPOCH=6500"];
+        let both = [&flags[..], &argument[..]].concat();
+        let asked = ask(dir.path(), &both, &set).unwrap().request;
+        assert_eq!(asked.epoch, EpochChoice::Flag(epoch(7000)));
+        let asked = ask(dir.path(), &argument, &set).unwrap().request;
+        assert_eq!(asked.epoch, EpochChoice::BuildArg(epoch(6500)));
+        let empty = ["--build-arg", "SOURCE_DATE_EPOCH="];
+        let asked = ask(dir.path(), &empty, &set).unwrap().request;
+        assert_eq!(asked.epoch, EpochChoice::Environment(epoch(6000)));
+        for value in ["context", "-1", "0"] {
+            let argument = format!("SOURCE_DATE_EPOCH={value}");
+            let error = ask(dir.path(), &["--build-arg", &argument], &set).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Usage, "{value}");
+        }
         let asked = ask(dir.path(), &[], &set).unwrap().request;
         assert_eq!(asked.epoch, EpochChoice::Environment(epoch(6000)));
         assert!(asked.vary.is_empty());

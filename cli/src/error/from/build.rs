@@ -40,6 +40,13 @@ impl From<BuildError> for CommandError {
                 );
                 Self::new(ErrorKind::Usage, &error).hint(hint)
             }
+            BuildError::Asked(ref error) => {
+                let text = Self::new(ErrorKind::Usage, error);
+                match error.source.hint() {
+                    Some(hint) => text.hint(hint),
+                    None => text,
+                }
+            }
             BuildError::Ignore { .. } => Self::new(ErrorKind::Usage, &error),
             BuildError::Context(error) => error.into(),
             BuildError::MissingSource { diagnostic, .. } => place(ErrorKind::Input, &diagnostic),

@@ -95,10 +95,13 @@ impl Provenance {
 fn definition(record: &BuildRecord, run: &RunRecord) -> BuildDefinition {
     let epoch = record.epoch.value.seconds().to_string();
     let chosen = match record.epoch.source {
-        EpochSource::Flag | EpochSource::Environment | EpochSource::Config | EpochSource::Git => {
-            Some(epoch.clone())
-        }
-        EpochSource::Base | EpochSource::Minimum => None,
+        EpochSource::Flag
+        | EpochSource::BuildArg
+        | EpochSource::Environment
+        | EpochSource::Config
+        | EpochSource::Git => Some(epoch.clone()),
+        // What the inputs say is no choice of the user's.
+        EpochSource::Dockerfile | EpochSource::Base | EpochSource::Minimum => None,
     };
     let mut resolved: Vec<ResourceDescriptor> = record.inputs.iter().map(dependency).collect();
     resolved.sort_by(|x, y| (&x.name, &x.uri, &x.digest).cmp(&(&y.name, &y.uri, &y.digest)));
