@@ -20,7 +20,7 @@ mod writer;
 mod xattr;
 
 pub use build::{BuildLayerError, LayerBuilder, StoredLayer};
-pub use flatten::{FlatTree, FlattenError};
+pub use flatten::{FlatTree, FlattenError, TakeName};
 pub use gzip::GzipWriter;
 pub use limits::Limits;
 pub(crate) use open::open_tar;

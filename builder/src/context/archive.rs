@@ -15,7 +15,7 @@ use repro_core::{
     ruleset::Ruleset,
     store::BlobStore,
     tree::{
-        Entry, EntryKind, EntrySink, EntrySource, IgnoreFile, Ignored, Matched, Meta, TreePath,
+        Entry, EntryKind, EntrySink as _, EntrySource, IgnoreFile, Ignored, Matched, Meta, TreePath,
     },
 };
 
@@ -63,12 +63,15 @@ pub fn take_archive(
             hidden: None,
         }],
         pruned: None,
+        links: BTreeMap::new(),
         paths: BTreeMap::new(),
         ignored: Vec::new(),
         bytes: 0,
         fault: None,
     };
-    if let Err(source) = tree.write_copies_to(&mut taking) {
+    let written =
+        tree.write_names_to(&mut |entry, first, content| taking.name(entry, first, content));
+    if let Err(source) = written {
         return Err(taking.fault.unwrap_or(ContextError::Archive(source)));
     }
     let Taking {
@@ -137,6 +140,8 @@ struct Taking<'a> {
     above: Vec<Directory>,
     /// A directory that is left out with everything in it.
     pruned: Option<TreePath>,
+    /// By the first name of a file in the archive, the first one that is taken.
+    links: BTreeMap<TreePath, TreePath>,
     paths: BTreeMap<TreePath, ContextKind>,
     ignored: Vec<TreePath>,
     bytes: u64,
@@ -176,10 +181,37 @@ impl Taking<'_> {
         self.paths.insert(own.path, kind);
         Ok(())
     }
-}
 
-impl EntrySink for Taking<'_> {
-    fn entry(&mut self, entry: &Entry, content: &mut dyn Read) -> io::Result<()> {
+    /// A file that was taken under another name is one file with two, as in a directory; git knows
+    /// no such names.
+    fn put_name(
+        &mut self,
+        entry: &Entry,
+        first: Option<&TreePath>,
+        content: &mut dyn Read,
+    ) -> io::Result<()> {
+        if self.spec.modes == ContextModes::Keep && matches!(entry.kind, EntryKind::File { .. }) {
+            let file = first.unwrap_or(&entry.path);
+            if let Some(target) = self.links.get(file) {
+                let link = Entry {
+                    kind: EntryKind::Hardlink {
+                        target: target.clone(),
+                    },
+                    ..entry.clone()
+                };
+                return self.put(&link, &mut io::empty());
+            }
+            self.links.insert(file.clone(), entry.path.clone());
+        }
+        self.put(entry, content)
+    }
+
+    fn name(
+        &mut self,
+        entry: &Entry,
+        first: Option<&TreePath>,
+        content: &mut dyn Read,
+    ) -> io::Result<()> {
         let path = &entry.path;
         if path.is_root()
             || self
@@ -209,7 +241,7 @@ impl EntrySink for Taking<'_> {
                 for directory in brought_back {
                     self.put(&directory, &mut io::empty())?;
                 }
-                self.put(entry, content)?;
+                self.put_name(entry, first, content)?;
             }
             Ignored::Prune => {
                 self.ignored.push(path.clone());
@@ -273,7 +305,15 @@ mod tests {
         }
         fs::hard_link(dir.join("z"), dir.join("a/y")).unwrap();
         std::os::unix::fs::symlink("a/c", dir.join("link")).unwrap();
-        for ignore in ["", "a\n!a/b/keep", "*\n!a", "**/drop\nonly", "a/b", "*"] {
+        for ignore in [
+            "",
+            "a/y",
+            "a\n!a/b/keep",
+            "*\n!a",
+            "**/drop\nonly",
+            "a/b",
+            "*",
+        ] {
             let spec = ContextSpec {
                 root: &dir,
                 ignore: &IgnoreFile::parse(ignore.as_bytes()).unwrap(),

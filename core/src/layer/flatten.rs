@@ -54,14 +54,8 @@ struct Node {
     offset: u64,
 }
 
-/// What becomes of files with several names.
-#[derive(Debug, Clone, Copy)]
-enum Shared {
-    /// One file and links to it.
-    Linked,
-    /// As many files as names.
-    Copied,
-}
+/// Takes a name of a tree: the entry, the first name of its file if that is another, and the content.
+pub type TakeName<'a> = dyn FnMut(&Entry, Option<&TreePath>, &mut dyn Read) -> io::Result<()> + 'a;
 
 /// A layer while it is read: what it has and what it hides.
 #[derive(Default)]
@@ -232,42 +226,41 @@ impl FlatTree {
     /// Gives the whole tree in canonical order. Of the names that share a file the first is the
     /// file, the others are links to it (rule 7).
     pub fn write_to(&mut self, sink: &mut dyn EntrySink) -> io::Result<()> {
-        self.write(Shared::Linked, sink)
+        self.write_names_to(&mut |entry, first, content| match first {
+            None => sink.entry(entry, content),
+            Some(first) => {
+                let link = Entry {
+                    path: entry.path.clone(),
+                    kind: EntryKind::Hardlink {
+                        target: first.clone(),
+                    },
+                    meta: entry.meta.clone(),
+                };
+                sink.entry(&link, &mut io::empty())
+            }
+        })
     }
 
-    /// As [`FlatTree::write_to`], but names that share a file become files of their own, as a
-    /// copy of the tree name by name has them.
-    pub fn write_copies_to(&mut self, sink: &mut dyn EntrySink) -> io::Result<()> {
-        self.write(Shared::Copied, sink)
-    }
-
-    fn write(&mut self, shared_files: Shared, sink: &mut dyn EntrySink) -> io::Result<()> {
+    /// As [`FlatTree::write_to`] for those who leave names out: every name comes with the whole
+    /// file, and with the first name of that file if it is another one.
+    pub fn write_names_to(&mut self, take: &mut TakeName<'_>) -> io::Result<()> {
         self.spool.flush()?;
         let mut first: BTreeMap<usize, &TreePath> = BTreeMap::new();
         for (path, number) in &self.paths {
             let node = &self.nodes[*number];
-            let shared = match shared_files {
-                Shared::Linked => first.get(number).copied(),
-                Shared::Copied => None,
-            };
-            let kind = match shared {
-                Some(target) => EntryKind::Hardlink {
-                    target: target.clone(),
-                },
-                None => node.kind.clone(),
-            };
+            let shared = first.get(number).copied();
             first.entry(*number).or_insert(path);
             let entry = Entry {
                 path: path.clone(),
-                kind,
+                kind: node.kind.clone(),
                 meta: node.meta.clone(),
             };
             if entry.content_size() == 0 {
-                sink.entry(&entry, &mut io::empty())?;
+                take(&entry, shared, &mut io::empty())?;
             } else {
                 self.spool.seek(SeekFrom::Start(node.offset))?;
                 let mut content = (&self.spool).take(entry.content_size());
-                sink.entry(&entry, &mut content)?;
+                take(&entry, shared, &mut content)?;
             }
         }
         Ok(())

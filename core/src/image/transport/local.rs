@@ -67,7 +67,10 @@ pub fn export_local(
         root: open_root(dir).map_err(fail)?,
         open: Vec::new(),
     };
-    tree.write_copies_to(&mut writing).map_err(fail)?;
+    // Names that share a file become files of their own: links would be made by path.
+    let mut take =
+        |entry: &Entry, _: Option<&TreePath>, content: &mut dyn Read| writing.entry(entry, content);
+    tree.write_names_to(&mut take).map_err(fail)?;
     writing.leave(&TreePath::root()).map_err(fail)
 }
 
