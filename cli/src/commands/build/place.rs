@@ -234,9 +234,7 @@ fn refuse_remote(context: &Path) -> Result<(), CommandError> {
     let Some(text) = context.to_str() else {
         return Ok(());
     };
-    let is_url = text.contains("://") || text.starts_with("git@");
-    let is_host = text.starts_with("github.com/") && !context.exists();
-    if !is_url && !is_host {
+    if !text.contains("://") && !text.starts_with("git@") {
         return Ok(());
     }
     let message = format!("the context {text} would have to be fetched, and no lock pins it");
