@@ -57,7 +57,7 @@ fn what_no_step_is_given_is_refused() {
         ("RUN --network=host true", "network"),
         ("RUN --network=default true", "network"),
         ("RUN --security=insecure true", "security"),
-        ("RUN --device=vendor.com/device true", "device"),
+        ("RUN --device=vendor.example/device true", "device"),
     ] {
         let dockerfile = format!("FROM busybox\nRUN true\n{instruction}\n");
         refused(

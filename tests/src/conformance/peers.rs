@@ -15,7 +15,7 @@ use crate::{tool, wait_until};
 
 /// Seconds that one command may take.
 const LIMIT: &str = "120";
-/// What the client and the daemon of Debian's `docker.io` are called by path: a client of another
+/// What the client of Debian's Docker is called by path: a client of another
 /// version may lie before it, and needs a plugin for BuildKit that Debian does not have.
 const CLIENT: &str = "/usr/bin/docker";
 /// Where files lie in memory.

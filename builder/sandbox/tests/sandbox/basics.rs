@@ -16,6 +16,7 @@ crate::trials![
     axes_show_inside,
     users_have_their_groups_and_home,
     what_cannot_be_started_is_refused,
+    a_missing_working_directory_is_made,
     cancelling_ends_a_step_and_forbids_the_next,
     usage_is_measured,
 ];
@@ -171,6 +172,21 @@ fn what_cannot_be_started_is_refused() {
     let mut run = sh("true");
     run.env.push(("A".into(), "nul\0".into()));
     assert!(matches!(bench.run(run), Err(ExecutorError::Refused(_))));
+}
+
+fn a_missing_working_directory_is_made() {
+    let bench = Bench::new();
+    let mut run = sh("pwd");
+    run.cwd = "/made/here".into();
+    run.user = "1000:7".into();
+    let seen = bench.run(run).unwrap();
+    assert_eq!(seen.output, "/made/here\n");
+    let made = seen.layer.0.iter().map(|(entry, _)| {
+        let meta = &entry.meta;
+        (entry.path.to_string(), meta.mode, meta.uid, meta.gid)
+    });
+    let expected = ["made", "made/here"].map(|path| (path.to_owned(), 0o755, 1000, 7));
+    assert_eq!(made.collect::<Vec<_>>(), expected);
 }
 
 fn cancelling_ends_a_step_and_forbids_the_next() {

@@ -259,8 +259,8 @@ fn what_would_open_the_sandbox_is_refused_with_advice() {
             RunFlagError::UnknownSecurity("none".into()),
         ),
         (
-            "--device=nvidia.com/gpu",
-            RunFlagError::Device("nvidia.com/gpu".into()),
+            "--device=vendor.example/gpu",
+            RunFlagError::Device("vendor.example/gpu".into()),
         ),
     ] {
         let (found, line) = error(&format!("FROM scratch\n\nRUN {flag} make"));
