@@ -1,6 +1,7 @@
 //! What runs steps and brings files, ready to work and ready to be stopped.
 
 use std::{
+    error::Error as _,
     path::Path,
     sync::{
         Arc,
@@ -12,7 +13,7 @@ use repro_core::{
     build::{Executor as _, Grants, InvocationId},
     store::{RunDir, Store},
 };
-use repro_sandbox::{NativeExecutor, StageImage};
+use repro_sandbox::{NativeExecutor, Snapshots, StageImage};
 use repro_toolchains::fetch::{FetchSettings, Fetcher, Mirror, RetryPolicy, machine_mirrors};
 
 use crate::{commands::Context, error::CommandError};
@@ -38,8 +39,17 @@ impl Engine {
         invocation: &InvocationId,
         mirrors: &[Mirror],
         grants: Grants,
+        snapshots: Snapshots,
     ) -> Result<Self, CommandError> {
-        let executor = NativeExecutor::new(StageImage::capture()?, store.root())?;
+        let executor = NativeExecutor::new(StageImage::capture()?, store.root(), snapshots)?;
+        if let Some(refused) = executor.overlay_refused() {
+            let errno = refused.source().map(|errno| format!(" ({errno})"));
+            context.settings.output.warning(&format!(
+                "overlayfs is refused in the store{}: steps start from plain copies, which takes longer \
+                 and needs more room; `repro doctor` says more",
+                errno.unwrap_or_default()
+            ));
+        }
         let executor = Arc::new(executor.with_grants(grants));
         sweep(store, &executor)?;
         let scratch = store.create_run(invocation)?;

@@ -117,6 +117,11 @@ fn privileged_every_way_of_building_gives_one_digest() {
                 build.through(&["unshare", "--uts", "sh", "-c", script])
             }),
         ),
+        (
+            "plain copies",
+            of_root(&|build| build.args(["--snapshotter", "plain-copy"])),
+        ),
+        ("store in an overlay", digest_in_an_overlay(&plain)),
         ("variations turned off", digest_of_one_run(&root, &plain)),
     ];
     let mut shown = String::new();
@@ -128,6 +133,32 @@ fn privileged_every_way_of_building_gives_one_digest() {
         table.iter().all(|(_, digest)| *digest == table[0].1),
         "\n{shown}"
     );
+}
+
+/// What comes of a store where overlayfs is refused, as in a container without a volume.
+fn digest_in_an_overlay(project: &Path) -> String {
+    let dir = tempfile::tempdir_in("/dev/shm").expect("/dev/shm is of memory");
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    for name in ["lower", "upper", "work", "merged"] {
+        fs::create_dir(path(name)).expect("a directory");
+    }
+    let script = format!(
+        "mount -t overlay overlay -o lowerdir={},upperdir={},workdir={} {} && exec \"$0\" \"$@\"",
+        path("lower"),
+        path("upper"),
+        path("work"),
+        path("merged")
+    );
+    let context = TestContext::with_store(dir.path().join("merged/store"));
+    let (build, evidence) = context.build(project);
+    let ended = build
+        .through(&["unshare", "--mount", "sh", "-c", &script])
+        .run()
+        .exits(0);
+    ended.says(["warning: overlayfs is refused"]);
+    let pack = Pack::read(&evidence);
+    assert_eq!(pack.run("a")["snapshotter"], "plain-copy");
+    pack.digest().to_owned()
 }
 
 /// What a build that compares nothing delivers.

@@ -17,8 +17,8 @@ use std::{
 
 use repro_core::{
     build::{
-        Executor, ExecutorError, InvocationId, LockMode, SnapshotInfo, StepObserver, StepResult,
-        StepSpec, Variation,
+        Executor, ExecutorError, InvocationId, LockMode, SnapshotInfo, Snapshotter, StepObserver,
+        StepResult, StepSpec, Variation,
     },
     digest::{ChainId, Digest},
     event::NoEvents,
@@ -48,6 +48,10 @@ impl Executor for NoExecutor {
 
     fn policy(&self) -> Digest {
         Digest::of(b"")
+    }
+
+    fn snapshotter(&self) -> Snapshotter {
+        Snapshotter::Overlay
     }
 
     fn stored(&self, _: ChainId) -> Result<Option<SnapshotInfo>, ExecutorError> {

@@ -247,6 +247,7 @@ fn run(blobs: &MemoryBlobs, id: RunId, output: &str) -> RunRecord {
         id,
         invocation_id: format!("inv-1-{id}"),
         executor: "native".into(),
+        snapshotter: repro_core::build::Snapshotter::Overlay,
         policy: Digest::of(b"policy"),
         variation,
         started_on: "2027-01-15T07:20:00Z".into(),

@@ -4,7 +4,7 @@ use std::{error::Error as _, fs, path::Path};
 
 use repro_core::build::{ExecutorError, InvocationId};
 
-use crate::{NativeExecutor, StageImage, blockers, mapping::IdMapping};
+use crate::{NativeExecutor, Snapshots, StageImage, blockers, mapping::IdMapping};
 
 /// Oldest kernel: notifications of system calls that a signal does not repeat (5.19) and overlayfs in
 /// user namespaces (5.11).
@@ -44,14 +44,22 @@ pub fn machine() -> Vec<Check> {
 #[must_use]
 pub fn step(store: &Path, invocation: &InvocationId) -> Check {
     let tried = StageImage::capture()
-        .and_then(|image| NativeExecutor::new(image, store))
-        .and_then(|executor| executor.probe(invocation));
+        .and_then(|image| NativeExecutor::new(image, store, Snapshots::AsPossible))
+        .and_then(|executor| {
+            executor.probe(invocation)?;
+            Ok(executor)
+        });
     let finding = match tried {
-        Ok(()) => Finding::Good(
-            "a step can run: namespaces, overlayfs on the store, loopback and the system call \
-             filter were tried"
+        Ok(executor) => Finding::Good(match executor.overlay_refused() {
+            None => "a step can run: namespaces, overlayfs on the store, loopback and the system \
+                     call filter were tried"
                 .to_owned(),
-        ),
+            Some(refused) => format!(
+                "a step can run: namespaces, plain copies in the store, loopback and the system call \
+                 filter were tried; with overlayfs steps would start faster, but it is refused: {}",
+                with_source(refused)
+            ),
+        }),
         Err(error) => lacking(&error),
     };
     Check {
@@ -115,11 +123,15 @@ fn ids() -> Check {
     }
 }
 
-fn lacking(error: &ExecutorError) -> Finding {
-    let what = match error.source() {
+fn with_source(error: &ExecutorError) -> String {
+    match error.source() {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
-    };
+    }
+}
+
+fn lacking(error: &ExecutorError) -> Finding {
+    let what = with_source(error);
     let next_step = match error {
         ExecutorError::Machine { hint, .. } => hint.clone(),
         ExecutorError::Exhausted { .. } => "try again when the machine has more to give".to_owned(),

@@ -19,7 +19,8 @@ use std::{
 use repro_core::{
     build::{
         CopySource, Executor, ExecutorError, Grants, InvocationId, SecretValue, SnapshotInfo,
-        SnapshotName, StepAction, StepExit, StepObserver, StepResult, StepSpec, Variation,
+        SnapshotName, Snapshotter, StepAction, StepExit, StepObserver, StepResult, StepSpec,
+        Variation,
     },
     digest::{ChainId, Digest},
     tree::{EntryReader, EntrySink, EntrySource, EntryWriter},
@@ -52,6 +53,18 @@ pub struct NativeExecutor {
     layout: Layout,
     running: Mutex<Running>,
     grants: Grants,
+    snapshotter: Snapshotter,
+    /// Why overlayfs was not taken.
+    overlay_refused: Option<ExecutorError>,
+}
+
+/// Who says how trees are put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Snapshots {
+    /// The machine: by overlayfs, and where it is refused by plain copies.
+    AsPossible,
+    /// The caller.
+    By(Snapshotter),
 }
 
 /// Stages at work.
@@ -68,17 +81,53 @@ impl NativeExecutor {
     /// An executor that keeps its trees in `snapshots` and `runs` below `root`, the store's directory.
     ///
     /// Both lie below one directory because a stage can carry but one into its mount namespace. The
-    /// directory must exist; its file system must let overlayfs write to it.
-    pub fn new(image: StageImage, root: &Path) -> Result<Self, ExecutorError> {
+    /// directory must exist.
+    pub fn new(
+        image: StageImage,
+        root: &Path,
+        snapshots: Snapshots,
+    ) -> Result<Self, ExecutorError> {
         let mapping = IdMapping::detect()?;
         let layout = Layout::create(root, &mapping)?;
-        Ok(Self {
+        let mut executor = Self {
             image,
             mapping,
             layout,
             running: Mutex::default(),
             grants: Grants::default(),
-        })
+            snapshotter: Snapshotter::Overlay,
+            overlay_refused: None,
+        };
+        match snapshots {
+            Snapshots::By(snapshotter) => executor.snapshotter = snapshotter,
+            Snapshots::AsPossible => {
+                executor.overlay_refused = executor.try_overlay()?;
+                if executor.overlay_refused.is_some() {
+                    executor.snapshotter = Snapshotter::PlainCopy;
+                }
+            }
+        }
+        Ok(executor)
+    }
+
+    /// Why overlayfs cannot be had, if it cannot. What else is the matter shows with plain copies
+    /// too, and is an error.
+    fn try_overlay(&self) -> Result<Option<ExecutorError>, ExecutorError> {
+        let directory = self.layout.snapshots();
+        let job = Job::TryOverlay { directory };
+        let session = Session::start(&self.image, self.layout.root(), &self.mapping, job)?;
+        match session.finish() {
+            Ok(Done::Overlay) => Ok(None),
+            Ok(other) => Err(unexpected(&other)),
+            Err(error @ ExecutorError::Machine { .. }) => Ok(Some(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Why trees are copied where nobody asked for it.
+    #[must_use]
+    pub const fn overlay_refused(&self) -> Option<&ExecutorError> {
+        self.overlay_refused.as_ref()
     }
 
     /// The same, with secrets and agents for the steps that name them. A step that names others is
@@ -178,6 +227,7 @@ impl NativeExecutor {
             });
         };
         Ok(Job::Step(Box::new(StepJob {
+            snapshotter: self.snapshotter,
             parents: self.paths(&spec.parents),
             directory: self.layout.invocation(invocation, &self.mapping)?,
             names: [run.to_string(), index.to_string()],
@@ -279,6 +329,10 @@ impl Executor for NativeExecutor {
         "native"
     }
 
+    fn snapshotter(&self) -> Snapshotter {
+        self.snapshotter
+    }
+
     fn stored(&self, chain: ChainId) -> Result<Option<SnapshotInfo>, ExecutorError> {
         let path = self.layout.info(chain);
         let input = |source| ExecutorError::Input {
@@ -321,6 +375,7 @@ impl Executor for NativeExecutor {
         }
         let parents: Vec<_> = parents.iter().copied().map(SnapshotName::Stored).collect();
         let (session, _guard) = self.start(Job::Unpack {
+            snapshotter: self.snapshotter,
             parents: self.paths(&parents),
             directory: self.layout.snapshots(),
             name: chain.0.hex(),

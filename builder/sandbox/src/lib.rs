@@ -16,6 +16,6 @@ mod sys;
 pub mod tree;
 pub mod users;
 
-pub use executor::NativeExecutor;
+pub use executor::{NativeExecutor, Snapshots};
 pub use image::StageImage;
 pub use stage::enter_if_stage;

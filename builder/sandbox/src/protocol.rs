@@ -5,7 +5,8 @@
 use std::{collections::BTreeMap, fmt, io};
 
 use repro_core::build::{
-    CopySpec, ExecutorError, LayerPolicy, MakeDirSpec, RunSpec, SnapshotInfo, StepResult, Variation,
+    CopySpec, ExecutorError, LayerPolicy, MakeDirSpec, RunSpec, SnapshotInfo, Snapshotter,
+    StepResult, Variation,
 };
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -23,8 +24,15 @@ pub(crate) struct Request {
 pub(crate) enum Job {
     /// Runs one step; its layer goes out on the stream.
     Step(Box<StepJob>),
+    /// Tries whether overlayfs can write to a directory of the store.
+    TryOverlay {
+        /// Directory of the mapping's snapshots.
+        directory: String,
+    },
     /// Unpacks the layer that comes in on the stream.
     Unpack {
+        /// How trees are put together.
+        snapshotter: Snapshotter,
         /// Trees below, lowest first.
         parents: Vec<String>,
         /// Directory of the mapping's snapshots.
@@ -44,6 +52,8 @@ pub(crate) enum Job {
 /// One step.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StepJob {
+    /// How trees are put together.
+    pub snapshotter: Snapshotter,
     /// Trees below, lowest first.
     pub parents: Vec<String>,
     /// Directory of the invocation, which belongs to the mapped root.
@@ -120,6 +130,8 @@ pub(crate) enum Done {
     Step(StepResult),
     /// The snapshot is kept.
     Unpacked(SnapshotInfo),
+    /// Overlayfs can be had.
+    Overlay,
     /// What was to go is gone.
     Nothing,
 }

@@ -9,6 +9,7 @@ mod faults;
 pub(crate) mod job;
 mod mounts;
 mod overlay;
+mod plain;
 mod program;
 mod step;
 mod stubs;

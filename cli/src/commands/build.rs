@@ -16,7 +16,7 @@ mod values;
 
 pub(crate) use grants::{SecretArg, SshArg};
 pub(crate) use run::run;
-use values::{OnDifference, RunCount};
+use values::{OnDifference, RunCount, SnapshotterArg};
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
@@ -115,6 +115,9 @@ pub(crate) struct Args {
     /// as many as there are processors unless given. The image does not depend on it
     #[arg(long, value_name = "N", env = "REPRO_JOBS")]
     pub(crate) jobs: Option<NonZeroUsize>,
+    /// How a step gets the tree that it starts from. The image does not depend on it
+    #[arg(long, value_enum, default_value_t, env = "REPRO_SNAPSHOTTER")]
+    pub(crate) snapshotter: SnapshotterArg,
 
     /// Run the build this many times; with 1 nothing is compared
     #[arg(

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use clap::Subcommand;
+use repro_core::build::Snapshotter;
 use repro_core::store::{AreaUsage, Damage, GcReport, Store, StoreUsage, VerifyReport};
-use repro_sandbox::{NativeExecutor, StageImage};
+use repro_sandbox::{NativeExecutor, Snapshots, StageImage};
 use serde::Serialize;
 
 use super::Context;
@@ -191,7 +192,12 @@ struct Collected {
 
 fn gc(store: &mut Store, context: &Context) -> Result<ExitStatus, CommandError> {
     let output = &context.settings.output;
-    let executor = NativeExecutor::new(StageImage::capture()?, store.root())?;
+    let executor = NativeExecutor::new(
+        StageImage::capture()?,
+        store.root(),
+        // Nothing is put together here.
+        Snapshots::By(Snapshotter::Overlay),
+    )?;
     let (mut stale_runs, mut snapshots) = (0, 0);
     // Under the store's exclusive lock: no build can begin to use what is being removed.
     let report = store.gc(

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use clap::Subcommand;
 use repro_core::{build::Grants, image::load_image, reference::ImageRef, ruleset::Ruleset};
+use repro_sandbox::Snapshots;
 use repro_toolchains::{
     definition::{self, ShippedToolchain},
     fetch::Mirror,
@@ -115,6 +116,7 @@ fn build(
         &invocation,
         &args.mirrors,
         Grants::default(),
+        Snapshots::AsPossible,
     )?;
     let events = context.settings.view.start(output);
     let workshop = Workshop {

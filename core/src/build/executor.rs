@@ -78,6 +78,28 @@ pub enum ExecutorError {
     },
 }
 
+/// How the trees that a step starts from become the one that it sees. It changes no layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Snapshotter {
+    /// As one mount of overlayfs.
+    Overlay,
+    /// As a copy in ordinary files, for where overlayfs is refused: slower, and larger while a step
+    /// runs.
+    PlainCopy,
+}
+
+impl Snapshotter {
+    /// The name on the command line and in records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Overlay => "overlay",
+            Self::PlainCopy => "plain-copy",
+        }
+    }
+}
+
 /// Runs steps and keeps their trees.
 ///
 /// One implementation promises the same layers as any other for the same [`StepSpec`]; one
@@ -88,6 +110,9 @@ pub trait Executor: Send + Sync {
 
     /// Digest of the policy document that every step runs under (canonical JSON).
     fn policy(&self) -> Digest;
+
+    /// How it puts trees together.
+    fn snapshotter(&self) -> Snapshotter;
 
     /// Facts on a stored snapshot, or `None` if it is not there.
     fn stored(&self, chain: ChainId) -> Result<Option<SnapshotInfo>, ExecutorError>;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Annotations, InvocationId, NetworkObservation, Normalisation, Outcome, RunId, RunSettings,
-    StepExit, Usage, Variation,
+    Snapshotter, StepExit, Usage, Variation,
 };
 use crate::{
     digest::{DiffId, Digest},
@@ -161,6 +161,8 @@ pub struct RunRecord {
     pub invocation_id: String,
     /// Name of the executor.
     pub executor: String,
+    /// How it put trees together.
+    pub snapshotter: Snapshotter,
     /// Digest of the sandbox policy, canonical JSON.
     pub policy: Digest,
     /// Its environment.

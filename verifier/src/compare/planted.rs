@@ -196,6 +196,7 @@ fn build(blobs: &MemoryBlobs, steps: &[Step], base: &[Vec<Planted>], run: usize)
         id,
         invocation_id: format!("planted-{id}"),
         executor: "native".into(),
+        snapshotter: repro_core::build::Snapshotter::Overlay,
         policy: Digest::of(b"policy"),
         variation: match run {
             0 => Variation::run_a(),

@@ -269,6 +269,7 @@ fn run_report(record: &BuildRecord, run: &RunRecord) -> Result<RunReport, Report
         id: run.id,
         invocation_id: run.invocation_id.clone(),
         executor: run.executor.clone(),
+        snapshotter: run.snapshotter,
         variation: run.variation.values(),
         started_on: run.started_on.clone(),
         finished_on: run.finished_on.clone(),

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use repro_core::{
-    build::{Axis, Cost, EpochRecord, Finding, InputKind, Normalisation, Reason, RunId, StepExit},
+    build::{
+        Axis, Cost, EpochRecord, Finding, InputKind, Normalisation, Reason, RunId, Snapshotter,
+        StepExit,
+    },
     digest::{DiffId, Digest},
     platform::Platform,
     ruleset::Ruleset,
@@ -88,6 +91,8 @@ pub struct RunReport {
     pub invocation_id: String,
     /// Name of the executor.
     pub executor: String,
+    /// How it put the trees of steps together.
+    pub snapshotter: Snapshotter,
     /// Its value on each axis.
     pub variation: BTreeMap<Axis, String>,
     /// RFC 3339, UTC.

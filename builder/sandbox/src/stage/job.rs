@@ -7,7 +7,7 @@ use std::{
 };
 
 use repro_core::{
-    build::SnapshotInfo,
+    build::{SnapshotInfo, Snapshotter},
     tree::{EntryReader, EntryWriter},
 };
 use rustix::{
@@ -21,7 +21,7 @@ use super::{
     Session,
     enter::{Isolation, become_root, namespaces, open_tree},
     faults::{remove_failure, tree_failure},
-    overlay::Scratch,
+    overlay::{Fill, MERGED_DIR, Scratch, Writable, unstack},
     step,
 };
 use crate::{
@@ -40,29 +40,63 @@ pub(crate) const TREE_DIR: &str = "fs";
 pub(super) fn perform(job: Job, session: Session) -> Answer {
     match job {
         Job::Step(job) => step::perform(&job, session).map(Done::Step),
+        Job::TryOverlay { directory } => try_overlay(&directory, &session).map(|()| Done::Overlay),
         Job::Unpack {
+            snapshotter,
             parents,
             directory,
             name,
-        } => unpack(&parents, &directory, &name, session).map(Done::Unpacked),
+        } => unpack(snapshotter, &parents, (&directory, &name), session).map(Done::Unpacked),
         Job::Remove { directory, names } => remove(&directory, &names, &session),
     }
 }
 
+/// Makes an overlay of an empty directory that can be written to, and writes.
+fn try_overlay(directory: &str, session: &Session) -> Result<(), Failure> {
+    let store = namespaces(&session.control, &session.root, Isolation::Trees)?;
+    let directory = open_tree(&store, directory)?;
+    become_root()?;
+    let name = partial_name("overlay");
+    let own = make_dir(&directory, &name)?;
+    let [lower, upper, work] = ["lower", "upper", "work"].map(|name| make_dir(&own, name));
+    let (lower, upper, work) = (lower?, upper?, work?);
+    drop(make_dir(&lower, "below")?);
+    let mut scratch = Scratch::mount(directory.as_fd(), &own, Snapshotter::Overlay)?;
+    let writable = Writable {
+        upper: upper.as_fd(),
+        work: work.as_fd(),
+        fill: Fill::Kept,
+    };
+    let tried = scratch
+        .stack("tried", &[lower.as_fd()], Some(writable))
+        // The one below is copied up for it, which a file system can refuse that took the mount.
+        .and_then(|stacked| make_dir(&open_tree(&stacked.root, "below")?, "above").map(drop));
+    // As after a failed unpacking, the first error is the one to tell.
+    drop(unstack("tried"));
+    let removed = tree::remove_tree(directory.as_fd(), name.as_bytes());
+    tried?;
+    removed.map_err(|error| remove_failure(&error))
+}
+
 fn unpack(
+    snapshotter: Snapshotter,
     parents: &[String],
-    directory: &str,
-    name: &str,
+    (directory, name): (&str, &str),
     session: Session,
 ) -> Result<SnapshotInfo, Failure> {
     let store = namespaces(&session.control, &session.root, Isolation::Trees)?;
     let parents = open_trees(&store, parents)?;
     let directory = open_tree(&store, directory)?;
     become_root()?;
-    let lower = lower_view(&mut Scratch::mount(directory.as_fd())?, &parents)?;
     let partial = partial_name(name);
     let whole = make_dir(&directory, &partial)?;
-    let kept = fill(&whole, lower.as_ref(), session.stream).and_then(|info| {
+    let kept = Scratch::mount(directory.as_fd(), &whole, snapshotter).and_then(|mut scratch| {
+        let lower = lower_view(&mut scratch, &parents)?;
+        let info = fill(&whole, lower.as_ref(), session.stream)?;
+        if snapshotter == Snapshotter::PlainCopy {
+            tree::remove_tree(whole.as_fd(), MERGED_DIR.as_bytes())
+                .map_err(|error| remove_failure(&error))?;
+        }
         keep(&directory, &whole, &partial, name, info)?;
         Ok(info)
     });
@@ -164,7 +198,8 @@ pub(super) fn lower_view(
     if parents.is_empty() {
         return Ok(None);
     }
-    scratch.stack("lower", &borrowed(parents), None).map(Some)
+    let stacked = scratch.stack("lower", &borrowed(parents), None)?;
+    Ok(Some(stacked.root))
 }
 
 /// Makes a directory of the mapped root and opens it.

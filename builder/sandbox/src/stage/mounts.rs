@@ -36,12 +36,13 @@ use self::lent::Lent;
 use super::{
     faults::{remove_failure, tree_failure},
     job::{borrowed, existing_dir, make_dir},
-    overlay::{Scratch, Writable, unstack},
+    overlay::{Fill, Scratch, Stacked, Writable, unstack},
+    plain::inherited,
 };
 use crate::{
     init::{Attachment, PointKind},
     protocol::{During, Failure, Secret},
-    tree::{self, Root, resolve},
+    tree::{self, Content, Root, resolve},
 };
 
 /// Directory for what steps write to mounts, beside the tree of a step.
@@ -222,7 +223,7 @@ impl<'a> Making<'a> {
             MountAccess::ReadWrite => {
                 let upper = make_dir(&self.written, &format!("{index}"))?;
                 let work = make_dir(&self.written, &format!("{index}-work"))?;
-                self.stack_on(index, Some(&(upper, work)))
+                self.stack_on(index, Some((&upper, &work, Fill::From(Content::Copied))))
             }
         }
     }
@@ -232,25 +233,31 @@ impl<'a> Making<'a> {
     fn stack_cache(&mut self, index: usize, key: &str) -> Result<OwnedFd, Failure> {
         let caches = existing_dir(self.ingredients.run, CACHES_DIR)?;
         let cache = existing_dir(&caches, key)?;
+        let fill = match mkdirat(&cache, "upper", Mode::from_raw_mode(0o700)) {
+            Ok(()) => Fill::From(Content::Copied),
+            Err(Errno::EXIST) => Fill::Kept,
+            Err(errno) => return Err(Failure::operation("mkdir(\"upper\", 0700)", errno)),
+        };
         let upper = existing_dir(&cache, "upper")?;
         // Overlayfs marks the one that it used, and takes none that is marked.
         tree::remove_tree(cache.as_fd(), b"work").map_err(|error| remove_failure(&error))?;
         let work = make_dir(&cache, "work")?;
-        self.stack_on(index, Some(&(upper, work)))
+        self.stack_on(index, Some((&upper, &work, fill)))
     }
 
     fn stack_on(
         &mut self,
         index: usize,
-        writable: Option<&(OwnedFd, OwnedFd)>,
+        writable: Option<(&OwnedFd, &OwnedFd, Fill)>,
     ) -> Result<OwnedFd, Failure> {
         let name = format!("mount-{index}");
         let trees = borrowed(&self.ingredients.trees[index]);
-        let writable = writable.map(|(upper, work)| Writable {
+        let writable = writable.map(|(upper, work, fill)| Writable {
             upper: upper.as_fd(),
             work: work.as_fd(),
+            fill,
         });
-        let root = self.scratch.stack(&name, &trees, writable)?;
+        let Stacked { root, .. } = self.scratch.stack(&name, &trees, writable)?;
         self.mounts.stacks.push(name);
         Ok(root)
     }
@@ -262,6 +269,7 @@ impl<'a> Making<'a> {
         put(&source.tree, &name)?;
         self.mounts.stacks.push(name.clone());
         let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NODEV;
+        let flags = flags | inherited(source.tree.as_fd())?;
         mount_remount(&name, flags, c"").during(&format!("mount({name:?}, MS_BIND|MS_RDONLY)"))?;
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
         let tree = open_tree(CWD, &name, flags).during(&format!("open_tree({name:?})"))?;

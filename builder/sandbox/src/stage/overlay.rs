@@ -1,4 +1,4 @@
-//! Stacks of trees as one tree, by overlayfs.
+//! Stacks of trees as one tree, by overlayfs; where that is refused, by plain copies.
 
 use std::{
     fmt::Write as _,
@@ -15,7 +15,12 @@ use rustix::{
     process::fchdir,
 };
 
-use crate::protocol::{During, Failure};
+use super::{faults::tree_failure, job::existing_dir, plain};
+use crate::{
+    protocol::{During, Failure},
+    tree::{self, Content, Merged},
+};
+use repro_core::build::Snapshotter;
 
 /// Most directories below a writable one. Overlayfs takes 500; one is left for the directory that
 /// a stack of one tree without a writable one needs.
@@ -32,6 +37,25 @@ pub(super) struct Writable<'a> {
     pub upper: BorrowedFd<'a>,
     /// Overlayfs's own.
     pub work: BorrowedFd<'a>,
+    /// What a plain copy puts into `upper`.
+    pub fill: Fill,
+}
+
+/// What becomes of the upper directory where trees are copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fill {
+    /// It is empty, and gets what the trees hold.
+    From(Content),
+    /// It is one that was filled before.
+    Kept,
+}
+
+/// A stack that is mounted.
+#[derive(Debug)]
+pub(super) struct Stacked {
+    pub root: OwnedFd,
+    /// What was copied into the upper directory, to be distilled from it again.
+    pub merged: Option<Merged>,
 }
 
 /// A file system in memory that holds mount points and short names for directories.
@@ -42,7 +66,13 @@ pub(super) struct Writable<'a> {
 #[derive(Debug)]
 pub(super) struct Scratch {
     links: usize,
+    snapshotter: Snapshotter,
+    /// Where plain copies that nobody writes to are made, in a directory of their own.
+    holder: OwnedFd,
 }
+
+/// Directory of plain copies that nobody writes to. It goes when they are not needed any more.
+pub(super) const MERGED_DIR: &str = "merged";
 
 impl Scratch {
     /// Mounts it over `at`, and makes its root the working directory. Directories that were opened
@@ -50,7 +80,15 @@ impl Scratch {
     ///
     /// `at` belongs to the mapped root: a mount point is found by path, and that user may not even
     /// look into the store's directory.
-    pub(super) fn mount(at: BorrowedFd<'_>) -> Result<Self, Failure> {
+    /// `holder` is where plain copies are made.
+    pub(super) fn mount(
+        at: BorrowedFd<'_>,
+        holder: &OwnedFd,
+        snapshotter: Snapshotter,
+    ) -> Result<Self, Failure> {
+        let holder = holder
+            .try_clone()
+            .map_err(|error| Failure::io("dup(holder of copies)", &error))?;
         fchdir(at).during("fchdir(mount point)")?;
         let context = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).during("fsopen(\"tmpfs\")")?;
         // Room for the links of two stacks and a few directories.
@@ -74,12 +112,63 @@ impl Scratch {
         )
         .during("move_mount(tmpfs, \".\")")?;
         fchdir(&tree).during("fchdir(tmpfs)")?;
-        Ok(Self { links: 0 })
+        Ok(Self {
+            links: 0,
+            snapshotter,
+            holder,
+        })
+    }
+
+    /// How trees are stacked.
+    pub(super) const fn snapshotter(&self) -> Snapshotter {
+        self.snapshotter
     }
 
     /// Stacks `trees` (lowest first) under `writable`, or read-only, and gives the root.
     /// `name` becomes a directory of the scratch space.
     pub(super) fn stack(
+        &mut self,
+        name: &str,
+        trees: &[BorrowedFd<'_>],
+        writable: Option<Writable<'_>>,
+    ) -> Result<Stacked, Failure> {
+        match self.snapshotter {
+            Snapshotter::Overlay => {
+                let root = self.overlay(name, trees, writable)?;
+                Ok(Stacked { root, merged: None })
+            }
+            Snapshotter::PlainCopy => self.copy(name, trees, writable),
+        }
+    }
+
+    fn copy(
+        &self,
+        name: &str,
+        trees: &[BorrowedFd<'_>],
+        writable: Option<Writable<'_>>,
+    ) -> Result<Stacked, Failure> {
+        let merge =
+            |dest, content| tree::merge(trees, dest, content).map_err(|error| tree_failure(&error));
+        make_dir(name)?;
+        let mut merged = None;
+        if let Some(Writable { upper, fill, .. }) = writable {
+            if let Fill::From(content) = fill {
+                merged = Some(merge(upper, content)?);
+            }
+            plain::attach(upper, name, MountFlags::empty())?;
+        } else {
+            let all = existing_dir(&self.holder, MERGED_DIR)?;
+            let dest = existing_dir(&all, name)?;
+            let top = trees.last().copied();
+            tree::prepare_upper(dest.as_fd(), top).map_err(|error| tree_failure(&error))?;
+            merge(dest.as_fd(), Content::Linked)?;
+            plain::attach(dest.as_fd(), name, MountFlags::RDONLY)?;
+        }
+        let root = open_dir(name)?;
+        Ok(Stacked { root, merged })
+    }
+
+    fn overlay(
         &mut self,
         name: &str,
         trees: &[BorrowedFd<'_>],
@@ -123,7 +212,7 @@ impl Scratch {
             make_dir(&empty)?;
             write!(options, "{separator}{empty}").expect("a String takes every write");
         }
-        if let Some(Writable { upper, work }) = writable {
+        if let Some(Writable { upper, work, .. }) = writable {
             let (upper, work) = (self.link(upper)?, self.link(work)?);
             // `volatile`: a step's tree is of use as a whole or not at all, so nothing is synced.
             write!(options, ",volatile,upperdir={upper},workdir={work}")
@@ -182,9 +271,9 @@ fn refused(options: &str, errno: Errno) -> Failure {
     let shown: String = options.chars().take(200).collect();
     Failure::machine(
         format!("mount(\"overlay\", {shown:?})"),
-        "the store needs a local file system that overlayfs can write to (ext4, xfs, btrfs or tmpfs; \
+        "overlayfs needs a store on a local file system that it can write to (ext4, xfs, btrfs or tmpfs; \
          not NFS and not another overlay: in a container, put REPRO_STORE on a volume), and a kernel \
-         of 5.11 or later with overlayfs",
+         of 5.11 or later; `--snapshotter plain-copy` does without it",
         errno,
     )
 }

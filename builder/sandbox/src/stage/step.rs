@@ -7,7 +7,8 @@ use std::{
 };
 
 use repro_core::build::{
-    LayerPolicy, NetworkObservation, Normalisation, Placement, StepExit, StepResult, Usage,
+    LayerPolicy, NetworkObservation, Normalisation, Placement, Snapshotter, StepExit, StepResult,
+    Usage,
 };
 use repro_core::tree::TreePath;
 use rustix::{fs::Mode, fs::mkdirat};
@@ -18,14 +19,14 @@ use super::{
     faults::{remove_failure, tree_failure},
     job::{TREE_DIR, borrowed, entry_writer, existing_dir, lower_view, make_dir, open_trees},
     mounts::{Ingredients, Mounts, WRITTEN_DIR},
-    overlay::{Scratch, Writable, unstack},
+    overlay::{Fill, MERGED_DIR, Scratch, Stacked, Writable, unstack},
     program::{self, Given},
     stubs,
 };
 use crate::{
     channel::Channel,
     protocol::{Action, During, Failure, FailureKind, Notice, Program, StepJob},
-    tree::{self, DiffRequest, TimeRule},
+    tree::{self, Content, DiffRequest, Merged, TimeRule},
 };
 
 /// Overlayfs's own directory, beside the tree of a step.
@@ -88,7 +89,7 @@ pub(super) fn perform(job: &StepJob, session: Session) -> Result<StepResult, Fai
     let invocation = open_tree(&store, &job.directory)?;
     become_root()?;
     let (run, own) = own_directory(&invocation, &job.names)?;
-    let mut scratch = Scratch::mount(own.as_fd())?;
+    let mut scratch = Scratch::mount(own.as_fd(), &own, job.snapshotter)?;
     let lower = lower_view(&mut scratch, &parents)?;
     let upper = make_dir(&own, TREE_DIR)?;
     tree::prepare_upper(upper.as_fd(), lower.as_ref().map(AsFd::as_fd))
@@ -136,6 +137,7 @@ pub(super) fn perform(job: &StepJob, session: Session) -> Result<StepResult, Fai
         StepExit::Success => trees.send_layer(&happened, job.layer, stream)?,
         StepExit::Code(_) | StepExit::Signal(_) => std::collections::BTreeMap::new(),
     };
+    trees.take_view()?;
     if happened.sockets > 0 {
         *normalised.entry(Normalisation::DropSocket).or_default() += happened.sockets;
     }
@@ -207,8 +209,9 @@ impl Trees {
         let writable = Writable {
             upper: self.upper.as_fd(),
             work: self.work.as_fd(),
+            fill: Fill::From(Content::Copied),
         };
-        let root = self.scratch.stack(ROOT, &below, Some(writable))?;
+        let Stacked { root, merged } = self.scratch.stack(ROOT, &below, Some(writable))?;
         // One that an earlier step removed, or that a base names and does not have, is made again, as
         // BuildKit does.
         tree::make_dir(root.as_fd(), &spec.cwd, &spec.user, job.layer)
@@ -222,7 +225,7 @@ impl Trees {
         };
         let ended = program::run(given, root, log, control)?;
         mounts.take_away()?;
-        self.take_away(&[WORK_DIR, STUB_DIR, WRITTEN_DIR])?;
+        self.take_away(merged.as_ref(), &[WORK_DIR, STUB_DIR, WRITTEN_DIR])?;
         Ok(Happened {
             exit: ended.exit,
             network: ended.network,
@@ -245,7 +248,7 @@ impl Trees {
         let source = if sources.is_empty() {
             make_dir(&self.own, NOTHING_DIR)?
         } else {
-            self.scratch.stack("source", &borrowed(sources), None)?
+            self.scratch.stack("source", &borrowed(sources), None)?.root
         };
         let report = match spec.placement {
             Placement::Merged => self.with_root(|root| {
@@ -283,20 +286,35 @@ impl Trees {
         let writable = Writable {
             upper: self.upper.as_fd(),
             work: self.work.as_fd(),
+            // Nothing here writes into a file that is there: each is made anew.
+            fill: Fill::From(Content::Linked),
         };
-        let root = self
-            .scratch
-            .stack(ROOT, &borrowed(&self.parents), Some(writable))?;
+        let Stacked { root, merged } =
+            self.scratch
+                .stack(ROOT, &borrowed(&self.parents), Some(writable))?;
         let done = work(root.as_fd())?;
         drop(root);
-        self.take_away(&[WORK_DIR])?;
+        self.take_away(merged.as_ref(), &[WORK_DIR])?;
         Ok(done)
     }
 
     /// Unmounts the tree; what is left are the changes.
-    fn take_away(&self, leftovers: &[&str]) -> Result<(), Failure> {
+    fn take_away(&self, merged: Option<&Merged>, leftovers: &[&str]) -> Result<(), Failure> {
         unstack(ROOT)?;
+        if let Some(merged) = merged {
+            let lower = self.lower.as_ref().map(AsFd::as_fd);
+            tree::distill(lower, self.upper.as_fd(), merged)
+                .map_err(|error| tree_failure(&error))?;
+        }
         self.take_leftovers(leftovers)
+    }
+
+    /// Removes the merged view of the parents, where that is of files.
+    fn take_view(self) -> Result<(), Failure> {
+        match self.scratch.snapshotter() {
+            Snapshotter::Overlay => Ok(()),
+            Snapshotter::PlainCopy => self.take_leftovers(&[MERGED_DIR]),
+        }
     }
 
     fn take_leftovers(&self, leftovers: &[&str]) -> Result<(), Failure> {

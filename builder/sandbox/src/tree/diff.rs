@@ -301,7 +301,7 @@ impl Differ<'_> {
             }
             Kind::Socket => {
                 self.upper.unlink(path)?;
-                self.count(Normalisation::DropSocket, 1);
+                self.count(Normalisation::DropSocket, (!node.is_whiteout()).into());
                 // What the socket took the place of is gone all the same.
                 Ok(in_lower.map(|_| Child::Hidden))
             }

@@ -68,6 +68,8 @@ pub(super) struct Node {
     pub(super) uid: u32,
     pub(super) gid: u32,
     pub(super) mtime: Time,
+    /// When anything of it changed last: nobody can set it.
+    pub(super) ctime: Time,
     pub(super) size: u64,
     pub(super) inode: Inode,
     pub(super) nlink: u32,
@@ -96,6 +98,10 @@ impl Node {
                 seconds: stat.stx_mtime.tv_sec,
                 nanoseconds: stat.stx_mtime.tv_nsec,
             },
+            ctime: Time {
+                seconds: stat.stx_ctime.tv_sec,
+                nanoseconds: stat.stx_ctime.tv_nsec,
+            },
             size: stat.stx_size,
             inode: Inode {
                 device: (stat.stx_dev_major, stat.stx_dev_minor),
@@ -104,6 +110,13 @@ impl Node {
             nlink: stat.stx_nlink,
             rdev,
         }
+    }
+
+    /// Whether it stands for a removed name: overlayfs's own form, or that of
+    /// [`Root::make_whiteout`](super::Root) where a file system refuses it. No tree holds sockets
+    /// otherwise, and those that a step leaves go from it.
+    pub(super) fn is_whiteout(&self) -> bool {
+        self.kind == Kind::Whiteout || (self.kind == Kind::Socket && self.mode == 0)
     }
 
     pub(super) fn is_directory(&self) -> bool {

@@ -17,8 +17,8 @@ use repro_core::tree::TreePath;
 use rustix::{
     fs::{
         AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, StatxFlags, chownat, fchmod, fchown,
-        futimens, linkat, mkdirat, mknodat, openat, openat2, readlinkat, statx, symlinkat,
-        unlinkat, utimensat,
+        futimens, linkat, mkdirat, mknodat, openat, openat2, readlinkat, renameat, statx,
+        symlinkat, unlinkat, utimensat,
     },
     fs::{Gid, Uid},
     io::Errno,
@@ -114,7 +114,7 @@ impl<'fd> Root<'fd> {
 
     /// As [`Root::node`], for a tree whose whiteouts mean nothing: there is nothing below.
     pub(super) fn visible(self, path: &TreePath) -> Result<Option<Node>, TreeError> {
-        Ok(self.node(path)?.filter(|node| node.kind != Kind::Whiteout))
+        Ok(self.node(path)?.filter(|node| !node.is_whiteout()))
     }
 
     /// The names in a directory, sorted bytewise.
@@ -185,10 +185,16 @@ impl<'fd> Root<'fd> {
             .map_err(TreeError::io("make the named pipe", path))
     }
 
+    /// Makes the mark of a removed name: a device 0:0, as overlayfs has it. An overlay lets nobody
+    /// make one in it; there it is a socket of mode 0, which plain copies alone have to read.
     pub(super) fn make_whiteout(self, path: &TreePath) -> Result<(), TreeError> {
         let (parent, name) = self.parent(path)?;
-        mknodat(&parent, name, FileType::CharacterDevice, Mode::empty(), 0)
-            .map_err(TreeError::io("make the whiteout", path))
+        let make = |kind| mknodat(&parent, name, kind, Mode::empty(), 0);
+        match make(FileType::CharacterDevice) {
+            Err(Errno::PERM) => make(FileType::Socket),
+            result => result,
+        }
+        .map_err(TreeError::io("make the whiteout", path))
     }
 
     /// Makes `path` another name of `target`, a link itself if that is one.
@@ -197,6 +203,37 @@ impl<'fd> Root<'fd> {
         let (target_parent, target_name) = self.parent(target)?;
         linkat(&target_parent, target_name, &parent, name, AtFlags::empty())
             .map_err(TreeError::io("make the hard link", path))
+    }
+
+    /// Makes `path` another name of what `source` has at `there`, a link itself if that is one.
+    /// Both are on one file system.
+    pub(super) fn link_from(
+        self,
+        path: &TreePath,
+        source: Root<'_>,
+        there: &TreePath,
+    ) -> Result<(), Errno> {
+        let named = |root: Root<'_>, path: &TreePath| {
+            let parent = path.parent().unwrap_or_else(TreePath::root);
+            root.open(&parent, OFlags::PATH | OFlags::DIRECTORY)
+        };
+        let name =
+            |path: &TreePath| OsStr::from_bytes(path.file_name().unwrap_or_default()).to_owned();
+        linkat(
+            named(source, there)?,
+            name(there),
+            named(self, path)?,
+            name(path),
+            AtFlags::empty(),
+        )
+    }
+
+    /// Gives what is at `path` another name in its place.
+    pub(super) fn rename(self, from: &TreePath, to: &TreePath) -> Result<(), TreeError> {
+        let (parent, name) = self.parent(from)?;
+        let (target_parent, target) = self.parent(to)?;
+        renameat(&parent, name, &target_parent, target)
+            .map_err(TreeError::io("rename it to its place", from))
     }
 
     /// Removes one name that is no directory.

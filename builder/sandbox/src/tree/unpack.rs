@@ -144,11 +144,10 @@ impl Unpacker<'_> {
     /// [`implicit_directory`]'s. Over a removal in the same layer it is opaque.
     fn directory(&mut self, path: &TreePath, meta: Option<&Meta>) -> Result<(), TreeError> {
         let below = self.lower_directory(path)?;
-        let there = self.dest.node(path)?.map(|node| node.kind);
-        let removed_below = there == Some(Kind::Whiteout);
-        match there {
-            None | Some(Kind::Directory) => {}
-            Some(_) => self.dest.unlink(path)?,
+        let there = self.dest.node(path)?;
+        let removed_below = there.is_some_and(|there| there.is_whiteout());
+        if there.is_some_and(|there| !there.is_directory()) {
+            self.dest.unlink(path)?;
         }
         let facts = match (meta, below) {
             (Some(meta), _) => facts_from(path, meta)?,
@@ -165,9 +164,9 @@ impl Unpacker<'_> {
 
     /// Makes the directory unless the layer has one there.
     fn described(&mut self, path: &TreePath) -> Result<(), TreeError> {
-        match self.dest.node(path)?.map(|node| node.kind) {
-            Some(Kind::Directory) => Ok(()),
-            None | Some(Kind::Whiteout) => self.directory(path, None),
+        match self.dest.visible(path)? {
+            Some(there) if there.is_directory() => Ok(()),
+            None => self.directory(path, None),
             Some(_) => Err(TreeError::NotADirectory(path.clone())),
         }
     }
@@ -261,8 +260,8 @@ impl Unpacker<'_> {
             // Making way for the link would remove its target.
             return Err(missing());
         }
-        match self.dest.node(&target)?.map(|node| node.kind) {
-            Some(Kind::Directory | Kind::Whiteout) => return Err(missing()),
+        match self.dest.node(&target)? {
+            Some(there) if there.is_directory() || there.is_whiteout() => return Err(missing()),
             Some(_) => {}
             None => {
                 let Some(lower) = self.lower else {

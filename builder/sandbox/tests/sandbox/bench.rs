@@ -1,6 +1,7 @@
 //! A small image, and steps on it.
 
 use std::{
+    cell::Cell,
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -13,13 +14,18 @@ use std::{
 use repro_core::{
     build::{
         Executor, ExecutorError, Grants, InvocationId, LayerPolicy, RunId, RunSpec, SnapshotName,
-        StepAction, StepObserver, StepResult, StepSpec, Variation,
+        Snapshotter, StepAction, StepObserver, StepResult, StepSpec, Variation,
     },
     digest::{ChainId, DiffId, Digest},
     epoch::{Epoch, Tick},
     tree::{Entry, EntryKind, EntrySink, EntrySource, Meta, TreePath},
 };
-use repro_sandbox::{NativeExecutor, StageImage};
+use repro_sandbox::{NativeExecutor, Snapshots, StageImage};
+
+thread_local! {
+    /// How benches made by this thread put trees together: each trial has a thread of its own.
+    pub(crate) static SNAPSHOTTER: Cell<Snapshotter> = const { Cell::new(Snapshotter::Overlay) };
+}
 
 /// Where Debian's busybox-static puts it.
 const BUSYBOX: &str = "/bin/busybox";
@@ -193,7 +199,8 @@ impl Bench {
     fn with_at(image: &Layer, directory: &Path) -> Self {
         let store = tempfile::tempdir_in(directory).expect("a directory for the store");
         let stage = StageImage::capture().expect("the program in memory");
-        let executor = NativeExecutor::new(stage, store.path()).expect("an executor");
+        let executor = NativeExecutor::new(stage, store.path(), Snapshots::By(SNAPSHOTTER.get()))
+            .expect("an executor");
         let chain = ChainId::base(DiffId(Digest::of(b"image")));
         executor
             .unpack(&[], chain, &mut Reading(image.0.iter()))
@@ -210,7 +217,9 @@ impl Bench {
     /// The same, with something to lend to steps.
     pub(crate) fn lending(mut self, grants: Grants) -> Self {
         let stage = StageImage::capture().expect("the program in memory");
-        let executor = NativeExecutor::new(stage, self.store.path()).expect("an executor");
+        let executor =
+            NativeExecutor::new(stage, self.store.path(), Snapshots::By(SNAPSHOTTER.get()))
+                .expect("an executor");
         self.executor = executor.with_grants(grants);
         self
     }

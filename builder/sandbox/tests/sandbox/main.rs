@@ -24,6 +24,7 @@ mod trees;
 mod users;
 
 use libtest_mimic::{Arguments, Trial};
+use repro_core::build::Snapshotter;
 
 fn main() {
     // This program is its own stage, as `repro` is.
@@ -34,28 +35,49 @@ fn main() {
     users::run_if_user(trials_of_any_user);
     let arguments = Arguments::from_args();
     let mut trials = trials_of_any_user();
-    trials.extend(users::trials());
+    trials.extend(users::trials(Snapshotter::Overlay));
     libtest_mimic::run(&arguments, trials).exit();
 }
 
 fn trials_of_any_user() -> Vec<Trial> {
-    let mut trials = basics::trials();
-    trials.extend(hostile::trials());
-    trials.extend(isolation::trials());
-    trials.extend(mounts::trials());
-    trials.extend(network::trials());
-    trials.extend(processes::trials());
-    trials.extend(trees::trials());
+    let mut trials = Vec::new();
+    // What steps see and leave is the same in plain copies.
+    for snapshotter in [Snapshotter::Overlay, Snapshotter::PlainCopy] {
+        trials.extend(basics::trials(snapshotter));
+        trials.extend(mounts::trials(snapshotter));
+        trials.extend(trees::trials(snapshotter));
+    }
+    let overlay = Snapshotter::Overlay;
+    trials.extend(hostile::trials(overlay));
+    trials.extend(isolation::trials(overlay));
+    trials.extend(network::trials(overlay));
+    trials.extend(processes::trials(overlay));
     trials
+}
+
+/// A trial whose benches put trees together like this.
+fn trial(name: &str, snapshotter: Snapshotter, function: fn()) -> Trial {
+    let name = match snapshotter {
+        Snapshotter::Overlay => name.to_owned(),
+        Snapshotter::PlainCopy => format!("{name}::plain_copy"),
+    };
+    Trial::test(name, move || {
+        bench::SNAPSHOTTER.set(snapshotter);
+        function();
+        Ok(())
+    })
 }
 
 /// A trial named as its function.
 macro_rules! trials {
     ($($name:ident),* $(,)?) => {
-        pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
-            vec![$(libtest_mimic::Trial::test(
+        pub(crate) fn trials(
+            snapshotter: repro_core::build::Snapshotter,
+        ) -> Vec<libtest_mimic::Trial> {
+            vec![$(crate::trial(
                 concat!(module_path!(), "::", stringify!($name)),
-                || { $name(); Ok(()) },
+                snapshotter,
+                $name,
             )),*]
         }
     };

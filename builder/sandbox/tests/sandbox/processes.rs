@@ -9,10 +9,10 @@ use std::{
 };
 
 use repro_core::{
-    build::{Executor as _, ExecutorError, RunSpec, StepExit},
+    build::{Executor as _, ExecutorError, RunSpec, Snapshotter, StepExit},
     fs::sorted_names,
 };
-use repro_sandbox::{NativeExecutor, StageImage};
+use repro_sandbox::{NativeExecutor, Snapshots, StageImage};
 
 use crate::bench::{Bench, base, set_base, sh};
 
@@ -210,7 +210,12 @@ fn the_end_of_the_caller_is_the_end_of_its_steps() {
 
     let store = sorted_names(directory.path()).unwrap().remove(0);
     let store = directory.path().join(store);
-    let executor = NativeExecutor::new(StageImage::capture().unwrap(), &store).unwrap();
+    let executor = NativeExecutor::new(
+        StageImage::capture().unwrap(),
+        &store,
+        Snapshots::By(Snapshotter::Overlay),
+    )
+    .unwrap();
     executor
         .discard(&"test".to_owned().try_into().unwrap())
         .unwrap();

@@ -19,7 +19,9 @@ use repro_core::{
     epoch::{Epoch, Tick},
     tree::{Entry, EntryKind, EntrySink, EntrySource, Meta, TreePath},
 };
-use repro_sandbox::tree::{DiffRequest, TimeRule, TreeError, diff, prepare_upper, unpack};
+use repro_sandbox::tree::{
+    Content, DiffRequest, Merged, TimeRule, TreeError, diff, distill, merge, prepare_upper, unpack,
+};
 
 /// `SOURCE_DATE_EPOCH` of the tests.
 pub(crate) const EPOCH: u64 = 1_600_000_000;
@@ -261,6 +263,40 @@ impl Lab {
         Ok(upper)
     }
 
+    /// As [`Lab::upper`], in a plain copy of the trees.
+    pub(crate) fn distilled(
+        &self,
+        trees: &[PathBuf],
+        work: impl FnOnce(&Path) -> Result<(), AnyError>,
+    ) -> Result<PathBuf, AnyError> {
+        let upper = self.directory();
+        let lower = self.merged(trees, Content::Linked)?.0;
+        let lower = File::open(&lower)?;
+        prepare_upper(File::open(&upper)?.as_fd(), Some(lower.as_fd()))?;
+        let files = opened(trees)?;
+        let roots: Vec<_> = files.iter().map(AsFd::as_fd).collect();
+        let root = File::open(&upper)?;
+        let merged = merge(&roots, root.as_fd(), Content::Copied)?;
+        work(&upper)?;
+        distill(Some(lower.as_fd()), root.as_fd(), &merged)?;
+        Ok(upper)
+    }
+
+    /// The merged tree as files.
+    pub(crate) fn merged(
+        &self,
+        trees: &[PathBuf],
+        content: Content,
+    ) -> Result<(PathBuf, Merged), AnyError> {
+        let dest = self.directory();
+        let files = opened(trees)?;
+        let roots: Vec<_> = files.iter().map(AsFd::as_fd).collect();
+        let root = File::open(&dest)?;
+        prepare_upper(root.as_fd(), roots.last().copied())?;
+        let merged = merge(&roots, root.as_fd(), content)?;
+        Ok((dest, merged))
+    }
+
     /// Compares an upper directory with the trees below it and puts it right.
     pub(crate) fn diff(
         &self,
@@ -350,6 +386,10 @@ impl Lab {
         info?;
         Ok(tree)
     }
+}
+
+fn opened(trees: &[PathBuf]) -> io::Result<Vec<File>> {
+    trees.iter().map(File::open).collect()
 }
 
 /// The trees for `lowerdir`, highest first.

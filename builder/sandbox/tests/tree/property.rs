@@ -16,7 +16,7 @@ use proptest::{
     prelude::*,
     test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner},
 };
-use repro_sandbox::tree::TimeRule;
+use repro_sandbox::tree::{Content, TimeRule};
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, removexattr, setxattr};
 
 use crate::{
@@ -25,10 +25,16 @@ use crate::{
     view::{View, timeless, view},
 };
 
-pub(crate) const SCENARIOS: &[Scenario] = &[(
-    "property/layer_snapshot_and_view_are_one",
-    layer_snapshot_and_view_are_one,
-)];
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    (
+        "property/layer_snapshot_and_view_are_one",
+        layer_snapshot_and_view_are_one,
+    ),
+    (
+        "property/plain_copies_show_and_leave_what_overlays_do",
+        plain_copies_show_and_leave_what_overlays_do,
+    ),
+];
 
 /// Steps of one case, each on the trees of those before it.
 const STEPS: usize = 3;
@@ -224,7 +230,48 @@ fn check(lab: &Lab, case: &[Vec<Operation>]) -> Outcome {
     Ok(())
 }
 
+/// Without names of one file that a later step changes through one of them: there plain copies are
+/// as any file system is, and overlays are not.
+fn check_copies(lab: &Lab, case: &[Vec<Operation>]) -> Outcome {
+    let mut trees: Vec<PathBuf> = Vec::new();
+    for (index, operations) in case.iter().enumerate() {
+        let last = index + 1 == case.len();
+        let work = |root: &Path| {
+            for operation in operations {
+                if last || !matches!(operation, Operation::HardLink(..)) {
+                    perform(root, operation);
+                }
+            }
+            Ok(())
+        };
+        let upper = lab.upper(&trees, work)?;
+        let overlay = lab.diff(&trees, upper, TimeRule::Counts, &[])?;
+        let upper = lab.distilled(&trees, work)?;
+        let plain = lab.diff(&trees, upper, TimeRule::Counts, &[])?;
+        assert_eq!(plain.layer.lines(), overlay.layer.lines());
+        assert_eq!(plain.layer, overlay.layer);
+        assert_eq!(
+            timeless(&view(&plain.snapshot)?),
+            timeless(&view(&overlay.snapshot)?)
+        );
+        trees.push(plain.snapshot);
+        let shown = view(lab.view(&trees)?.path())?;
+        for content in [Content::Copied, Content::Linked] {
+            assert_eq!(view(&lab.merged(&trees, content)?.0)?, shown, "{content:?}");
+        }
+    }
+    Ok(())
+}
+
 fn layer_snapshot_and_view_are_one(lab: &Lab) -> Outcome {
+    every_case(lab, check)
+}
+
+fn plain_copies_show_and_leave_what_overlays_do(lab: &Lab) -> Outcome {
+    every_case(lab, check_copies)
+}
+
+fn every_case(lab: &Lab, check: fn(&Lab, &[Vec<Operation>]) -> Outcome) -> Outcome {
     let config = Config {
         cases: CASES,
         failure_persistence: None,

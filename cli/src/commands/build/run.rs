@@ -109,6 +109,7 @@ fn with_builder<T>(
         &request.invocation,
         &args.mirrors,
         asked.grants.clone(),
+        args.snapshotter.snapshots(),
     )?;
     let events = context.settings.view.start(&context.settings.output);
     let sources = Sources {

@@ -4,10 +4,11 @@ use std::{collections::BTreeSet, str::FromStr};
 
 use clap::ValueEnum;
 use repro_core::{
-    build::{Axis, AxisError, Runs},
+    build::{Axis, AxisError, Runs, Snapshotter},
     epoch::{Epoch, EpochError},
     platform::{Platform, PlatformError},
 };
+use repro_sandbox::Snapshots;
 
 /// `--runs`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -26,6 +27,29 @@ impl From<RunCount> for Runs {
         match count {
             RunCount::One => Self::One,
             RunCount::Two => Self::Two,
+        }
+    }
+}
+
+/// `--snapshotter`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SnapshotterArg {
+    /// With overlayfs, or by copying where the machine refuses it
+    #[default]
+    Auto,
+    /// With overlayfs
+    Overlay,
+    /// By copying its files: slower, and possible wherever the store is
+    PlainCopy,
+}
+
+impl SnapshotterArg {
+    /// What it means to the executor.
+    pub(crate) const fn snapshots(self) -> Snapshots {
+        match self {
+            Self::Auto => Snapshots::AsPossible,
+            Self::Overlay => Snapshots::By(Snapshotter::Overlay),
+            Self::PlainCopy => Snapshots::By(Snapshotter::PlainCopy),
         }
     }
 }
