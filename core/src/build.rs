@@ -25,7 +25,7 @@ pub use mount::{MountAccess, MountFacts, MountSource, MountSpec, SecretVariable}
 pub use outcome::{Cost, Outcome, Reason, Retry};
 pub use record::{
     BuildRecord, EpochRecord, EpochSource, Failure, Finding, ImageRecord, InputKind, InputRecord,
-    PlannedStep, RunRecord, StepRecord,
+    PlannedStep, RunRecord, StepRecord, as_written,
 };
 pub use request::{
     BuildRequest, ContextModes, ContextPlace, EpochChoice, InvocationId, InvocationIdError,

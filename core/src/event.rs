@@ -91,6 +91,13 @@ pub enum Event {
         /// How it ended, in words: `exit code 2`.
         message: String,
     },
+    /// A step was stopped, since another one of its run, or run A, failed.
+    StepStopped {
+        /// The run.
+        run: RunId,
+        /// Index in the plan.
+        index: u32,
+    },
     /// Both runs ended a step, and their layers were compared.
     StepCompared {
         /// Index in the plan.

@@ -397,14 +397,15 @@ COPY --from=two /two /
 }
 
 #[test]
-fn a_step_that_fails_keeps_others_from_beginning() {
+fn a_step_that_fails_stops_others_and_keeps_more_from_beginning() {
     let context = TestContext::new();
+    // Longer than anybody waits.
     let dockerfile = "\
 FROM busybox AS one
-RUN sleep 2
+RUN sleep 7200
 RUN echo never
 FROM busybox AS two
-RUN echo \"this is why\" && false
+RUN sleep 1; echo \"this is why\" && false
 FROM scratch
 COPY --from=one / /
 COPY --from=two / /
@@ -421,5 +422,10 @@ COPY --from=two / /
         .map(|event| event["line"].clone())
         .collect();
     assert_eq!(begun, [2, 5]);
+    let stopped = events.of_kind("step-stopped");
+    assert!(
+        stopped.iter().any(|event| event["run"] == "a"),
+        "{stopped:?}"
+    );
     assert_eq!(Pack::read(&evidence).run("a")["failure"]["line"], 5);
 }

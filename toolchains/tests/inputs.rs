@@ -17,8 +17,8 @@ use std::{
 
 use repro_core::{
     build::{
-        Executor, ExecutorError, InvocationId, LockMode, SnapshotInfo, Snapshotter, StepObserver,
-        StepResult, StepSpec, Variation,
+        Executor, ExecutorError, InvocationId, LockMode, RunId, SnapshotInfo, Snapshotter,
+        StepObserver, StepResult, StepSpec, Variation,
     },
     digest::{ChainId, Digest},
     event::NoEvents,
@@ -80,6 +80,8 @@ impl Executor for NoExecutor {
     fn discard(&self, _: &InvocationId) -> Result<(), ExecutorError> {
         Err(REFUSED)
     }
+
+    fn stop(&self, _: &InvocationId, _: RunId) {}
 
     fn cancel(&self) {}
 }

@@ -18,9 +18,9 @@ use std::{
 
 use repro_core::{
     build::{
-        CopySource, Executor, ExecutorError, Grants, InvocationId, SecretValue, SnapshotInfo,
-        SnapshotName, Snapshotter, StepAction, StepExit, StepObserver, StepResult, StepSpec,
-        Variation,
+        CopySource, Executor, ExecutorError, Grants, InvocationId, RunId, SecretValue,
+        SnapshotInfo, SnapshotName, Snapshotter, StepAction, StepExit, StepObserver, StepResult,
+        StepSpec, Variation,
     },
     digest::{ChainId, Digest},
     tree::{EntryReader, EntrySink, EntrySource, EntryWriter},
@@ -73,8 +73,19 @@ struct Running {
     /// Once set, nothing new is started: a step that was about to start when the user gave up must
     /// not run on.
     cancelled: bool,
+    /// The same, for single runs.
+    stopped: BTreeSet<RunKey>,
     next: u64,
-    stops: BTreeMap<u64, Stop>,
+    stops: BTreeMap<u64, (Option<RunKey>, Stop)>,
+}
+
+/// A run, by the name of its directory in the invocation's.
+type RunKey = (InvocationId, RunId);
+
+impl Running {
+    fn is_over(&self, run: Option<&RunKey>) -> bool {
+        self.cancelled || run.is_some_and(|run| self.stopped.contains(run))
+    }
 }
 
 impl NativeExecutor {
@@ -175,28 +186,29 @@ impl NativeExecutor {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a stage that [`Executor::cancel`] stops.
-    fn start(&self, job: Job) -> Result<(Session, Registered<'_>), ExecutorError> {
+    /// Starts a stage that [`Executor::cancel`] stops, and [`Executor::stop`] that of a run.
+    fn start(
+        &self,
+        job: Job,
+        run: Option<RunKey>,
+    ) -> Result<(Session, Registered<'_>), ExecutorError> {
         let session = Session::start(&self.image, self.layout.root(), &self.mapping, job)?;
         let mut running = self.running();
         let stop = session.stop()?;
-        if running.cancelled {
+        if running.is_over(run.as_ref()) {
             stop.now();
             return Err(ExecutorError::Cancelled);
         }
         let id = running.next;
         running.next += 1;
-        running.stops.insert(id, stop);
-        let guard = Registered { executor: self, id };
+        running.stops.insert(id, (run.clone(), stop));
+        drop(running);
+        let guard = Registered {
+            executor: self,
+            id,
+            run,
+        };
         Ok((session, guard))
-    }
-
-    /// Whatever a stopped stage says, it was stopped.
-    fn told<T>(&self, result: Result<T, ExecutorError>) -> Result<T, ExecutorError> {
-        if self.running().cancelled {
-            return Err(ExecutorError::Cancelled);
-        }
-        result
     }
 
     fn paths(&self, names: &[SnapshotName]) -> Vec<String> {
@@ -278,7 +290,16 @@ impl NativeExecutor {
         }
         Ok(agents)
     }
+}
 
+/// Takes a stage off the list of those that can be stopped.
+struct Registered<'a> {
+    executor: &'a NativeExecutor,
+    id: u64,
+    run: Option<RunKey>,
+}
+
+impl Registered<'_> {
     /// Takes over what a step prints and makes, while its agents are served.
     fn attend(
         &self,
@@ -306,12 +327,14 @@ impl NativeExecutor {
             (other, _) => Err(unexpected(&other)),
         }
     }
-}
 
-/// Takes a stage off the list of those that can be stopped.
-struct Registered<'a> {
-    executor: &'a NativeExecutor,
-    id: u64,
+    /// Whatever a stopped stage says, it was stopped.
+    fn told<T>(&self, result: Result<T, ExecutorError>) -> Result<T, ExecutorError> {
+        if self.executor.running().is_over(self.run.as_ref()) {
+            return Err(ExecutorError::Cancelled);
+        }
+        result
+    }
 }
 
 impl Drop for Registered<'_> {
@@ -374,23 +397,24 @@ impl Executor for NativeExecutor {
             return Ok(info);
         }
         let parents: Vec<_> = parents.iter().copied().map(SnapshotName::Stored).collect();
-        let (session, _guard) = self.start(Job::Unpack {
+        let job = Job::Unpack {
             snapshotter: self.snapshotter,
             parents: self.paths(&parents),
             directory: self.layout.snapshots(),
             name: chain.0.hex(),
-        })?;
+        };
+        let (session, registered) = self.start(job, None)?;
         if let Err(error) = send(layer, &session) {
             // The stage waits for entries that will never come.
             drop(session.stream().shutdown(Shutdown::Both));
             drop(session.finish());
-            return self.told(Err(ExecutorError::Input {
+            return registered.told(Err(ExecutorError::Input {
                 what: "cannot read the layer to unpack".to_owned(),
                 source: Some(error),
             }));
         }
         let answer = session.finish();
-        match self.told(answer)? {
+        match registered.told(answer)? {
             Done::Unpacked(info) => Ok(info),
             other => Err(unexpected(&other)),
         }
@@ -404,12 +428,18 @@ impl Executor for NativeExecutor {
         observer: &dyn StepObserver,
     ) -> Result<StepResult, ExecutorError> {
         let agents = self.agents(spec)?;
-        let (mut session, _guard) = self.start(self.step_job(spec, variation)?)?;
+        let run = match &spec.output {
+            SnapshotName::Step {
+                invocation, run, ..
+            } => Some((invocation.clone(), *run)),
+            SnapshotName::Stored(_) => None,
+        };
+        let (mut session, registered) = self.start(self.step_job(spec, variation)?, run)?;
         let masked = Masked::new(observer, spec.secrets().filter_map(|id| self.secret(id)));
         let result = if agents.is_empty() {
-            self.attend(session, layer, &masked)
+            registered.attend(session, layer, &masked)
         } else {
-            let listeners = self.told(session.listeners())?;
+            let listeners = registered.told(session.listeners())?;
             std::thread::scope(|scope| {
                 let _served = Agents::serve(scope, listeners, agents).map_err(|error| {
                     ExecutorError::Exhausted {
@@ -417,7 +447,7 @@ impl Executor for NativeExecutor {
                         source: Some(error),
                     }
                 })?;
-                self.attend(session, layer, &masked)
+                registered.attend(session, layer, &masked)
             })
         };
         masked.finish();
@@ -435,10 +465,21 @@ impl Executor for NativeExecutor {
         self.layout.remove_invocation(&name)
     }
 
+    fn stop(&self, invocation: &InvocationId, run: RunId) {
+        let mut running = self.running();
+        let key = (invocation.clone(), run);
+        for (of, stop) in running.stops.values() {
+            if of.as_ref() == Some(&key) {
+                stop.now();
+            }
+        }
+        running.stopped.insert(key);
+    }
+
     fn cancel(&self) {
         let mut running = self.running();
         running.cancelled = true;
-        for stop in running.stops.values() {
+        for (_, stop) in running.stops.values() {
             stop.now();
         }
     }

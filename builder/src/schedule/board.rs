@@ -63,6 +63,11 @@ impl Board {
         self.changed.notify_all();
     }
 
+    /// Whether a step of run A failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.state().ended == Some(Ending::Failed)
+    }
+
     /// Blocks run B until `delay` after run A started step `index`, or until A is over.
     pub(crate) fn wait_turn(&self, index: u32, delay: Duration) -> Turn {
         let mut state = self.state();

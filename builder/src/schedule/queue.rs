@@ -79,6 +79,11 @@ impl Queue {
         self.changed.notify_all();
     }
 
+    /// Whether no further step is handed out.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.state().stopped
+    }
+
     /// No further step is handed out.
     pub(super) fn stop(&self) {
         self.state().stopped = true;

@@ -131,7 +131,7 @@ pub(crate) fn run(
     for ended in std::mem::take(&mut *running.ended()).into_values() {
         match ended? {
             Ended::Stopped => return Ok(RunEnd::Stopped),
-            Ended::Nothing => {}
+            Ended::Nothing | Ended::Cut => {}
             Ended::Layer(step) => record.steps.push(*step),
             Ended::Failed(failure) => {
                 record.failure.get_or_insert(failure);
@@ -172,6 +172,9 @@ enum Ended {
     Nothing,
     Layer(Box<StepRecord>),
     Failed(Failure),
+    /// Another step of the run failed meanwhile.
+    Cut,
+    /// Run A failed.
     Stopped,
 }
 
@@ -181,25 +184,42 @@ impl Running<'_> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Carries out steps until none is left. Where one fails, those that are under way come to
-    /// their end, and no other begins.
+    /// Carries out steps until none is left. Where one fails, those that are under way are stopped,
+    /// here and in the run that would be compared with this one.
     fn work(&self) {
         let _guard = StopOnPanic(&self.queue);
         while let Some(index) = self.queue.next() {
             let ended = self.step(index);
             match &ended {
                 Ok(Ended::Nothing | Ended::Layer(_)) => self.queue.done(index),
-                Ok(Ended::Failed(_) | Ended::Stopped) | Err(_) => self.stop(),
+                Ok(Ended::Failed(_) | Ended::Cut | Ended::Stopped) | Err(_) => self.stop(),
             }
             self.ended().insert(index, ended);
         }
     }
 
     fn stop(&self) {
+        let RunContext {
+            executor,
+            invocation,
+            ..
+        } = self.context;
         self.queue.stop();
+        executor.stop(invocation, self.id);
         if let (RunId::A, Some(board)) = (self.id, self.board) {
             board.ended(Ending::Failed);
+            executor.stop(invocation, RunId::B);
         }
+    }
+
+    /// What became of a step that the executor was told to stop.
+    fn cut(&self) -> Option<Ended> {
+        if self.queue.is_stopped() {
+            return Some(Ended::Cut);
+        }
+        let of_b = self.board.filter(|_| self.id == RunId::B);
+        of_b.filter(|board| board.has_failed())
+            .map(|_| Ended::Stopped)
     }
 
     fn step(&self, index: u32) -> Result<Ended, RunError> {
@@ -251,6 +271,13 @@ impl Running<'_> {
                 return Ok(self.failed(index, None, message, log));
             }
             Err(source) => {
+                if let (ExecutorError::Cancelled, Some(ended)) = (&source, self.cut()) {
+                    self.context.events.event(Event::StepStopped {
+                        run: self.id,
+                        index,
+                    });
+                    return Ok(ended);
+                }
                 let instruction = step.history.clone();
                 return Err(RunError::Executor {
                     line: step.line,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use repro_core::{
-    build::RunId,
+    build::{RunId, as_written},
     digest::DiffId,
     event::{Comparison, Event, Unit},
 };
@@ -62,8 +62,10 @@ impl Board {
                 instruction,
                 ..
             } => {
-                self.instructions
-                    .insert(*index, text::one_line(instruction).into_owned());
+                self.instructions.insert(
+                    *index,
+                    text::one_line(&as_written(instruction)).into_owned(),
+                );
                 self.running.insert((*run, *index), Tail::new());
             }
             Event::StepOutput { run, index, text } => {
@@ -105,6 +107,9 @@ impl Board {
             }
             Event::TaskFinished { id, .. } => {
                 self.tasks.remove(id);
+            }
+            Event::StepStopped { run, index } => {
+                self.running.remove(&(*run, *index));
             }
             Event::StepFailed { .. }
             | Event::TaskAdvanced { .. }

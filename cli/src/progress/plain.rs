@@ -107,6 +107,10 @@ fn lines(board: &mut Board, event: &Event) -> Vec<String> {
             }
             lines
         }
+        Event::StepStopped { run, index } => {
+            let head = format!("{} stopped: another step failed", tag(*run, *index));
+            vec![head]
+        }
         Event::StepCompared { index, comparison } => {
             let (mark, meaning) = match comparison {
                 Comparison::Equal => ("=", Meaning::Good),

@@ -151,6 +151,10 @@ impl State {
                     self.stays(&line);
                 }
             }
+            Event::StepStopped { run, index } => {
+                let head = format!("{}: stopped, another step failed", self.title(*run, *index));
+                self.stays(&head);
+            }
             Event::StepCompared { index, comparison } => {
                 self.compared.insert(*index, *comparison);
                 self.show_marks();

@@ -4,7 +4,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::{InvocationId, StepResult, StepSpec, Variation};
+use super::{InvocationId, RunId, StepResult, StepSpec, Variation};
 use crate::{
     digest::{ChainId, Digest},
     tree::{EntrySink, EntrySource},
@@ -139,6 +139,10 @@ pub trait Executor: Send + Sync {
 
     /// Removes everything that steps of `invocation` left.
     fn discard(&self, invocation: &InvocationId) -> Result<(), ExecutorError>;
+
+    /// Stops the running steps of one run: they end in [`ExecutorError::Cancelled`], and so does each
+    /// that is started later. Other runs go on.
+    fn stop(&self, invocation: &InvocationId, run: RunId);
 
     /// Stops every running step; they end in [`ExecutorError::Cancelled`].
     fn cancel(&self);

@@ -1,6 +1,9 @@
 //! What was seen while building: the one source of report and provenance.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -179,6 +182,17 @@ pub struct RunRecord {
     pub failure: Option<Failure>,
 }
 
+/// An instruction as it stands in the Dockerfile, from its text in the image's history, which names
+/// the shell and the builder.
+#[must_use]
+pub fn as_written(history: &str) -> Cow<'_, str> {
+    let text = history.strip_suffix(" # repro").unwrap_or(history);
+    text.strip_prefix("RUN /bin/sh -c ")
+        .map_or(Cow::Borrowed(text), |script| {
+            Cow::Owned(format!("RUN {script}"))
+        })
+}
+
 /// One step of one run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -239,4 +253,16 @@ pub struct Finding {
     pub message: String,
     /// Line in the Dockerfile, if it has one.
     pub line: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instructions_lose_what_the_history_adds() {
+        assert_eq!(as_written("RUN /bin/sh -c make # repro"), "RUN make");
+        assert_eq!(as_written("COPY a b # repro"), "COPY a b");
+        assert_eq!(as_written("RUN [\"make\"]"), "RUN [\"make\"]");
+    }
 }

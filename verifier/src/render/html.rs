@@ -2,7 +2,7 @@
 //! elsewhere. Every value goes through the template's escaping.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html as template};
-use repro_core::build::RunId;
+use repro_core::build::{RunId, as_written};
 
 use super::{
     escape::{printable, shortened},
@@ -75,7 +75,7 @@ fn failures(report: &Report) -> Markup {
 }
 
 fn step_name(report: &Report, line: u32, instruction: &str) -> Markup {
-    let instruction = words::instruction(instruction);
+    let instruction = as_written(instruction);
     let instruction = printable(&instruction);
     template! {
         span.line { (printable(&words::position(report, line))) } " "

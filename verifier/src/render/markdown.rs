@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use repro_core::build::as_written;
+
 use super::{
     escape::{code_span, markdown_text, shortened},
     words,
@@ -45,7 +47,7 @@ fn write(report: &Report, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     for run in &report.runs {
         if let Some(failure) = &run.failure {
             let position = code(&words::position(report, failure.line));
-            let instruction = code(&words::instruction(&failure.instruction));
+            let instruction = code(&as_written(&failure.instruction));
             let message = markdown_text(&failure.message);
             writeln!(
                 out,
@@ -57,7 +59,7 @@ fn write(report: &Report, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     if let Some(at) = report.first_divergence {
         let position = code(&words::position(report, at.line));
         let instruction = report.divergent_instruction(at).unwrap_or_default();
-        let instruction = code(&words::instruction(instruction));
+        let instruction = code(&as_written(instruction));
         writeln!(
             out,
             "**First step that differs:** {position} {instruction}\n"

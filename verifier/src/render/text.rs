@@ -1,6 +1,9 @@
 //! What people see in a terminal: the verdict first, then the one place to look at.
 
-use repro_core::{build::RunId, event::counted};
+use repro_core::{
+    build::{RunId, as_written},
+    event::counted,
+};
 
 use super::{
     escape::{printable, shortened},
@@ -127,7 +130,7 @@ impl Text<'_> {
 
     fn step_line(&mut self, line: u32, instruction: &str) {
         let position = words::position(self.report, line);
-        let instruction = words::instruction(instruction);
+        let instruction = as_written(instruction);
         let instruction = printable(&instruction);
         self.push(
             Line::new(Style::Strong, format!("  {}", printable(&position)))

@@ -1,6 +1,6 @@
 //! Words that all forms of the report share.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::collections::BTreeSet;
 
 use repro_core::{
     build::{Axis, Reason},
@@ -58,16 +58,6 @@ pub(super) fn hermetic(hermetic: &Hermetic) -> String {
 /// `Dockerfile:7`.
 pub(super) fn position(report: &Report, line: u32) -> String {
     format!("{}:{line}", report.dockerfile)
-}
-
-/// An instruction as it stands in the Dockerfile, from its text in the image's history, which
-/// names the shell and the builder.
-pub(super) fn instruction(history: &str) -> Cow<'_, str> {
-    let text = history.strip_suffix(" # repro").unwrap_or(history);
-    text.strip_prefix("RUN /bin/sh -c ")
-        .map_or(Cow::Borrowed(text), |script| {
-            Cow::Owned(format!("RUN {script}"))
-        })
 }
 
 pub(super) fn axes(axes: &[Axis]) -> String {
@@ -133,13 +123,6 @@ pub(super) fn lines(report: &Report, steps: &[u32]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn instructions_lose_what_the_history_adds() {
-        assert_eq!(instruction("RUN /bin/sh -c make # repro"), "RUN make");
-        assert_eq!(instruction("COPY a b # repro"), "COPY a b");
-        assert_eq!(instruction("RUN [\"make\"]"), "RUN [\"make\"]");
-    }
 
     #[test]
     fn times_have_a_unit_that_fits() {
