@@ -9,6 +9,7 @@ mod difference;
 mod images;
 mod index;
 mod layers;
+mod metadata;
 mod names;
 #[cfg(test)]
 pub(crate) mod planted;

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
                 .unwrap_or(0);
             let lines = causes.iter().map(|cause| {
                 let info = cause.info();
-                format!("{:<width$}  {}\n", info.code, info.title)
+                format!("{:<width$}  {}\n", cause.code(), info.title)
             });
             output.text(&lines.collect::<String>())?;
         }
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
 fn entry(cause: Cause) -> Entry {
     let info = cause.info();
     Entry {
-        code: info.code,
+        code: cause.code(),
         title: info.title,
         meaning: info.meaning,
         detection: info.detection,

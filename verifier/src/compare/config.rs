@@ -10,7 +10,7 @@ use repro_core::{
 };
 use serde_json::Value;
 
-use super::{CompareError, Difference, DifferenceKind, Evidence};
+use super::{CompareError, Difference, DifferenceKind, Evidence, metadata};
 use crate::causes::{Cause, Confidence, Excerpts, Facts, find_causes};
 
 /// Longest value shown, in characters.
@@ -131,7 +131,9 @@ fn text(value: &Value) -> String {
 impl Field {
     fn differences(self, facts: &Facts) -> Vec<Difference> {
         let unknown = vec![(Cause::Unknown, Confidence::Unknown)];
+        let known = metadata::field(&self.pointer, self.a.as_deref(), self.b.as_deref());
         let named = match (&self.a, &self.b) {
+            _ if known.is_some() => known.into_iter().collect(),
             (Some(a), Some(b)) => {
                 // The contents are in memory: reading them does not fail.
                 find_causes(&a.as_bytes(), &b.as_bytes(), Excerpts::Refused, facts)
@@ -153,6 +155,7 @@ impl Field {
                 derived_from: None,
                 evidence: Some(Evidence {
                     offset: None,
+                    inside: None,
                     a: shown(self.a.as_deref()),
                     b: shown(self.b.as_deref()),
                 }),

@@ -283,6 +283,7 @@ impl<'a> Comparer<'a> {
                 derived_from: None,
                 evidence: Some(Evidence {
                     offset: None,
+                    inside: None,
                     a: a.0.to_string(),
                     b: b.0.to_string(),
                 }),
@@ -324,6 +325,7 @@ fn compressed_differently(a: &LayerDescriptor, b: &LayerDescriptor, place: Place
         derived_from: None,
         evidence: Some(Evidence {
             offset: None,
+            inside: None,
             a: a.digest.to_string(),
             b: b.digest.to_string(),
         }),

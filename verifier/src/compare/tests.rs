@@ -36,13 +36,13 @@ fn every_kind_of_difference_is_found() {
             vec![mode(0o644)],
             vec![mode(0o664)],
             Kind::Mode,
-            Cause::Unknown,
+            Cause::ModeUmask,
         ),
         (
             vec![file("x", "").meta(|meta| meta.uid = 1)],
             vec![file("x", "").meta(|meta| meta.gid = 1)],
             Kind::Owner,
-            Cause::Unknown,
+            Cause::OwnerId,
         ),
         (
             vec![file("x", "").meta(|meta| meta.mtime = 1)],
@@ -56,7 +56,7 @@ fn every_kind_of_difference_is_found() {
                 meta.xattrs.insert(b"user.a".to_vec(), b"1".to_vec());
             })],
             Kind::Xattr,
-            Cause::Unknown,
+            Cause::ExtendedAttribute,
         ),
         (
             vec![symlink("on-repro-a")],
