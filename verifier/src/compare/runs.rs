@@ -292,7 +292,7 @@ impl<'a> Comparer<'a> {
         Ok(())
     }
 
-    fn add(&mut self, difference: Difference) {
+    pub(super) fn add(&mut self, difference: Difference) {
         // Each kind has a list of its own: many differences of a stage must not push one of the
         // image out.
         let not_listed = &mut self.comparison.not_listed;

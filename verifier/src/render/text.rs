@@ -333,7 +333,7 @@ impl Text<'_> {
 }
 
 /// Lines of at most `width` characters, cut at spaces where there are any.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     let mut length = 0;
