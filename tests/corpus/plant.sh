@@ -29,11 +29,14 @@ both() {
     for side in a b; do
         if [ $side = a ]; then epoch=1700000000 other=one; else epoch=1734567890 other=two; fi
         export side epoch other
-        (cd "$out/$side/$name" && eval "$1") > /dev/null 2>&1
+        (cd "$out/$side/$name" && eval "$1") > "$out/log" 2>&1 || {
+            echo "$name, $side:" >&2
+            cat "$out/log" >&2
+            exit 1
+        }
     done
 }
 
-# same NAME COMMAND: a pair that is equal.
 text='for n in 1 2 3 4 5 6 7 8 9; do echo "line $n of some text"; done'
 
 # Archives and compressors.
@@ -51,7 +54,7 @@ case_of zip-order archive-order f.zip zip && both "echo x > x; echo y > y; touch
 case_of zip-mode archive-owner f.zip zip && both "echo x > x; chmod \$([ \$side = a ] && echo 600 || echo 755) x; touch -d @1700000000 x; zip -qX f.zip x; rm x"
 case_of zip-extra archive-extra f.zip zip && both "echo x > x; touch -m -d @1700000000 x; touch -a -d @\$epoch x; zip -q f.zip x; rm x"
 case_of cpio-time archive-time f.cpio cpio && both "echo x > x; touch -d @\$epoch x; echo x | cpio -o -H newc --reproducible > f.cpio; rm x"
-case_of cpio-inode archive-extra f.cpio cpio && both "echo x > x; touch -d @1 x; echo x | cpio -o -H newc > f.cpio; rm x"
+case_of cpio-inode archive-extra f.cpio cpio && both "echo x > x; [ \$side = a ] || { mv x y; echo x > x; }; touch -d @1 x; echo x | cpio -o -H newc > f.cpio; rm -f x y"
 case_of jar-manifest manifest-date f.jar zip && both "mkdir META-INF; printf 'Manifest-Version: 1.0\nBuilt-By: %s\n' \$other > META-INF/MANIFEST.MF; touch -d @1700000000 META-INF META-INF/MANIFEST.MF; zip -qX f.jar META-INF/MANIFEST.MF; rm -r META-INF"
 case_of deb-time archive-time p.deb dpkg-deb && both "mkdir -p p/DEBIAN; printf 'Package: p\nVersion: 1\nArchitecture: all\nMaintainer: m\nDescription: d\n' > p/DEBIAN/control; echo x > p/x; SOURCE_DATE_EPOCH=\$epoch dpkg-deb --root-owner-group -b p p.deb; rm -r p"
 
@@ -71,15 +74,14 @@ case_of pyc-time pyc-source-time m.pyc python3 && both "echo 'x = 1' > m.py; tou
 case_of pyc-path pyc-code m.pyc python3 && both "echo 'x = 1' > m.py; python3 -c \"import py_compile; py_compile.compile('m.py', cfile='m.pyc', dfile='/build/\$other/m.py', invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)\"; rm m.py"
 case_of python-hash-order line-order set.txt python3 && both "PYTHONHASHSEED=\$([ \$side = a ] && echo 1 || echo 2) python3 -c 'for w in {\"alpha\",\"beta\",\"gamma\",\"delta\",\"epsilon\",\"zeta\"}: print(w)' > set.txt"
 case_of perl-hash-order line-order hash.txt perl && both "PERL_HASH_SEED=\$([ \$side = a ] && echo 1 || echo 7) perl -e '%h=map{\$_=>1}\"aa\"..\"az\"; print \"\$_\n\" for keys %h' > hash.txt"
-case_of python-json-order json-order o.json python3 && both "python3 -c 'import json,sys; d={\"x\":1,\"y\":2} if \"\$side\"==\"a\" else {\"y\":2,\"x\":1}; json.dump(d, open(\"o.json\",\"w\"))'"
+case_of python-json-order json-order o.json python3 && both "python3 -c 'import json,os; k=[\"x\",\"y\"]; k=k if os.environ[\"side\"]==\"a\" else k[::-1]; json.dump({n: 1 for n in k}, open(\"o.json\",\"w\"))'"
 case_of python-uuid random-content id.txt python3 && both "python3 -c 'import uuid; print(uuid.uuid4())' > id.txt"
 case_of cyclonedx sbom-id bom.json python3 && both "python3 -c 'import json,uuid; json.dump({\"bomFormat\":\"CycloneDX\",\"serialNumber\":\"urn:uuid:\"+str(uuid.uuid4())}, open(\"bom.json\",\"w\"))'"
 case_of date-now embedded-timestamp date.txt date && both "date -u -d @\$epoch > date.txt"
 case_of date-iso embedded-timestamp date.txt date && both "date -u -d @\$epoch --iso-8601=seconds > date.txt"
-case_of date-seconds embedded-timestamp date.txt date && both "echo built at \$epoch > date.txt"
 
 # Other tools.
-case_of gettext gettext-date m.mo msgfmt && both "printf 'msgid \"\"\nmsgstr \"Content-Type: text/plain; charset=UTF-8\\\\nPOT-Creation-Date: 2026-01-0%s\\\\n\"\nmsgid \"a\"\nmsgstr \"b\"\n' \$([ \$side = a ] && echo 1 || echo 2) > m.po; msgfmt -o m.mo m.po; rm m.po"
+case_of gettext gettext-date m.mo msgfmt && both "printf 'msgid \"\"\nmsgstr \"Content-Type: text/plain; charset=UTF-8\\\\nPO-Revision-Date: 2026-01-0%s\\\\n\"\nmsgid \"a\"\nmsgstr \"b\"\n' \$([ \$side = a ] && echo 1 || echo 2) > m.po; msgfmt -o m.mo m.po; rm m.po"
 case_of gettext-po gettext-date m.po date && both "echo '\"POT-Creation-Date: '\$(date -d @\$epoch +%F)'\\n\"' > m.po"
 case_of sqlite-order sqlite-layout d.db sqlite3 && both "sqlite3 d.db 'create table t(x text primary key)' \"\$([ \$side = a ] && echo \"insert into t values('first value'); insert into t values('other value')\" || echo \"insert into t values('other value'); insert into t values('first value')\")\""
 case_of sqlite-counter sqlite-layout d.db sqlite3 && both "sqlite3 d.db 'create table t(x)'; [ \$side = a ] || sqlite3 d.db 'insert into t values(1); delete from t'"
@@ -100,6 +102,31 @@ case_of npm npm-cache .npm/_cacache/index-v5/aa date && both "echo '{\"time\":'\
 case_of pip-cache pip-cache root/.cache/pip/x date && both "echo \$epoch > root/.cache/pip/x"
 case_of wheel wheel-metadata p.dist-info/direct_url.json date && both "echo '{\"url\":\"file:///tmp/'\$other'\"}' > p.dist-info/direct_url.json"
 case_of venv venv-path pyvenv.cfg python3 && both "python3 -m venv --without-pip /tmp/repro-corpus-\$other; cp /tmp/repro-corpus-\$other/pyvenv.cfg .; rm -r /tmp/repro-corpus-\$other"
+
+# The file system itself, and what packages leave.
+case_of umask mode-umask f sh && both "umask \$([ \$side = a ] && echo 022 || echo 002); echo x > f"
+case_of setgid setgid-directory d/e mkdir && both "mkdir -p d/e; [ \$side = a ] || chmod g+s d/e"
+# Only root may set one.
+if [ "$(id -u)" -eq 0 ]; then
+    case_of capability file-capability f setcap && both "cp /bin/true f; [ \$side = a ] || setcap cap_net_raw+ep f"
+fi
+case_of attribute extended-attribute f python3 && both "echo x > f; python3 -c 'import os; os.setxattr(\"f\", \"user.from\", os.environ[\"other\"].encode())'"
+case_of link-broken hardlink-broken g ln && both "echo x > f; [ \$side = a ] && ln f g || cp f g"
+case_of missing missing-file only ls && both "[ \$side = a ] || echo x > only"
+case_of leftover temporary-file tmp/x date && both "date -d @\$epoch > tmp/x"
+case_of history temporary-file root/.bash_history date && both "echo '#'\$epoch > root/.bash_history"
+case_of machine-id machine-id etc/machine-id tr && both "tr -d - < /proc/sys/kernel/random/uuid > etc/machine-id"
+case_of password password-hash etc/shadow openssl && both "echo \"u:\$(openssl passwd -6 x):20000:0:99999:7:::\" > etc/shadow"
+case_of shadow-day shadow-day etc/shadow date && both "echo \"u:!:\$((epoch / 86400)):0:99999:7:::\" > etc/shadow"
+case_of dpkg-log dpkg-log var/log/dpkg.log date && both "echo \"\$(date -d @\$epoch '+%F %T') startup archives unpack\" > var/log/dpkg.log"
+case_of apt-log apt-log var/log/apt/history.log date && both "echo \"Start-Date: \$(date -d @\$epoch '+%F  %T')\" > var/log/apt/history.log"
+case_of backup account-backup etc/group- date && both "echo \"x:x:\$other:\" > etc/group-"
+case_of status package-version var/lib/dpkg/status date && both "printf 'Package: p\\nVersion: 1.%s\\n' \${#other}\$epoch > var/lib/dpkg/status"
+case_of apk apk-virtual etc/apk/world date && both "date -d @\$epoch +.build-deps=%Y%m%d.%H%M%S > etc/apk/world"
+case_of png png-time i.png python3 && both "python3 -c 'import zlib,struct,os
+def c(t,d): return struct.pack(\">I\",len(d))+t+d+struct.pack(\">I\",zlib.crc32(t+d))
+open(\"i.png\",\"wb\").write(b\"\\x89PNG\\r\\n\\x1a\\n\"+c(b\"IHDR\",struct.pack(\">IIBBBBB\",1,1,8,0,0,0,0))+c(b\"tIME\",bytes([7,232,1,len(os.environ[\"other\"])+ord(os.environ[\"other\"][0])%9,1,1,1]))+c(b\"IDAT\",zlib.compress(b\"\\0\\0\"))+c(b\"IEND\",b\"\"))'"
+case_of pdf pdf-date d.pdf date && both "printf '%%PDF-1.4\\n/CreationDate (D:%s)\\n%%%%EOF\\n' \$epoch > d.pdf"
 
 # Where nothing differs no cause may be named.
 mkdir -p "$out/a/equal" "$out/b/equal"

@@ -65,11 +65,12 @@ fn load(content: &dyn ContentView) -> io::Result<Vec<u8>> {
 
 /// Causes that say how a value got in, or that nothing is known: a special cause says the same
 /// and more. Values that prove themselves, such as the host's name, stay.
-const GENERAL: [Cause; 5] = [
+const GENERAL: [Cause; 6] = [
     Cause::EmbeddedTimestamp,
     Cause::RandomContent,
     Cause::GeneratedKey,
     Cause::LineOrder,
+    Cause::EmbeddedPath,
     Cause::Unknown,
 ];
 
@@ -87,7 +88,9 @@ fn refined(
             b,
         })
     });
-    let Some(cause) = shape.or_else(|| trace(path)) else {
+    // A known place says more than that a path is in the file.
+    let special = shape.filter(|cause| *cause != Cause::EmbeddedPath);
+    let Some(cause) = special.or_else(|| trace(path)).or(shape) else {
         return found;
     };
     replaced(cause, found)
@@ -186,7 +189,7 @@ impl Search<'_> {
             found = replaced(cause, found);
         }
         for mut finding in found {
-            if finding.cause == Cause::Unknown
+            if matches!(finding.cause, Cause::Unknown | Cause::EmbeddedPath)
                 && let Some(cause) = paths
             {
                 finding.cause = cause;

@@ -256,7 +256,10 @@ impl Text<'_> {
         let mut line = if same_path {
             Line::new(Style::Plain, "    ")
         } else {
-            Line::new(Style::Code, format!("    {}", printable(words::path(row))))
+            Line::new(
+                Style::Code,
+                format!("    {}", printable(&words::path_inside(row))),
+            )
         };
         line = line
             .with(Style::Dim, format!("  {}  ", row.kind))

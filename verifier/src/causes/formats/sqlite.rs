@@ -22,7 +22,7 @@ impl Format for Sqlite {
                 role: Role::Follows(Cause::SqliteLayout),
                 bytes: counters.into(),
             },
-            Part::content("pages", &bytes[HEADER..]),
+            Part::content("database pages", &bytes[HEADER..]),
         ])
     }
 

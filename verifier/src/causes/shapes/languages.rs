@@ -3,7 +3,8 @@
 use super::{Detector, Pair, has_year, holds, starts};
 use crate::causes::Cause;
 
-pub(super) const DETECTORS: [Detector; 14] = [
+pub(super) const DETECTORS: [Detector; 15] = [
+    database,
     checksums,
     properties,
     manifest,
@@ -187,6 +188,19 @@ fn symbols(pair: &Pair<'_>) -> Option<Cause> {
         .into_iter()
         .all(|line| holds(line, "lto_priv") || holds(line, "gnu.lto_") || holds(line, "_GLOBAL__"))
         .then_some(Cause::LtoSymbol)
+}
+
+/// Pages of a database that hold the same bytes at other places.
+fn database(pair: &Pair<'_>) -> Option<Cause> {
+    let counts = |bytes: &[u8]| {
+        let mut counts = [0_u64; 256];
+        for byte in bytes {
+            counts[usize::from(*byte)] += 1;
+        }
+        counts
+    };
+    let pages = pair.inside.rsplit('!').next() == Some("database pages");
+    (pages && counts(pair.a) == counts(pair.b)).then_some(Cause::SqliteLayout)
 }
 
 /// A cache of fontconfig, by its magic.
