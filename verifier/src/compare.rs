@@ -7,6 +7,7 @@
 mod config;
 mod difference;
 mod directory;
+mod headers;
 mod images;
 mod index;
 mod layers;

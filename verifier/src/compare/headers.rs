@@ -93,7 +93,10 @@ impl Tools<'_> {
 }
 
 fn form(tar: Box<dyn Read + Send>) -> io::Result<Form> {
-    let mut counted = Counted { inner: tar, bytes: 0 };
+    let mut counted = Counted {
+        inner: tar,
+        bytes: 0,
+    };
     let mut form = Form::default();
     let hashes = || HashingWriter::new(io::sink());
     let (mut order, mut owners, mut extended) = (hashes(), hashes(), hashes());
@@ -103,7 +106,11 @@ fn form(tar: Box<dyn Read + Send>) -> io::Result<Form> {
         let header = entry.header().clone();
         let kind = header.entry_type();
         form.dialects.insert(header.as_bytes()[257..265].to_vec());
-        if kind.is_pax_local_extensions() || kind.is_pax_global_extensions() || kind.is_gnu_longname() || kind.is_gnu_longlink() {
+        if kind.is_pax_local_extensions()
+            || kind.is_pax_global_extensions()
+            || kind.is_gnu_longname()
+            || kind.is_gnu_longlink()
+        {
             form.dialects.insert(vec![kind.as_byte()]);
             write(&mut extended, &header.path_bytes())?;
             io::copy(&mut entry, &mut extended)?;
@@ -115,7 +122,6 @@ fn form(tar: Box<dyn Read + Send>) -> io::Result<Form> {
             write(&mut owners, &name(header.groupname_bytes()))?;
         }
     }
-    drop(archive);
     io::copy(&mut counted, &mut io::sink())?;
     form.order = Some(order.finish().0);
     form.owners = Some(owners.finish().0);

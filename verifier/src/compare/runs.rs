@@ -187,6 +187,11 @@ impl<'a> Comparer<'a> {
                 ratio.files += counts * found.entries;
                 ratio.files_equal += counts * found.equal;
                 let mut differences = found.differences;
+                if differences.is_empty()
+                    && let (Some(a), Some(b)) = (a, b)
+                {
+                    differences = self.tools.headers(a, b, place)?;
+                }
                 for (contents, path) in found.contents {
                     self.follow(&mut differences, contents, path, place);
                 }
@@ -278,8 +283,9 @@ impl<'a> Comparer<'a> {
                 layer: None,
                 step: None,
                 kind: DifferenceKind::Config,
-                cause: Cause::Unknown,
-                confidence: Confidence::Unknown,
+                cause: Cause::DocumentForm,
+                // Media types of layers are not fields that are compared.
+                confidence: Confidence::Likely,
                 derived_from: None,
                 evidence: Some(Evidence {
                     offset: None,

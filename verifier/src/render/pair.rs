@@ -33,17 +33,10 @@ const fn verdict(report: &PairReport) -> &'static str {
 
 /// Path of a row, with the part in it.
 fn place(row: &Difference) -> String {
-    let inside = row
-        .evidence
-        .as_ref()
-        .and_then(|evidence| evidence.inside.as_deref());
     let layer = row
         .layer
         .map_or_else(String::new, |layer| format!("layer {layer}: "));
-    match inside {
-        Some(inside) => format!("{layer}{}!{inside}", words::path(row)),
-        None => format!("{layer}{}", words::path(row)),
-    }
+    format!("{layer}{}", words::path_inside(row))
 }
 
 fn ratio(report: &PairReport) -> String {
