@@ -10,7 +10,7 @@ use repro_core::{
     build::{
         BuildRecord, BuildRequest, Clock, ContextPlace, CopyLayout, Cost, EpochChoice, EpochRecord,
         EpochSource, Executor, Finding, InputKind, InputRecord, MountSource, NamedContext,
-        NamedText, Outcome, PlannedStep, Reason, RunId, RunRecord, Runs, Variation,
+        NamedText, Outcome, PlannedStep, Reason, RunId, RunRecord, Runs, UserIds, Variation,
     },
     digest::{ChainId, Digest},
     epoch::Epoch,
@@ -710,6 +710,7 @@ fn record(request: &BuildRequest, prepared: Prepared, runs: Vec<RunRecord>) -> B
     } = prepared;
     findings.extend(intermediate_differences(&plan, &runs));
     findings.extend(many_layers(&runs));
+    findings.extend(one_id(&runs));
     let outcome = Outcome::new(reason(request.runs, &runs), cost(&runs));
     BuildRecord {
         version: 1,
@@ -814,6 +815,20 @@ fn many_layers(runs: &[RunRecord]) -> Option<Finding> {
             "the image has {layers} layers; Docker takes 125, those of images built on this one \
              included: join RUN instructions, or copy the result into a new stage"
         ),
+        line: None,
+    })
+}
+
+/// Users of a step that are one to the kernel: a program that counts on being denied something may
+/// have got it.
+fn one_id(runs: &[RunRecord]) -> Option<Finding> {
+    let ids = runs.iter().find(|run| run.user_ids == UserIds::One);
+    ids.map(|_| Finding {
+        code: "users-not-kept-apart".into(),
+        message:
+            "the user who built has one id, which stood for all users of the steps: owners were \
+                  written down, and a file of one user could be read by another"
+                .into(),
         line: None,
     })
 }

@@ -18,7 +18,7 @@ mod variation;
 pub use annotations::Annotations;
 pub use clock::Clock;
 pub use copy::{Archives, CopyLayout, CopySource, CopySpec, InlineFile, Owner, Placement};
-pub use executor::{Executor, ExecutorError, SnapshotInfo, Snapshotter, StepObserver};
+pub use executor::{Executor, ExecutorError, SnapshotInfo, Snapshotter, StepObserver, UserIds};
 pub use grants::{Grants, MAX_SECRET_BYTES, SecretTooLong, SecretValue};
 pub use mode::{ModeChange, ModeClause, ModeError};
 pub use mount::{MountAccess, MountFacts, MountSource, MountSpec, SecretVariable};

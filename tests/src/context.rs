@@ -42,9 +42,13 @@ impl TestContext {
     pub fn with_empty_store(user: User) -> Self {
         // Below the project nobody else might get through; /tmp may be of memory, which trees of
         // toolchains would fill.
+        Self::below("/var/tmp", user)
+    }
+
+    fn below(place: &str, user: User) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("repro-test-")
-            .tempdir_in("/var/tmp")
+            .tempdir_in(place)
             .expect("a directory can be made");
         let store = dir.path().join("store");
         Self::in_dir(dir, store, user)
@@ -53,7 +57,17 @@ impl TestContext {
     /// With a store that has the packages that others downloaded, and nothing made of them.
     #[must_use]
     pub fn with_packages(user: User) -> Self {
-        let context = Self::with_empty_store(user);
+        Self::with_empty_store(user).and_packages()
+    }
+
+    /// The same in memory, where making and removing many files costs little.
+    #[must_use]
+    pub fn with_packages_in_memory(user: User) -> Self {
+        Self::below("/dev/shm", user).and_packages()
+    }
+
+    fn and_packages(self) -> Self {
+        let context = self;
         let blobs = context.store.join("blobs");
         fs::create_dir_all(&context.store).expect("the store can be made");
         let copied = Command::new(tool("cp"))
@@ -62,7 +76,7 @@ impl TestContext {
             .arg(&blobs)
             .status();
         assert!(copied.expect("cp starts").success(), "blobs can be copied");
-        user.own(&context.store);
+        context.user.own(&context.store);
         context
     }
 

@@ -9,6 +9,9 @@ const NAME: &str = "repro-test";
 /// Its range of subordinate ids, far above those that `useradd` gives out.
 const SUBIDS: &str = "1500000000-1500065535";
 
+/// A user that no file of the machine lists, below the ids that containers are given.
+const ONE_ID: u32 = 64_123;
+
 /// Who runs the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum User {
@@ -47,6 +50,13 @@ impl User {
             );
         }
         Self::Ordinary { id }
+    }
+
+    /// An ordinary user without subordinate ids. Nothing on the machine knows it by name, or needs to.
+    #[must_use]
+    pub fn with_one_id() -> Self {
+        require_root();
+        Self::Ordinary { id: ONE_ID }
     }
 
     /// Whether root runs the tests.

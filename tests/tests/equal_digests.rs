@@ -84,6 +84,7 @@ fn privileged_every_way_of_building_gives_one_digest() {
             "ordinary user with a range of ids",
             digest(&user, &of_user, |build| build),
         ),
+        ("ordinary user with one id", digest_with_one_id()),
         ("store in memory", digest(&in_memory, &plain, |build| build)),
         (
             "one step at a time",
@@ -133,6 +134,20 @@ fn privileged_every_way_of_building_gives_one_digest() {
         table.iter().all(|(_, digest)| *digest == table[0].1),
         "\n{shown}"
     );
+}
+
+/// What comes of a user to whom the kernel grants no id but its own.
+fn digest_with_one_id() -> String {
+    let user = User::with_one_id();
+    let context = TestContext::with_empty_store(user);
+    let dir = context.path("project");
+    project(&dir, files().into_iter());
+    user.own(&dir);
+    let (build, evidence) = context.build(&dir);
+    build.run().exits(0);
+    let pack = Pack::read(&evidence);
+    assert_eq!(pack.run("a")["userIds"], "one");
+    pack.digest().to_owned()
 }
 
 /// What comes of a store where overlayfs is refused, as in a container without a volume.

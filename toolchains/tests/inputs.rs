@@ -18,7 +18,7 @@ use std::{
 use repro_core::{
     build::{
         Executor, ExecutorError, InvocationId, LockMode, RunId, SnapshotInfo, Snapshotter,
-        StepObserver, StepResult, StepSpec, Variation,
+        StepObserver, StepResult, StepSpec, UserIds, Variation,
     },
     digest::{ChainId, Digest},
     event::NoEvents,
@@ -48,6 +48,10 @@ impl Executor for NoExecutor {
 
     fn policy(&self) -> Digest {
         Digest::of(b"")
+    }
+
+    fn user_ids(&self) -> UserIds {
+        UserIds::Range
     }
 
     fn snapshotter(&self) -> Snapshotter {

@@ -247,6 +247,7 @@ fn run(blobs: &MemoryBlobs, id: RunId, output: &str) -> RunRecord {
         id,
         invocation_id: format!("inv-1-{id}"),
         executor: "native".into(),
+        user_ids: repro_core::build::UserIds::Range,
         snapshotter: repro_core::build::Snapshotter::Overlay,
         policy: Digest::of(b"policy"),
         variation,

@@ -2,7 +2,7 @@
 
 use std::{error::Error as _, fs, path::Path};
 
-use repro_core::build::{ExecutorError, InvocationId};
+use repro_core::build::{Executor as _, ExecutorError, InvocationId, Snapshotter};
 
 use crate::{NativeExecutor, Snapshots, StageImage, blockers, mapping::IdMapping};
 
@@ -51,6 +51,11 @@ pub fn step(store: &Path, invocation: &InvocationId) -> Check {
         });
     let finding = match tried {
         Ok(executor) => Finding::Good(match executor.overlay_refused() {
+            None if executor.snapshotter() == Snapshotter::PlainCopy => {
+                "a step can run: namespaces, plain copies in the store, loopback and the supervisor of \
+                 system calls were tried"
+                    .to_owned()
+            }
             None => "a step can run: namespaces, overlayfs on the store, loopback and the system \
                      call filter were tried"
                 .to_owned(),

@@ -20,7 +20,7 @@ use repro_core::{
     build::{
         CopySource, Executor, ExecutorError, Grants, InvocationId, RunId, SecretValue,
         SnapshotInfo, SnapshotName, Snapshotter, StepAction, StepExit, StepObserver, StepResult,
-        StepSpec, Variation,
+        StepSpec, UserIds, Variation,
     },
     digest::{ChainId, Digest},
     tree::{EntryReader, EntrySink, EntrySource, EntryWriter},
@@ -35,7 +35,7 @@ use self::{
 use crate::{
     StageImage,
     channel::MAX_FDS,
-    mapping::IdMapping,
+    mapping::{self, IdMapping},
     policy::policy_digest,
     protocol::{Action, Done, Job, Secret, StepJob},
 };
@@ -109,9 +109,20 @@ impl NativeExecutor {
             snapshotter: Snapshotter::Overlay,
             overlay_refused: None,
         };
-        match snapshots {
-            Snapshots::By(snapshotter) => executor.snapshotter = snapshotter,
-            Snapshots::AsPossible => {
+        match (snapshots, executor.mapping.user_ids()) {
+            // Owners are written down by file, and a file of an overlay changes with its first change.
+            (Snapshots::By(Snapshotter::Overlay), UserIds::One) => {
+                return Err(ExecutorError::Machine {
+                    what: "steps with one id for all users cannot start from overlays".to_owned(),
+                    hint: format!("use --snapshotter plain-copy; or, {}", mapping::hint()),
+                    source: None,
+                });
+            }
+            (Snapshots::AsPossible, UserIds::One) => {
+                executor.snapshotter = Snapshotter::PlainCopy;
+            }
+            (Snapshots::By(snapshotter), _) => executor.snapshotter = snapshotter,
+            (Snapshots::AsPossible, UserIds::Range) => {
                 executor.overlay_refused = executor.try_overlay()?;
                 if executor.overlay_refused.is_some() {
                     executor.snapshotter = Snapshotter::PlainCopy;
@@ -345,11 +356,15 @@ impl Drop for Registered<'_> {
 
 impl Executor for NativeExecutor {
     fn policy(&self) -> Digest {
-        policy_digest()
+        policy_digest(self.user_ids())
     }
 
     fn name(&self) -> &'static str {
         "native"
+    }
+
+    fn user_ids(&self) -> UserIds {
+        self.mapping.user_ids()
     }
 
     fn snapshotter(&self) -> Snapshotter {

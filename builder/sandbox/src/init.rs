@@ -35,7 +35,7 @@ use rustix::{
 use self::mounts::Setup;
 pub(crate) use self::{
     attach::{Attachment, PointKind},
-    payload::Payload,
+    payload::{Identity, Payload},
     report::{Place, Report, SIZE as REPORT_SIZE},
 };
 use crate::{

@@ -5,7 +5,10 @@ mod write;
 
 use std::fmt;
 
-use repro_core::{build::ExecutorError, digest::Digest};
+use repro_core::{
+    build::{ExecutorError, UserIds},
+    digest::Digest,
+};
 use serde::Serialize;
 
 pub use subids::{SubidError, SubidRange};
@@ -41,6 +44,8 @@ pub enum Writer {
     RootOfContainer,
     /// `newuidmap` and `newgidmap`, for an ordinary user with subordinate ids.
     Tools,
+    /// This process, which is an ordinary user without subordinate ids: one stands for all.
+    OneId,
 }
 
 /// The map of ids of all steps that this process runs.
@@ -60,6 +65,13 @@ impl IdMapping {
         }
         let uids = subids::required(subids::File::Users, uid.as_raw())?;
         let gids = subids::required(subids::File::Groups, uid.as_raw())?;
+        let (Some(uids), Some(gids)) = (uids, gids) else {
+            return Ok(Self {
+                writer: Writer::OneId,
+                uids: own_and(uid.as_raw(), &[]),
+                gids: own_and(gid.as_raw(), &[]),
+            });
+        };
         Ok(Self {
             writer: Writer::Tools,
             uids: own_and(uid.as_raw(), &uids),
@@ -111,6 +123,15 @@ impl IdMapping {
         self.writer
     }
 
+    /// How many ids a step has.
+    #[must_use]
+    pub const fn user_ids(&self) -> UserIds {
+        match self.writer {
+            Writer::Root | Writer::RootOfContainer | Writer::Tools => UserIds::Range,
+            Writer::OneId => UserIds::One,
+        }
+    }
+
     /// Names the directory of snapshots whose files carry these ids.
     #[must_use]
     pub fn key(&self) -> String {
@@ -141,6 +162,12 @@ impl fmt::Display for IdMapping {
                 "users and groups of a step are this container's own, which grants no others: a user \
                  namespace alone keeps a step's root apart from this one",
             ),
+            Writer::OneId => write!(
+                f,
+                "all users of a step are this user ({uid}), who has no subordinate ids: owners are \
+                 written down, and a step's users are not kept apart; for that, {}",
+                subids::hint(None)
+            ),
             Writer::Tools => write!(
                 f,
                 "root of a step is this user ({uid}), its other users and groups are among this \
@@ -148,6 +175,11 @@ impl fmt::Display for IdMapping {
             ),
         }
     }
+}
+
+/// How a user gets more ids than one.
+pub(crate) fn hint() -> String {
+    subids::hint(None)
 }
 
 /// Id 0 is the caller, the others come from `ranges` in their order.

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use repro_core::{digest::Digest, json};
+use repro_core::{build::UserIds, digest::Digest, json};
 use rustix::thread::CapabilitySet;
 use serde::Serialize;
 
@@ -149,46 +149,64 @@ pub struct Environment {
     pub path: &'static str,
 }
 
-static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy {
-    version: VERSION,
-    namespaces: vec!["cgroup", "ipc", "mount", "network", "pid", "user", "uts"],
-    ids: IDS,
-    capabilities: CAPABILITIES.iter().map(|(name, _)| *name).collect(),
-    no_new_privileges: false,
-    network: Vec::new(),
-    limits: Limits {
-        open_files: OPEN_FILES,
-        stack_bytes: STACK,
-        core_bytes: 0,
-        umask: format!("{UMASK:04o}"),
-        shm: SHM_SIZE,
-    },
-    environment: Environment {
-        added: vec!["HOME", "PATH"],
-        path: DEFAULT_PATH,
-    },
-    masked: MASKED.to_vec(),
-    read_only: READ_ONLY.to_vec(),
-    devices: DEVICES.iter().map(|(name, ..)| *name).collect(),
-    synthesised: SYNTHESISED.to_vec(),
-    seccomp: seccomp::document(),
+/// With an id for each user of a step, and with one for all.
+static POLICIES: LazyLock<[Policy; 2]> = LazyLock::new(|| [UserIds::Range, UserIds::One].map(make));
+
+fn make(users: UserIds) -> Policy {
+    Policy {
+        version: VERSION,
+        namespaces: vec!["cgroup", "ipc", "mount", "network", "pid", "user", "uts"],
+        ids: match users {
+            UserIds::Range => IDS,
+            UserIds::One => 1,
+        },
+        capabilities: CAPABILITIES.iter().map(|(name, _)| *name).collect(),
+        no_new_privileges: false,
+        network: Vec::new(),
+        limits: Limits {
+            open_files: OPEN_FILES,
+            stack_bytes: STACK,
+            core_bytes: 0,
+            umask: format!("{UMASK:04o}"),
+            shm: SHM_SIZE,
+        },
+        environment: Environment {
+            added: vec!["HOME", "PATH"],
+            path: DEFAULT_PATH,
+        },
+        masked: MASKED.to_vec(),
+        read_only: READ_ONLY.to_vec(),
+        devices: DEVICES.iter().map(|(name, ..)| *name).collect(),
+        synthesised: SYNTHESISED.to_vec(),
+        seccomp: seccomp::document(users),
+    }
+}
+
+static DIGESTS: LazyLock<[Digest; 2]> = LazyLock::new(|| {
+    [UserIds::Range, UserIds::One].map(|users| {
+        let bytes =
+            json::canonical(policy(users)).expect("the policy holds texts and integers only");
+        Digest::of(&bytes)
+    })
 });
 
-static DIGEST: LazyLock<Digest> = LazyLock::new(|| {
-    let bytes = json::canonical(&*POLICY).expect("the policy holds texts and integers only");
-    Digest::of(&bytes)
-});
+const fn place(users: UserIds) -> usize {
+    match users {
+        UserIds::Range => 0,
+        UserIds::One => 1,
+    }
+}
 
 /// The policy of every step.
 #[must_use]
-pub fn policy() -> &'static Policy {
-    &POLICY
+pub fn policy(users: UserIds) -> &'static Policy {
+    &POLICIES[place(users)]
 }
 
 /// SHA-256 of the policy's canonical JSON.
 #[must_use]
-pub fn policy_digest() -> Digest {
-    *DIGEST
+pub fn policy_digest(users: UserIds) -> Digest {
+    DIGESTS[place(users)]
 }
 
 /// The capabilities as a set.
@@ -223,7 +241,7 @@ mod tests {
 
     #[test]
     fn lists_are_sorted_and_without_doubles() {
-        let policy = policy();
+        let policy = policy(UserIds::Range);
         for list in [
             &policy.capabilities,
             &policy.masked,
@@ -238,8 +256,8 @@ mod tests {
 
     #[test]
     fn the_digest_is_of_canonical_json() {
-        let bytes = json::canonical(policy()).unwrap();
-        assert_eq!(policy_digest(), Digest::of(&bytes));
+        let bytes = json::canonical(policy(UserIds::Range)).unwrap();
+        assert_eq!(policy_digest(UserIds::Range), Digest::of(&bytes));
         assert!(bytes.starts_with(br#"{"capabilities":["CAP_CHOWN""#));
     }
 }

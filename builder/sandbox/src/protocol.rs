@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt, io};
 
 use repro_core::build::{
     CopySpec, ExecutorError, LayerPolicy, MakeDirSpec, RunSpec, SnapshotInfo, Snapshotter,
-    StepResult, Variation,
+    StepResult, UserIds, Variation,
 };
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Request {
     /// The work.
     pub job: Job,
+    /// What ids the stage will have.
+    pub users: UserIds,
 }
 
 /// The kinds of work.

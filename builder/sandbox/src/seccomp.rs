@@ -8,6 +8,7 @@ mod bpf;
 pub(crate) mod notify;
 mod table;
 
+use repro_core::build::UserIds;
 use serde::Serialize;
 
 pub(crate) use bpf::{Instruction, program};
@@ -23,6 +24,9 @@ pub struct Document {
     pub allowed: Vec<&'static str>,
     /// Calls with a rule of their own, and the rule in words.
     pub special: Vec<(&'static str, &'static str)>,
+    /// Calls that the supervisor answers, as far as they are of users, in the first ABI.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub emulated: Vec<&'static str>,
     /// What calls by numbers of another ABI than the listed fail with.
     pub other_abis: &'static str,
     /// ABIs, each with the same rules.
@@ -30,7 +34,7 @@ pub struct Document {
 }
 
 /// The rules as plain data.
-pub(crate) fn document() -> Document {
+pub(crate) fn document(users: UserIds) -> Document {
     let mut allowed: Vec<_> = table::allowed().collect();
     allowed.sort_unstable();
     Document {
@@ -40,6 +44,10 @@ pub(crate) fn document() -> Document {
             .iter()
             .map(|(name, rule)| (*name, rule.words()))
             .collect(),
+        emulated: match users {
+            UserIds::Range => Vec::new(),
+            UserIds::One => table::EMULATED.iter().map(|(name, ..)| *name).collect(),
+        },
         other_abis: "ENOSYS",
         abis: bpf::ABIS.iter().map(|abi| abi.name).collect(),
     }

@@ -20,6 +20,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+use repro_core::build::UserIds;
 use rustix::net::{AddressFamily, sockopt};
 
 use crate::{
@@ -58,6 +59,7 @@ fn leave(code: i32) -> ! {
 
 /// What came with a request.
 struct Session {
+    users: UserIds,
     control: Channel,
     /// The store's root.
     root: OwnedFd,
@@ -84,6 +86,7 @@ fn serve() -> Result<(), ChannelError> {
         return Err(ChannelError::Closed);
     };
     let session = Session {
+        users: request.users,
         control,
         root,
         stream,

@@ -105,6 +105,7 @@ fn recorded(layers: usize) -> BuildRecord {
         id: RunId::A,
         invocation_id: "test-a".into(),
         executor: "none".into(),
+        user_ids: repro_core::build::UserIds::Range,
         snapshotter: repro_core::build::Snapshotter::Overlay,
         policy: digest,
         variation: Variation::run_a(),

@@ -102,6 +102,7 @@ pub(crate) fn run(
         id,
         invocation_id: format!("{}/{id}", context.invocation),
         executor: context.executor.name().to_owned(),
+        user_ids: context.executor.user_ids(),
         snapshotter: context.executor.snapshotter(),
         policy: context.executor.policy(),
         variation: variation.clone(),

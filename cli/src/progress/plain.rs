@@ -6,7 +6,7 @@ use std::{
 };
 
 use repro_core::{
-    build::{Finding, RunId},
+    build::{Finding, RunId, as_written},
     event::{Comparison, Event, EventSink},
 };
 
@@ -65,7 +65,7 @@ fn lines(board: &mut Board, event: &Event) -> Vec<String> {
             vec![format!(
                 "{} {}",
                 tag(*run, *index),
-                text::one_line(instruction)
+                text::one_line(&as_written(instruction))
             )]
         }
         Event::StepOutput {

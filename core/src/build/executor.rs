@@ -100,6 +100,17 @@ impl Snapshotter {
     }
 }
 
+/// How many ids of the machine stand for the users of a step. It changes no layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UserIds {
+    /// One for each: the kernel keeps users of a step apart.
+    Range,
+    /// One for all. Who owns what is written down by a supervisor; that a user of a step may not do
+    /// something to the files of another, the kernel does not know.
+    One,
+}
+
 /// Runs steps and keeps their trees.
 ///
 /// One implementation promises the same layers as any other for the same [`StepSpec`]; one
@@ -110,6 +121,9 @@ pub trait Executor: Send + Sync {
 
     /// Digest of the policy document that every step runs under (canonical JSON).
     fn policy(&self) -> Digest;
+
+    /// How many ids its steps have.
+    fn user_ids(&self) -> UserIds;
 
     /// How it puts trees together.
     fn snapshotter(&self) -> Snapshotter;

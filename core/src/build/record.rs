@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Annotations, InvocationId, NetworkObservation, Normalisation, Outcome, RunId, RunSettings,
-    Snapshotter, StepExit, Usage, Variation,
+    Snapshotter, StepExit, Usage, UserIds, Variation,
 };
 use crate::{
     digest::{DiffId, Digest},
@@ -164,6 +164,8 @@ pub struct RunRecord {
     pub invocation_id: String,
     /// Name of the executor.
     pub executor: String,
+    /// How many ids of the machine its steps had.
+    pub user_ids: UserIds,
     /// How it put trees together.
     pub snapshotter: Snapshotter,
     /// Digest of the sandbox policy, canonical JSON.

@@ -196,6 +196,7 @@ fn build(blobs: &MemoryBlobs, steps: &[Step], base: &[Vec<Planted>], run: usize)
         id,
         invocation_id: format!("planted-{id}"),
         executor: "native".into(),
+        user_ids: repro_core::build::UserIds::Range,
         snapshotter: repro_core::build::Snapshotter::Overlay,
         policy: Digest::of(b"policy"),
         variation: match run {

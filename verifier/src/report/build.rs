@@ -269,6 +269,7 @@ fn run_report(record: &BuildRecord, run: &RunRecord) -> Result<RunReport, Report
         id: run.id,
         invocation_id: run.invocation_id.clone(),
         executor: run.executor.clone(),
+        user_ids: run.user_ids,
         snapshotter: run.snapshotter,
         variation: run.variation.values(),
         started_on: run.started_on.clone(),

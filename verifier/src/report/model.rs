@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use repro_core::{
     build::{
         Axis, Cost, EpochRecord, Finding, InputKind, Normalisation, Reason, RunId, Snapshotter,
-        StepExit,
+        StepExit, UserIds,
     },
     digest::{DiffId, Digest},
     platform::Platform,
@@ -91,6 +91,8 @@ pub struct RunReport {
     pub invocation_id: String,
     /// Name of the executor.
     pub executor: String,
+    /// How many ids of the machine its steps had.
+    pub user_ids: UserIds,
     /// How it put the trees of steps together.
     pub snapshotter: Snapshotter,
     /// Its value on each axis.

@@ -88,7 +88,13 @@ impl Session {
             log: log.into(),
         };
         let fds = [store.as_fd(), their_stream.as_fd(), their_log.as_fd()];
-        let sent = session.control.send(&Request { job }, &fds);
+        let sent = session.control.send(
+            &Request {
+                job,
+                users: mapping.user_ids(),
+            },
+            &fds,
+        );
         drop((their_stream, their_log));
         sent.map_err(|error| session.broken(&error))?;
         session.give_ids(mapping)?;

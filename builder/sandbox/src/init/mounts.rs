@@ -9,7 +9,7 @@ use std::{
     fmt,
 };
 
-use repro_core::build::InlineFile;
+use repro_core::build::{InlineFile, UserIds};
 use rustix::{
     fs::{
         AtFlags, CWD, FileType, Mode, OFlags, fchmod, fstat, major, minor, mkdirat, openat, statat,
@@ -67,7 +67,12 @@ const STRICT: MountFlags = MountFlags::NOSUID
 /// The list. `synthesised` are the files of [`policy::SYNTHESISED`] where the image's `/etc` leads;
 /// `first_pid` is the id of the step's first process after init, `shm_bytes` the size of
 /// `/dev/shm`, if it is not the policy's.
-pub(crate) fn plan(synthesised: &[CString], first_pid: u32, shm_bytes: Option<u64>) -> Vec<Setup> {
+pub(crate) fn plan(
+    synthesised: &[CString],
+    first_pid: u32,
+    shm_bytes: Option<u64>,
+    users: UserIds,
+) -> Vec<Setup> {
     let mut list = vec![mount_at(c"proc", "proc", STRICT, "")];
     if first_pid > 2 {
         // Before /proc/sys becomes read-only. The next id is one more.
@@ -77,7 +82,7 @@ pub(crate) fn plan(synthesised: &[CString], first_pid: u32, shm_bytes: Option<u6
         });
     }
     list.push(mount_at(c"sysfs", "sys", STRICT | MountFlags::RDONLY, ""));
-    list.extend(devices(shm_bytes));
+    list.extend(devices(shm_bytes, users));
     list.extend(
         policy::READ_ONLY
             .iter()
@@ -123,7 +128,7 @@ pub(crate) fn script(file: &InlineFile) -> Result<Vec<Setup>, NulError> {
     ])
 }
 
-fn devices(shm_bytes: Option<u64>) -> Vec<Setup> {
+fn devices(shm_bytes: Option<u64>, users: UserIds) -> Vec<Setup> {
     // Not NODEV: it would hold for the nodes too.
     let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
     let mut list = vec![mount_at(c"tmpfs", "dev", flags, "mode=0755,size=64k")];
@@ -148,7 +153,10 @@ fn devices(shm_bytes: Option<u64>) -> Vec<Setup> {
     let size = shm_bytes.map_or_else(|| policy::SHM_SIZE.to_owned(), |bytes| bytes.to_string());
     let shm = format!("mode=1777,size={size}");
     // 5 is the group `tty` of every distribution, and what Docker sets.
-    let terminals = "newinstance,ptmxmode=0666,mode=0620,gid=5";
+    let terminals = match users {
+        UserIds::Range => "newinstance,ptmxmode=0666,mode=0620,gid=5",
+        UserIds::One => "newinstance,ptmxmode=0666,mode=0620",
+    };
     let no_programs = MountFlags::NOSUID | MountFlags::NOEXEC;
     for (kind, path, mode, flags, options) in [
         (c"devpts", "dev/pts", 0o755, no_programs, terminals),
@@ -346,16 +354,16 @@ mod tests {
 
     #[test]
     fn process_ids_are_set_before_they_cannot_be() {
-        let list = plan(&[], 20_011, None);
+        let list = plan(&[], 20_011, None, UserIds::Range);
         let set = position(&list, "ns_last_pid\", \"20010\"");
         assert!(position(&list, "mount(\"proc\"") < set);
         assert!(set < position(&list, "\"proc/sys\", MS_BIND|MS_RDONLY"));
-        assert!(!format!("{:?}", plan(&[], 2, None)).contains("ns_last_pid"));
+        assert!(!format!("{:?}", plan(&[], 2, None, UserIds::Range)).contains("ns_last_pid"));
     }
 
     #[test]
     fn each_device_is_bound_after_its_directory_is_ours() {
-        let list = plan(&[], 2, None);
+        let list = plan(&[], 2, None, UserIds::Range);
         let dev = position(&list, "\"dev\"");
         for (name, ..) in policy::DEVICES {
             assert!(dev < position(&list, &format!("\"dev/{name}\"")));
@@ -364,7 +372,10 @@ mod tests {
 
     #[test]
     fn everything_of_the_policy_is_in_the_plan() {
-        let list = format!("{:?}", plan(&[c"etc/hosts".to_owned()], 2, None));
+        let list = format!(
+            "{:?}",
+            plan(&[c"etc/hosts".to_owned()], 2, None, UserIds::Range)
+        );
         for path in policy::MASKED
             .iter()
             .chain(&policy::READ_ONLY)
@@ -377,7 +388,7 @@ mod tests {
     #[test]
     fn shared_memory_has_the_policys_size_or_the_callers() {
         let shm = |bytes| {
-            let list = plan(&[], 2, bytes);
+            let list = plan(&[], 2, bytes, UserIds::Range);
             list[position(&list, "\"dev/shm\", MountFlags")].to_string()
         };
         assert!(shm(None).contains("size=64m"), "{}", shm(None));

@@ -46,12 +46,8 @@ pub(crate) struct Payload {
     pub(crate) environment: Strings,
     /// Working directory, absolute inside the tree.
     pub(crate) directory: CString,
-    /// Numeric user.
-    pub(crate) user: Uid,
-    /// Numeric group.
-    pub(crate) group: Gid,
-    /// Supplementary groups.
-    pub(crate) groups: Vec<Gid>,
+    /// Whom it becomes.
+    pub(crate) identity: Identity,
     /// CPUs, if not all.
     pub(crate) cpus: Option<CpuSet>,
     /// Address space layout.
@@ -64,6 +60,22 @@ pub(crate) struct Payload {
     pub(crate) log: OwnedFd,
     /// Takes the filter's listener.
     pub(crate) supervisor: OwnedFd,
+}
+
+/// Whom a program runs as.
+#[derive(Debug)]
+pub(crate) enum Identity {
+    /// A user that the kernel knows.
+    Own {
+        /// Numeric user.
+        user: Uid,
+        /// Numeric group.
+        group: Gid,
+        /// Supplementary groups.
+        groups: Vec<Gid>,
+    },
+    /// Root, whomever the supervisor takes it for.
+    OnlyOne,
 }
 
 impl Payload {
@@ -153,13 +165,22 @@ impl Payload {
             }
         }
         clear_ambient_capability_set().map_err(at(Place::Capabilities))?;
-        set_thread_groups(&self.groups).map_err(at(Place::Groups))?;
-        set_thread_res_gid(self.group, self.group, self.group).map_err(at(Place::Group))?;
-        set_thread_res_uid(self.user, self.user, self.user).map_err(at(Place::User))?;
-        let own = if self.user.is_root() {
-            kept
-        } else {
-            CapabilitySet::empty()
+        let own = match &self.identity {
+            Identity::Own {
+                user,
+                group,
+                groups,
+            } => {
+                set_thread_groups(groups).map_err(at(Place::Groups))?;
+                set_thread_res_gid(*group, *group, *group).map_err(at(Place::Group))?;
+                set_thread_res_uid(*user, *user, *user).map_err(at(Place::User))?;
+                if user.is_root() {
+                    kept
+                } else {
+                    CapabilitySet::empty()
+                }
+            }
+            Identity::OnlyOne => kept,
         };
         let sets = CapabilitySets {
             effective: own,

@@ -86,29 +86,20 @@ pub(crate) fn ranges_of(file: File, uid: u32) -> Result<Vec<SubidRange>, SubidEr
     })
 }
 
-/// As [`ranges_of`], but fewer than the ids that a step needs beside root are an error.
-pub(super) fn required(file: File, uid: u32) -> Result<Vec<SubidRange>, ExecutorError> {
+/// As [`ranges_of`], but `None` where they are fewer than the ids that a step needs beside root.
+pub(super) fn required(file: File, uid: u32) -> Result<Option<Vec<SubidRange>>, ExecutorError> {
     let ranges = ranges_of(file, uid).map_err(SubidError::into_executor)?;
     let found: u64 = ranges.iter().map(|range| u64::from(range.count)).sum();
-    if found >= u64::from(IDS - 1) {
-        return Ok(ranges);
-    }
-    let name = login(uid).map_err(SubidError::into_executor)?;
-    let who = name.as_deref().unwrap_or("this user");
-    Err(ExecutorError::Machine {
-        what: format!(
-            "{} gives {who} (uid {uid}) {found} ids, a step needs {}",
-            file.path(),
-            IDS - 1
-        ),
-        // Both, since who lacks one has the other as seldom.
-        hint: format!(
-            "as root: usermod --add-subuids {EXAMPLE} --add-subgids {EXAMPLE} {} (or any range of \
-             65536 that nobody else has)",
-            name.as_deref().unwrap_or("USER")
-        ),
-        source: None,
-    })
+    Ok((found >= u64::from(IDS - 1)).then_some(ranges))
+}
+
+/// How a user gets ids. Both kinds, since who lacks one has the other as seldom.
+pub(super) fn hint(name: Option<&str>) -> String {
+    format!(
+        "as root: usermod --add-subuids {EXAMPLE} --add-subgids {EXAMPLE} {} (or any range of 65536 \
+         that nobody else has)",
+        name.unwrap_or("USER")
+    )
 }
 
 /// The ids that the namespace of this process has, from `/proc/self/uid_map` or `gid_map`.

@@ -17,6 +17,18 @@ impl IdMapping {
                 write_file(pid, "uid_map", &self.uids)?;
                 write_file(pid, "gid_map", &self.gids)
             }
+            Writer::OneId => {
+                // The kernel takes a map of groups from an ordinary user on this condition: who could
+                // drop groups could pass by what is denied to them.
+                let path = format!("/proc/{pid}/setgroups");
+                fs::write(&path, "deny").map_err(|error| ExecutorError::Machine {
+                    what: format!("write({path:?}, \"deny\")"),
+                    hint: "see `repro doctor`".to_owned(),
+                    source: Some(error),
+                })?;
+                write_file(pid, "uid_map", &self.uids)?;
+                write_file(pid, "gid_map", &self.gids)
+            }
             Writer::Tools => {
                 run_tool("newuidmap", pid, &self.uids)?;
                 run_tool("newgidmap", pid, &self.gids)

@@ -8,7 +8,12 @@ mod machine;
 
 use std::collections::BTreeMap;
 
-use super::{Rule, table};
+use repro_core::build::UserIds;
+
+use super::{
+    Rule,
+    table::{self, UserCall},
+};
 
 /// One instruction, `struct sock_filter`.
 pub(crate) type Instruction = libc::sock_filter;
@@ -47,6 +52,11 @@ const NEW_NAMESPACES: u32 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET)
     .unsigned_abs();
+
+/// Flags of `open` that write or make a file; that of a file without a name is a part of `O_TMPFILE`.
+const WRITING: u32 =
+    (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY))
+        .unsigned_abs();
 
 /// `PER_LINUX`, `PER_LINUX32`, both with `UNAME26`, and the question for the present one.
 const PERSONALITIES: [u32; 5] = [0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
@@ -115,6 +125,8 @@ pub(super) enum Notified {
     Socket,
     /// `socketcall(operation, arguments)`.
     SocketCall,
+    /// A call on users and owners.
+    Users(UserCall),
 }
 
 /// Which call `number` is in the ABI `arch`.
@@ -127,20 +139,25 @@ pub(super) fn notified(arch: u32, number: i32) -> Option<Notified> {
         ("socketcall", Notified::SocketCall),
     ]
     .into_iter()
+    .chain(
+        table::EMULATED
+            .iter()
+            .map(|(name, call, _)| (*name, Notified::Users(*call))),
+    )
     .find(|(name, _)| number.is_some() && (abi.number)(name) == number)
     .map(|(_, call)| call)
 }
 
-/// The filter of every step.
-pub(crate) fn program() -> Vec<Instruction> {
-    assemble(&ABIS)
+/// The filter of every step whose users are so many to the kernel.
+pub(crate) fn program(users: UserIds) -> Vec<Instruction> {
+    assemble(&ABIS, users)
 }
 
-fn assemble(abis: &[Abi]) -> Vec<Instruction> {
+fn assemble(abis: &[Abi], users: UserIds) -> Vec<Instruction> {
     let mut code = answer(errno(libc::ENOSYS));
     for abi in abis.iter().rev() {
         let mut calls = vec![at(LOAD, NUMBER)];
-        let known = search(&ranges(abi));
+        let known = search(&ranges(abi, users));
         if abi.audit == X86_64.audit {
             calls.extend(branch(IF_AT_LEAST, X32, known, answer(errno(libc::ENOSYS))));
         } else {
@@ -155,10 +172,15 @@ fn assemble(abis: &[Abi]) -> Vec<Instruction> {
 /// A rule and the first number from which it holds; `None` denies.
 type Range = (u32, Option<Rule>);
 
-fn ranges(abi: &Abi) -> Vec<Range> {
+fn ranges(abi: &Abi, users: UserIds) -> Vec<Range> {
+    let emulated = match users {
+        UserIds::One if abi.audit == ABIS[0].audit => &table::EMULATED[..],
+        UserIds::One | UserIds::Range => &[],
+    };
     let rules: BTreeMap<u32, Rule> = table::allowed()
         .map(|name| (name, Rule::Allow))
         .chain(table::SPECIAL)
+        .chain(emulated.iter().map(|(name, _, rule)| (*name, *rule)))
         .filter_map(|(name, rule)| Some(((abi.number)(name)?, rule)))
         .collect();
     let mut ranges: Vec<Range> = vec![(0, None)];
@@ -194,7 +216,11 @@ fn verdict(rule: Option<Rule>) -> Vec<Instruction> {
         None => answer(errno(libc::EPERM)),
         Some(Rule::Allow) => answer(ALLOW),
         Some(Rule::NotImplemented) => answer(errno(libc::ENOSYS)),
-        Some(Rule::Observe) => answer(NOTIFY),
+        Some(Rule::Observe | Rule::Emulate) => answer(NOTIFY),
+        Some(Rule::EmulateOpen(flags)) => load(
+            argument(flags.into()),
+            branch(IF_ANY, WRITING, answer(ALLOW), answer(NOTIFY)),
+        ),
         Some(Rule::CloneWithoutNamespaces) => load(
             argument(0),
             branch(
@@ -321,12 +347,14 @@ mod tests {
 
     fn run_number(abi: &Abi, number: u32, arguments: &[u64]) -> u32 {
         let call = Call::new(number, abi.audit, arguments);
-        machine::run(&assemble(&ALL), &call)
+        machine::run(&assemble(&ALL, UserIds::Range), &call)
     }
 
     #[test]
     fn a_filter_fits_into_the_kernels_limit() {
-        assert!(program().len() <= 4096);
+        for users in [UserIds::Range, UserIds::One] {
+            assert!(program(users).len() <= 4096);
+        }
     }
 
     /// Every number of every ABI gets what the table says of its name, and no other.
@@ -425,12 +453,36 @@ mod tests {
     }
 
     #[test]
+    fn calls_on_users_are_answered_where_the_kernel_knows_one() {
+        let run = |abi: &Abi, name: &str, arguments: &[u64], users| {
+            let number = (abi.number)(name).unwrap_or_else(|| panic!("{name} on {}", abi.name));
+            let call = Call::new(number, abi.audit, arguments);
+            machine::run(&assemble(&ABIS, users), &call)
+        };
+        let own = &ABIS[0];
+        for (name, _, rule) in &table::EMULATED {
+            if (own.number)(name).is_none() {
+                continue;
+            }
+            assert_eq!(run(own, name, &[], UserIds::Range), ALLOW, "{name}");
+            let reads = matches!(rule, Rule::EmulateOpen(_));
+            let expected = if reads { ALLOW } else { NOTIFY };
+            assert_eq!(run(own, name, &[], UserIds::One), expected, "{name}");
+        }
+        let writes = [0, 0, libc::O_WRONLY.unsigned_abs().into()];
+        assert_eq!(run(own, "openat", &writes, UserIds::One), NOTIFY);
+        let makes = [0, 0, (libc::O_RDONLY | libc::O_CREAT).unsigned_abs().into()];
+        assert_eq!(run(own, "openat", &makes, UserIds::One), NOTIFY);
+        assert_eq!(run(&ABIS[1], "fchown", &[], UserIds::One), ALLOW);
+    }
+
+    #[test]
     fn numbers_of_other_abis_do_not_exist() {
         let absent = errno(libc::ENOSYS);
         for number in [X32, X32 + 41, X32 + 512, u32::MAX] {
             assert_eq!(run_number(&X86_64, number, &[]), absent);
         }
         let call = Call::new(0, 0xc000_0015, &[]);
-        assert_eq!(machine::run(&program(), &call), absent);
+        assert_eq!(machine::run(&program(UserIds::Range), &call), absent);
     }
 }

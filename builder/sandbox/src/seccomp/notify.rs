@@ -2,6 +2,7 @@
 
 mod address;
 mod kernel;
+mod users;
 
 use std::{
     io::IoSliceMut,
@@ -24,6 +25,7 @@ use self::{
 use super::bpf::{Notified, SOCK_PACKET, notified};
 use crate::net::observed::Observed;
 pub(crate) use kernel::install;
+pub(crate) use users::Users;
 
 /// Longest socket address (`struct sockaddr_storage`).
 const MAX_ADDRESS: usize = 128;
@@ -39,21 +41,30 @@ impl Listener {
     }
 
     /// Answers one call. `Err` only if the listener itself is of no use.
-    pub(crate) fn answer(&self, observed: &mut Observed) -> Result<(), Errno> {
+    pub(crate) fn answer(
+        &self,
+        observed: &mut Observed,
+        users: Option<&mut Users<'_>>,
+    ) -> Result<(), Errno> {
         let call = match kernel::receive(&self.0) {
             Ok(call) => call,
             // The process died between the poll and here.
             Err(Errno::NOENT) => return Ok(()),
             Err(errno) => return Err(errno),
         };
-        let reply = self.decide(&call, observed);
+        let reply = self.decide(&call, observed, users);
         match kernel::reply(&self.0, call.id, reply) {
             Err(Errno::NOENT) => Ok(()),
             result => result,
         }
     }
 
-    fn decide(&self, call: &Notification, observed: &mut Observed) -> Reply {
+    fn decide(
+        &self,
+        call: &Notification,
+        observed: &mut Observed,
+        users: Option<&mut Users<'_>>,
+    ) -> Reply {
         match notified(call.arch, call.number) {
             Some(Notified::Connect) => {
                 self.observe(call, observed);
@@ -67,6 +78,11 @@ impl Listener {
                 Reply::Fail(refuse(int(family), int(kind), int(protocol), observed))
             }
             Some(Notified::SocketCall) => self.old_socket(call, observed),
+            Some(Notified::Users(what)) => match users {
+                Some(users) => users.answer(self, call, what),
+                // The filter hands none on where the kernel knows all users.
+                None => Reply::Continue,
+            },
             None => Reply::Fail(Errno::PERM),
         }
     }
@@ -104,11 +120,16 @@ impl Listener {
         }
         match make_socket(family, kind, protocol) {
             Ok(socket) => Reply::Install {
-                socket,
+                file: socket,
                 close_on_exec: kind & libc::SOCK_CLOEXEC != 0,
             },
             Err(errno) => Reply::Fail(errno),
         }
+    }
+
+    /// Whether the call still waits for its answer.
+    fn is_waiting(&self, call: &Notification) -> bool {
+        kernel::is_valid(&self.0, call.id)
     }
 
     /// Memory of the calling process; `None` if it is gone or has nothing there.

@@ -18,6 +18,10 @@ pub(super) enum Rule {
     SocketCall,
     /// The supervisor notes the address and lets the call go on.
     Observe,
+    /// The supervisor answers for users of which the kernel knows none.
+    Emulate,
+    /// The same where a file is made or opened to be written to; which argument has the flags.
+    EmulateOpen(u8),
 }
 
 impl Rule {
@@ -34,6 +38,10 @@ impl Rule {
             }
             Self::SocketCall => "as socket, connect and the others",
             Self::Observe => "allowed, the address is noted",
+            Self::Emulate => "answered by the supervisor, as far as it is of users",
+            Self::EmulateOpen(_) => {
+                "answered by the supervisor, as far as it is of users, if it can write or make a file"
+            }
         }
     }
 }
@@ -47,6 +55,99 @@ pub(super) const SPECIAL: [(&str, Rule); 6] = [
     ("socket", Rule::Socket),
     ("socketcall", Rule::SocketCall),
 ];
+
+/// A call that the supervisor answers where all users of a step are one to the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum UserCall {
+    Chown,
+    Lchown,
+    Fchown,
+    Fchownat,
+    Stat,
+    Lstat,
+    Fstat,
+    Fstatat,
+    Statx,
+    Open,
+    Openat,
+    Openat2,
+    Creat,
+    Mkdir,
+    Mkdirat,
+    Mknod,
+    Mknodat,
+    Symlink,
+    Symlinkat,
+    Get(Kind, Which),
+    GetAll(Kind),
+    GetGroups,
+    Set(Kind),
+    SetTwo(Kind),
+    SetAll(Kind),
+    SetFile(Kind),
+    SetGroups,
+}
+
+/// Whether an id is a user's or a group's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    User,
+    Group,
+}
+
+/// Which of a process's ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    Real,
+    Effective,
+}
+
+/// Calls that are emulated in the machine's own ABI. Programs of its 32-bit predecessor get the
+/// kernel's answers: every file is root's there, and can be given to nobody else.
+pub(super) const EMULATED: [(&str, UserCall, Rule); 36] = {
+    use Kind::{Group, User};
+    use Rule::{Emulate, EmulateOpen};
+    use UserCall as C;
+    [
+        ("chown", C::Chown, Emulate),
+        ("lchown", C::Lchown, Emulate),
+        ("fchown", C::Fchown, Emulate),
+        ("fchownat", C::Fchownat, Emulate),
+        ("stat", C::Stat, Emulate),
+        ("lstat", C::Lstat, Emulate),
+        ("fstat", C::Fstat, Emulate),
+        ("newfstatat", C::Fstatat, Emulate),
+        ("statx", C::Statx, Emulate),
+        ("open", C::Open, EmulateOpen(1)),
+        ("openat", C::Openat, EmulateOpen(2)),
+        ("openat2", C::Openat2, Emulate),
+        ("creat", C::Creat, Emulate),
+        ("mkdir", C::Mkdir, Emulate),
+        ("mkdirat", C::Mkdirat, Emulate),
+        ("mknod", C::Mknod, Emulate),
+        ("mknodat", C::Mknodat, Emulate),
+        ("symlink", C::Symlink, Emulate),
+        ("symlinkat", C::Symlinkat, Emulate),
+        ("getuid", C::Get(User, Which::Real), Emulate),
+        ("geteuid", C::Get(User, Which::Effective), Emulate),
+        ("getgid", C::Get(Group, Which::Real), Emulate),
+        ("getegid", C::Get(Group, Which::Effective), Emulate),
+        ("getresuid", C::GetAll(User), Emulate),
+        ("getresgid", C::GetAll(Group), Emulate),
+        ("getgroups", C::GetGroups, Emulate),
+        ("setuid", C::Set(User), Emulate),
+        ("setgid", C::Set(Group), Emulate),
+        ("setreuid", C::SetTwo(User), Emulate),
+        ("setregid", C::SetTwo(Group), Emulate),
+        ("setresuid", C::SetAll(User), Emulate),
+        ("setresgid", C::SetAll(Group), Emulate),
+        ("setfsuid", C::SetFile(User), Emulate),
+        ("setfsgid", C::SetFile(Group), Emulate),
+        ("setgroups", C::SetGroups, Emulate),
+        // What newfstatat is called on aarch64.
+        ("fstatat", C::Fstatat, Emulate),
+    ]
+};
 
 /// All calls that are allowed whatever their arguments.
 pub(super) fn allowed() -> impl Iterator<Item = &'static str> {

@@ -6,6 +6,7 @@ use nix::{
     sched::{CloneFlags, unshare},
     unistd::{Gid, Uid, setgroups, setresgid, setresuid},
 };
+use repro_core::build::UserIds;
 use rustix::{
     fs::{Mode, OFlags, openat},
     io::Errno,
@@ -76,9 +77,13 @@ pub(super) fn namespaces(
 
 /// Becomes root of the user namespace. Until then the stage is still the user that started it, so
 /// that directories of that user's store could be opened.
-pub(super) fn become_root() -> Result<(), Failure> {
+pub(super) fn become_root(users: UserIds) -> Result<(), Failure> {
     let (uid, gid) = (Uid::from_raw(0), Gid::from_raw(0));
-    setgroups(&[]).during("setgroups([])")?;
+    match users {
+        UserIds::Range => setgroups(&[]).during("setgroups([])")?,
+        // The kernel denies it to whoever maps one group. The caller's other groups stay, unnamed.
+        UserIds::One => {}
+    }
     setresgid(gid, gid, gid).during("setresgid(0, 0, 0)")?;
     setresuid(uid, uid, uid).during("setresuid(0, 0, 0)")?;
     // What the kernel does by itself where the id changed: for an ordinary user it did not, and the

@@ -19,6 +19,11 @@ pub(super) fn tree_failure(error: &TreeError) -> Failure {
         return Failure::new(FailureKind::Exhausted, what, None);
     }
     let kind = match error {
+        TreeError::Birth(_) => FailureKind::Machine {
+            hint: "put the store on ext4, xfs, btrfs or tmpfs, or give this user subordinate ids: see \
+                   `repro doctor`"
+                .to_owned(),
+        },
         TreeError::Io { .. } | TreeError::Sink { .. } | TreeError::Remove { .. } => {
             FailureKind::Internal
         }

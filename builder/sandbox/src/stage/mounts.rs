@@ -21,8 +21,8 @@ use repro_core::{
 };
 use rustix::{
     fs::{
-        CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchmod, fchown, fstat, mkdirat,
-        openat2,
+        AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchmod, fchown, fstat,
+        mkdirat, openat2, statx,
     },
     io::Errno,
     mount::{
@@ -41,8 +41,9 @@ use super::{
 };
 use crate::{
     init::{Attachment, PointKind},
+    mapping::IDS,
     protocol::{During, Failure, Secret},
-    tree::{self, Content, Root, resolve},
+    tree::{self, Content, FileId, Ids, Owner, Root, resolve},
 };
 
 /// Directory for what steps write to mounts, beside the tree of a step.
@@ -74,6 +75,8 @@ pub(super) struct Ingredients<'a> {
     pub(super) secrets: &'a BTreeMap<String, Secret>,
     /// The image.
     pub(super) lower: Option<BorrowedFd<'a>>,
+    /// Where owners are known from.
+    pub(super) ids: Ids<'a>,
     /// The tree between the image and the step's changes.
     pub(super) stub: &'a OwnedFd,
     /// The run's directory in the store.
@@ -92,7 +95,7 @@ impl Mounts {
     /// Makes everything ready.
     pub(super) fn prepare(
         ingredients: &Ingredients<'_>,
-        scratch: &mut Scratch,
+        scratch: &mut Scratch<'_>,
     ) -> Result<Self, Failure> {
         let Ingredients { specs, lower, .. } = *ingredients;
         let mut mounts = Self::default();
@@ -130,7 +133,8 @@ impl Mounts {
             });
         }
         let kinds: Vec<PointKind> = made.iter().map(|source| source.kind).collect();
-        mounts.provided = points::make(&points, &kinds, ingredients.stub, lower)?;
+        mounts.provided =
+            points::make(&points, &kinds, ingredients.stub, (lower, ingredients.ids))?;
         let mut made: Vec<Option<Source>> = made.into_iter().map(Some).collect();
         for index in points::order(&points) {
             let point = &points[index];
@@ -159,9 +163,9 @@ impl Mounts {
 }
 
 /// Sources in the making.
-struct Making<'a> {
+struct Making<'a, 'b> {
     ingredients: &'a Ingredients<'a>,
-    scratch: &'a mut Scratch,
+    scratch: &'a mut Scratch<'b>,
     /// Holds what is written.
     written: OwnedFd,
     /// Directories of caches, by the names of what is written to them: one for all mounts of the
@@ -171,7 +175,7 @@ struct Making<'a> {
     mounts: &'a mut Mounts,
 }
 
-impl<'a> Making<'a> {
+impl<'a> Making<'a, '_> {
     /// Makes the source of a mount; `None` for a file that is lent, which is ready with all others.
     fn source(
         &mut self,
@@ -195,7 +199,7 @@ impl<'a> Making<'a> {
                 if !self.caches.contains_key(&key) {
                     let root = self.stack_cache(index, &key)?;
                     let directory = open_source(root.as_fd(), path, spec)?;
-                    set_facts(directory.as_fd(), *facts, spec)?;
+                    set_facts(directory.as_fd(), *facts, spec, self.ingredients.ids)?;
                     self.caches.insert(key.clone(), directory);
                 }
                 let cache = detached(self.caches[&key].as_fd(), spec)?;
@@ -209,9 +213,14 @@ impl<'a> Making<'a> {
                 let secret = self.ingredients.secrets.get(id);
                 let secret = secret
                     .ok_or_else(|| Failure::refused(format!("the secret {id} was not given")))?;
-                self.lent.file(&secret.0, *facts, spec).map(|()| None)
+                self.lent
+                    .file(&secret.0, *facts, spec, self.ingredients.ids)
+                    .map(|()| None)
             }
-            MountSource::Agent { facts, .. } => self.lent.socket(*facts, spec).map(|()| None),
+            MountSource::Agent { facts, .. } => self
+                .lent
+                .socket(*facts, spec, self.ingredients.ids)
+                .map(|()| None),
         }
     }
 
@@ -376,6 +385,7 @@ fn set_facts(
     directory: BorrowedFd<'_>,
     facts: MountFacts,
     spec: &MountSpec<Vec<String>>,
+    ids: Ids<'_>,
 ) -> Result<(), Failure> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let opened = rustix::fs::openat(directory, c".", flags, Mode::empty());
@@ -384,14 +394,33 @@ fn set_facts(
         Err(Errno::NOTDIR) => return Ok(()),
         opened => opened.during("open(cache)")?,
     };
-    own(&opened, facts, spec)?;
+    own(&opened, facts, spec, ids)?;
     fchmod(&opened, Mode::from_raw_mode(facts.mode.into())).during("fchmod(cache)")
 }
 
 /// Gives an owner to an open file.
-fn own(file: impl AsFd, facts: MountFacts, spec: &MountSpec<Vec<String>>) -> Result<(), Failure> {
-    let owner = (Uid::from_raw(facts.uid), Gid::from_raw(facts.gid));
-    fchown(file, Some(owner.0), Some(owner.1)).map_err(|errno| foreign_owner(errno, facts, spec))
+fn own(
+    file: impl AsFd,
+    facts: MountFacts,
+    spec: &MountSpec<Vec<String>>,
+    ids: Ids<'_>,
+) -> Result<(), Failure> {
+    let MountFacts { uid, gid, .. } = facts;
+    if uid >= IDS || gid >= IDS {
+        return Err(foreign_owner(Errno::INVAL, facts, spec));
+    }
+    match ids {
+        Ids::Kernel => fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+            .map_err(|errno| foreign_owner(errno, facts, spec)),
+        Ids::Recorded(owners) => {
+            let flags = AtFlags::EMPTY_PATH;
+            let stat = statx(file, "", flags, FileId::WANTED).during("statx(mount)")?;
+            if let Some(file) = FileId::new(&stat) {
+                owners.set(file, Owner { uid, gid });
+            }
+            Ok(())
+        }
+    }
 }
 
 /// Why an owner cannot be had.

@@ -18,7 +18,7 @@ use rustix::{
 use super::{faults::tree_failure, job::existing_dir, plain};
 use crate::{
     protocol::{During, Failure},
-    tree::{self, Content, Merged},
+    tree::{self, Content, Ids, Merged, Root},
 };
 use repro_core::build::Snapshotter;
 
@@ -64,9 +64,10 @@ pub(super) struct Stacked {
 /// `7 -> /proc/self/fd/31` keep them short with any kernel, where the options for single layers
 /// (`lowerdir+`) want a recent one.
 #[derive(Debug)]
-pub(super) struct Scratch {
+pub(super) struct Scratch<'a> {
     links: usize,
     snapshotter: Snapshotter,
+    ids: Ids<'a>,
     /// Where plain copies that nobody writes to are made, in a directory of their own.
     holder: OwnedFd,
 }
@@ -74,7 +75,7 @@ pub(super) struct Scratch {
 /// Directory of plain copies that nobody writes to. It goes when they are not needed any more.
 pub(super) const MERGED_DIR: &str = "merged";
 
-impl Scratch {
+impl<'a> Scratch<'a> {
     /// Mounts it over `at`, and makes its root the working directory. Directories that were opened
     /// before stay as they were.
     ///
@@ -85,6 +86,7 @@ impl Scratch {
         at: BorrowedFd<'_>,
         holder: &OwnedFd,
         snapshotter: Snapshotter,
+        ids: Ids<'a>,
     ) -> Result<Self, Failure> {
         let holder = holder
             .try_clone()
@@ -115,6 +117,7 @@ impl Scratch {
         Ok(Self {
             links: 0,
             snapshotter,
+            ids,
             holder,
         })
     }
@@ -147,8 +150,12 @@ impl Scratch {
         trees: &[BorrowedFd<'_>],
         writable: Option<Writable<'_>>,
     ) -> Result<Stacked, Failure> {
-        let merge =
-            |dest, content| tree::merge(trees, dest, content).map_err(|error| tree_failure(&error));
+        let ids = self.ids;
+        let trees: Vec<Root<'_>> = trees.iter().map(|tree| Root::with(*tree, ids)).collect();
+        let merge = |dest, content| {
+            let dest = Root::with(dest, ids);
+            tree::merge(&trees, dest, content).map_err(|error| tree_failure(&error))
+        };
         make_dir(name)?;
         let mut merged = None;
         if let Some(Writable { upper, fill, .. }) = writable {
@@ -160,7 +167,8 @@ impl Scratch {
             let all = existing_dir(&self.holder, MERGED_DIR)?;
             let dest = existing_dir(&all, name)?;
             let top = trees.last().copied();
-            tree::prepare_upper(dest.as_fd(), top).map_err(|error| tree_failure(&error))?;
+            tree::prepare_upper(Root::with(dest.as_fd(), ids), top)
+                .map_err(|error| tree_failure(&error))?;
             merge(dest.as_fd(), Content::Linked)?;
             plain::attach(dest.as_fd(), name, MountFlags::RDONLY)?;
         }

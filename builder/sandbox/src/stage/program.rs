@@ -3,7 +3,10 @@
 mod launch;
 mod supervise;
 
-use std::{collections::BTreeMap, os::fd::OwnedFd};
+use std::{
+    collections::BTreeMap,
+    os::fd::{AsFd as _, OwnedFd},
+};
 
 use nix::unistd::sethostname;
 use repro_core::build::{NetworkObservation, StepExit, Variation};
@@ -13,12 +16,15 @@ use rustix::{
     system::setdomainname,
 };
 
-use super::stubs::Stubs;
+use super::{faults::user_failure, stubs::Stubs};
 use crate::{
     channel::Channel,
     init::{self, Attachment, Plan, mounts},
     net::{counters::Counters, dns::Responder, loopback, observed::Observed},
     protocol::{During, Failure, FailureKind, Program, Secret},
+    seccomp::notify::Users,
+    tree::Ids,
+    users,
 };
 
 /// How a program and everything that it started ended.
@@ -38,6 +44,8 @@ pub(super) struct Given<'a> {
     pub(super) stubs: &'a Stubs,
     /// What is mounted on request.
     pub(super) attachments: Vec<Attachment>,
+    /// Where owners are known from.
+    pub(super) ids: Ids<'a>,
 }
 
 /// Runs the program in the mounted tree `root`. When this returns, none of its processes is left.
@@ -53,7 +61,10 @@ pub(super) fn run(
         variation,
         stubs,
         attachments,
+        ids,
     } = given;
+    // Before anything is mounted in the tree.
+    let user = users::resolve(root.as_fd(), &spec.user).map_err(|error| user_failure(&error))?;
     name_machine(variation)?;
     loopback::up().during("ioctl(SIOCSIFFLAGS, \"lo\", IFF_UP)")?;
     let dns = Responder::listen().map_err(|error| Failure::io("bind(127.0.0.1:53)", &error))?;
@@ -65,8 +76,13 @@ pub(super) fn run(
         None,
     )
     .during("socketpair(AF_UNIX, SOCK_SEQPACKET)")?;
-    let payload = launch::payload((spec, secrets), variation, &root, log, theirs)?;
-    let mut setup = mounts::plan(&stubs.files, variation.first_pid, spec.settings.shm_bytes);
+    let payload = launch::payload((spec, secrets), variation, (&user, ids), (log, theirs))?;
+    let mut setup = mounts::plan(
+        &stubs.files,
+        variation.first_pid,
+        spec.settings.shm_bytes,
+        ids.users(),
+    );
     if let Some(script) = &spec.script {
         setup.extend(mounts::script(script).during("name of a script")?);
     }
@@ -93,7 +109,12 @@ pub(super) fn run(
         .map(|attachment| attachment.target)
         .collect();
     drop((root, payload, report_writer));
+    let users = match ids {
+        Ids::Kernel => None,
+        Ids::Recorded(owners) => Some(Users::new(owners, &user).during("open(\"/proc\", O_PATH)")?),
+    };
     let supervisor = supervise::Supervisor {
+        users,
         control,
         init,
         report,

@@ -17,7 +17,10 @@ use super::{
     Session,
     enter::{Isolation, become_root, namespaces, open_tree},
     faults::{remove_failure, tree_failure},
-    job::{TREE_DIR, borrowed, entry_writer, existing_dir, lower_view, make_dir, open_trees},
+    job::{
+        TREE_DIR, borrowed, entry_writer, existing_dir, keep_owners, lower_view, make_dir,
+        open_trees,
+    },
     mounts::{Ingredients, Mounts, WRITTEN_DIR},
     overlay::{Fill, MERGED_DIR, Scratch, Stacked, Writable, unstack},
     program::{self, Given},
@@ -26,7 +29,7 @@ use super::{
 use crate::{
     channel::Channel,
     protocol::{Action, During, Failure, FailureKind, Notice, Program, StepJob},
-    tree::{self, Content, DiffRequest, Merged, TimeRule},
+    tree::{self, Content, DiffRequest, Ids, Merged, Root, TimeRule},
 };
 
 /// Overlayfs's own directory, beside the tree of a step.
@@ -39,8 +42,9 @@ const NOTHING_DIR: &str = "nothing";
 const ROOT: &str = "root";
 
 /// The trees of a step.
-struct Trees {
-    scratch: Scratch,
+struct Trees<'a> {
+    ids: Ids<'a>,
+    scratch: Scratch<'a>,
     /// Below, lowest first.
     parents: Vec<OwnedFd>,
     /// The same, merged and read-only.
@@ -67,35 +71,43 @@ struct Happened {
     times: TimeRule,
 }
 
-pub(super) fn perform(job: &StepJob, session: Session) -> Result<StepResult, Failure> {
+pub(super) fn perform(
+    job: &StepJob,
+    session: Session,
+    ids: Ids<'_>,
+) -> Result<StepResult, Failure> {
     let started = Instant::now();
     let isolation = match job.action {
         Action::Run(_) => Isolation::Program,
         Action::Copy { .. } | Action::MakeDir(_) => Isolation::Trees,
     };
     let store = namespaces(&session.control, &session.root, isolation)?;
-    let parents = open_trees(&store, &job.parents)?;
+    let parents = open_trees(&store, &job.parents, ids)?;
     // While directories of the store can still be opened. A copy has one source, a program one for
     // each of its mounts.
     let sources = match &job.action {
-        Action::Copy { trees, .. } => vec![open_trees(&store, trees)?],
+        Action::Copy { trees, .. } => vec![open_trees(&store, trees, ids)?],
         Action::Run(spec) => spec
             .mounts
             .iter()
-            .map(|mount| open_trees(&store, mount.trees().map_or(&[], Vec::as_slice)))
+            .map(|mount| open_trees(&store, mount.trees().map_or(&[], Vec::as_slice), ids))
             .collect::<Result<_, _>>()?,
         Action::MakeDir(_) => Vec::new(),
     };
     let invocation = open_tree(&store, &job.directory)?;
-    become_root()?;
+    become_root(session.users)?;
     let (run, own) = own_directory(&invocation, &job.names)?;
-    let mut scratch = Scratch::mount(own.as_fd(), &own, job.snapshotter)?;
+    let mut scratch = Scratch::mount(own.as_fd(), &own, job.snapshotter, ids)?;
     let lower = lower_view(&mut scratch, &parents)?;
     let upper = make_dir(&own, TREE_DIR)?;
-    tree::prepare_upper(upper.as_fd(), lower.as_ref().map(AsFd::as_fd))
-        .map_err(|error| tree_failure(&error))?;
+    tree::prepare_upper(
+        Root::with(upper.as_fd(), ids),
+        lower.as_ref().map(|lower| Root::with(lower.as_fd(), ids)),
+    )
+    .map_err(|error| tree_failure(&error))?;
     let work = make_dir(&own, WORK_DIR)?;
     let mut trees = Trees {
+        ids,
         scratch,
         parents,
         lower,
@@ -125,7 +137,7 @@ pub(super) fn perform(job: &StepJob, session: Session) -> Result<StepResult, Fai
             // It prints nothing, and its end is waited for before the layer is read.
             drop(log);
             trees.with_root(|root| {
-                tree::make_dir(root, &spec.path, &spec.owner, job.layer)
+                tree::make_dir(Root::with(root, ids), &spec.path, &spec.owner, job.layer)
                     .map_err(|error| tree_failure(&error))
             })?;
             // WORKDIR gives what it makes the time of the tick; a directory that was there is left
@@ -176,7 +188,7 @@ fn hand_over(listeners: Vec<OwnedFd>, control: &Channel) -> Result<(), Failure> 
     sent.map_err(|_| Failure::new(FailureKind::Cancelled, "the orchestrator is gone", None))
 }
 
-impl Trees {
+impl Trees<'_> {
     fn run(
         &mut self,
         spec: &Program,
@@ -191,12 +203,14 @@ impl Trees {
             self.lower.as_ref().map(AsFd::as_fd),
             (&job.variation.hostname, &spec.settings.hosts),
             job.layer.epoch,
+            self.ids,
         )?;
         let ingredients = Ingredients {
             specs: &spec.mounts,
             trees: sources,
             secrets: &job.secrets,
             lower: self.lower.as_ref().map(AsFd::as_fd),
+            ids: self.ids,
             stub: &stub,
             run: &self.run,
             own: &self.own,
@@ -214,7 +228,7 @@ impl Trees {
         let Stacked { root, merged } = self.scratch.stack(ROOT, &below, Some(writable))?;
         // One that an earlier step removed, or that a base names and does not have, is made again, as
         // BuildKit does.
-        tree::make_dir(root.as_fd(), &spec.cwd, &spec.user, job.layer)
+        tree::make_dir(self.tree(&root), &spec.cwd, &spec.user, job.layer)
             .map_err(|error| tree_failure(&error))?;
         let given = Given {
             spec,
@@ -222,6 +236,7 @@ impl Trees {
             variation: &job.variation,
             stubs: &stubs,
             attachments: std::mem::take(&mut mounts.attachments),
+            ids: self.ids,
         };
         let ended = program::run(given, root, log, control)?;
         mounts.take_away()?;
@@ -251,16 +266,21 @@ impl Trees {
             self.scratch.stack("source", &borrowed(sources), None)?.root
         };
         let report = match spec.placement {
-            Placement::Merged => self.with_root(|root| {
-                tree::copy(spec, source.as_fd(), root, root, layer)
-                    .map_err(|error| tree_failure(&error))
-            })?,
+            Placement::Merged => {
+                let ids = self.ids;
+                self.with_root(|root| {
+                    let source = Root::with(source.as_fd(), ids);
+                    let root = Root::with(root, ids);
+                    tree::copy(spec, source, root, root, layer)
+                        .map_err(|error| tree_failure(&error))
+                })?
+            }
             Placement::Linked => {
                 // What the destination is laid over it does not see. Only names of users come from
                 // there: in BuildKit they come from nowhere and cannot be used.
-                let upper = self.upper.as_fd();
-                let names = self.lower.as_ref().map_or(upper, AsFd::as_fd);
-                let report = tree::copy(spec, source.as_fd(), upper, names, layer)
+                let upper = self.tree(&self.upper);
+                let names = self.lower().unwrap_or(upper);
+                let report = tree::copy(spec, self.tree(&source), upper, names, layer)
                     .map_err(|error| tree_failure(&error))?;
                 self.take_leftovers(&[WORK_DIR])?;
                 report
@@ -298,12 +318,19 @@ impl Trees {
         Ok(done)
     }
 
+    fn tree<'a>(&'a self, directory: &'a OwnedFd) -> Root<'a> {
+        Root::with(directory.as_fd(), self.ids)
+    }
+
+    fn lower(&self) -> Option<Root<'_>> {
+        self.lower.as_ref().map(|lower| self.tree(lower))
+    }
+
     /// Unmounts the tree; what is left are the changes.
     fn take_away(&self, merged: Option<&Merged>, leftovers: &[&str]) -> Result<(), Failure> {
         unstack(ROOT)?;
         if let Some(merged) = merged {
-            let lower = self.lower.as_ref().map(AsFd::as_fd);
-            tree::distill(lower, self.upper.as_fd(), merged)
+            tree::distill(self.lower(), self.tree(&self.upper), merged)
                 .map_err(|error| tree_failure(&error))?;
         }
         self.take_leftovers(leftovers)
@@ -333,13 +360,14 @@ impl Trees {
     ) -> Result<std::collections::BTreeMap<Normalisation, u64>, Failure> {
         let mut writer = entry_writer(stream);
         let request = DiffRequest {
-            lower: self.lower.as_ref().map(AsFd::as_fd),
-            upper: self.upper.as_fd(),
+            lower: self.lower(),
+            upper: self.tree(&self.upper),
             policy,
             times: happened.times,
             provided: &happened.provided,
         };
         let normalised = tree::diff(request, &mut writer).map_err(|error| tree_failure(&error))?;
+        keep_owners(&self.own, self.tree(&self.upper), self.ids)?;
         writer
             .finish(&[])
             .map_err(|error| Failure::io("write(layer)", &error))?;

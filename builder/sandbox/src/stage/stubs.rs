@@ -23,7 +23,7 @@ use crate::{
     net::dns::RESOLV_CONF,
     policy::SYNTHESISED,
     protocol::{During, Failure},
-    tree::{Root, prepare_upper, resolve},
+    tree::{Ids, Root, prepare_upper, resolve},
 };
 
 /// Mount points at the root of the tree.
@@ -44,6 +44,7 @@ pub(super) fn write(
     lower: Option<BorrowedFd<'_>>,
     (hostname, hosts): (&str, &[HostEntry]),
     epoch: Epoch,
+    ids: Ids<'_>,
 ) -> Result<Stubs, Failure> {
     let mut provided = Vec::new();
     for name in MOUNT_POINTS {
@@ -66,8 +67,11 @@ pub(super) fn write(
     for (place, directory) in directories.iter().rev() {
         let below = lower.map(|lower| open_below(lower, place)).transpose()?;
         let below = below.flatten();
-        prepare_upper(directory.as_fd(), below.as_ref().map(AsFd::as_fd))
-            .map_err(|error| tree_failure(&error))?;
+        prepare_upper(
+            Root::with(directory.as_fd(), ids),
+            below.as_ref().map(|below| Root::with(below.as_fd(), ids)),
+        )
+        .map_err(|error| tree_failure(&error))?;
     }
     Ok(Stubs { files, provided })
 }

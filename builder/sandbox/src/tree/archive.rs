@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Read},
-    os::fd::BorrowedFd,
 };
 
 use liblzma::stream::{CONCATENATED, Stream};
@@ -168,7 +167,7 @@ pub(super) fn unpack_archive(
     source: Root<'_>,
     path: &TreePath,
     size: u64,
-    dest: BorrowedFd<'_>,
+    dest: Root<'_>,
     unpacking: &Unpacking<'_>,
 ) -> Result<u64, TreeError> {
     let broken = |error: io::Error| TreeError::Archive {
@@ -178,7 +177,7 @@ pub(super) fn unpack_archive(
     let tar = open_tar(source.open_file(path)?, size).map_err(broken)?;
     let mut reader = LayerReader::new(tar, Limits::default());
     let mut extractor = Extractor {
-        dest: Root::new(dest),
+        dest,
         unpacking,
         directories: BTreeMap::new(),
     };

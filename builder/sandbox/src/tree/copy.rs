@@ -2,10 +2,7 @@
 
 mod select;
 
-use std::{
-    collections::BTreeMap,
-    os::fd::{AsFd, BorrowedFd},
-};
+use std::{collections::BTreeMap, os::fd::AsFd};
 
 use repro_core::{
     build::{
@@ -61,9 +58,9 @@ pub struct CopyReport {
 /// [`super::diff()`]; so are those of an archive's entries.
 pub fn copy(
     spec: &CopySpec,
-    source: BorrowedFd<'_>,
-    dest: BorrowedFd<'_>,
-    names: BorrowedFd<'_>,
+    source: Root<'_>,
+    dest: Root<'_>,
+    names: Root<'_>,
     policy: LayerPolicy,
 ) -> Result<CopyReport, TreeError> {
     let is_directory = spec
@@ -77,13 +74,13 @@ pub fn copy(
     let root = TreePath::root();
     let owner = match &spec.owner {
         Owner::Keep => None,
-        Owner::Named(owner) => Some(resolve_owner(names, owner)?),
+        Owner::Named(owner) => Some(resolve_owner(names.fd(), owner)?),
     };
     let (uid, gid) = owner.unwrap_or_default();
     let made = made(&root, uid, gid, policy)?;
     let mut copier = Copier {
-        source: Root::new(source),
-        dest: Root::new(dest),
+        source,
+        dest,
         destination: &spec.destination,
         is_directory,
         owner,
@@ -219,7 +216,7 @@ impl Copier<'_> {
             self.source,
             archive,
             node.size,
-            directory.as_fd(),
+            self.dest.below(directory.as_fd()),
             &unpacking,
         )?;
         // Its own time came from the entries made in it; a directory that was there keeps the one

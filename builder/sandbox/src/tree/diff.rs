@@ -6,7 +6,7 @@ mod provided;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::AsFd,
 };
 
 use repro_core::{
@@ -36,9 +36,9 @@ pub enum TimeRule {
 #[derive(Debug, Clone, Copy)]
 pub struct DiffRequest<'a> {
     /// The merged view of the trees below, read-only; `None` for none.
-    pub lower: Option<BorrowedFd<'a>>,
+    pub lower: Option<Root<'a>>,
     /// The upper directory of the overlay, which is not mounted any more.
-    pub upper: BorrowedFd<'a>,
+    pub upper: Root<'a>,
     /// Rules 1 to 3.
     pub policy: LayerPolicy,
     /// Whether times alone count.
@@ -58,10 +58,10 @@ pub fn diff(
     request: DiffRequest<'_>,
     sink: &mut dyn EntrySink,
 ) -> Result<BTreeMap<Normalisation, u64>, TreeError> {
-    let upper = Root::new(request.upper);
+    let upper = request.upper;
     let provided = Provided::new(request.provided);
     let mut differ = Differ {
-        lower: request.lower.map(Root::new),
+        lower: request.lower,
         upper,
         policy: request.policy,
         times: request.times,

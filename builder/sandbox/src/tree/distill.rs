@@ -1,6 +1,6 @@
 //! What a step changed in a merged copy, brought into the form that overlayfs leaves it in.
 
-use std::{collections::BTreeSet, os::fd::BorrowedFd};
+use std::collections::BTreeSet;
 
 use repro_core::tree::TreePath;
 
@@ -22,14 +22,10 @@ const COPY: &[u8] = b".wh.repro-copy";
 /// Where a file of several names was changed, each of its names that was there before gets a file of
 /// its own, as overlayfs does it for names that are written to (rule 7). Which of them were is not
 /// known here: with overlayfs the others would have kept what they had.
-pub fn distill(
-    lower: Option<BorrowedFd<'_>>,
-    work: BorrowedFd<'_>,
-    merged: &Merged,
-) -> Result<(), TreeError> {
+pub fn distill(lower: Option<Root<'_>>, work: Root<'_>, merged: &Merged) -> Result<(), TreeError> {
     let mut distiller = Distiller {
-        lower: lower.map(Root::new),
-        work: Root::new(work),
+        lower,
+        work,
         merged,
         directories: Vec::new(),
     };

@@ -126,6 +126,12 @@ pub enum TreeError {
         /// Numeric group.
         gid: u32,
     },
+    /// A file system that does not tell when a file was made, which owners that are written down
+    /// need.
+    #[error(
+        "{0:?}: its file system does not tell when it was made, which a step with one id needs"
+    )]
+    Birth(TreePath),
     /// A time beyond what file systems hold.
     #[error("{path:?}: a time of {mtime} seconds since 1970 is out of range")]
     Time {

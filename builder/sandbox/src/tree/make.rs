@@ -11,7 +11,7 @@ use super::{
     Root, TreeError,
     attributes::remove_others,
     node::{Kind, Node, Time},
-    root::{Facts, set_facts_of},
+    root::Facts,
 };
 
 /// What a directory has that no entry and no lower tree describes: 0755, root's, of 1970.
@@ -64,7 +64,7 @@ pub(super) fn make_file(
             found,
         });
     }
-    set_facts_of(file.as_fd(), path, facts)
+    root.set_facts_of(file.as_fd(), path, facts)
 }
 
 pub(super) fn make_symlink(
@@ -94,7 +94,7 @@ pub(super) fn make_directory(
     }
     let fd = root.open_read(path)?;
     remove_others(fd.as_fd(), path, &facts.xattrs)?;
-    set_facts_of(fd.as_fd(), path, facts)
+    root.set_facts_of(fd.as_fd(), path, facts)
 }
 
 /// Copies one entry that is no directory to a free name of another tree.
@@ -135,7 +135,7 @@ fn copy_file(
             found,
         });
     }
-    set_facts_of(file.as_fd(), path, facts)
+    dest.set_facts_of(file.as_fd(), path, facts)
 }
 
 /// Whether two files of equal size have equal bytes.

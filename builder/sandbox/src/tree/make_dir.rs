@@ -1,7 +1,5 @@
 //! Directories that instructions make: `WORKDIR`, and what a copy's destination lacks.
 
-use std::os::fd::BorrowedFd;
-
 use repro_core::{build::LayerPolicy, tree::TreePath};
 
 use super::{
@@ -20,18 +18,17 @@ const MADE_MODE: u16 = 0o755;
 /// inside the tree, missing parents are made, all 0755 and of `owner` (`user[:group]`, empty for
 /// root), a directory that is there is left as it is. Gives where it is, links followed.
 pub fn make_dir(
-    dest: BorrowedFd<'_>,
+    dest: Root<'_>,
     path: &str,
     owner: &str,
     policy: LayerPolicy,
 ) -> Result<TreePath, TreeError> {
-    let root = Root::new(dest);
-    let (uid, gid) = resolve_owner(dest, owner)?;
-    let path = resolve(root, path.as_bytes())?;
+    let (uid, gid) = resolve_owner(dest.fd(), owner)?;
+    let path = resolve(dest, path.as_bytes())?;
     let facts = made(&path, uid, gid, policy)?;
-    let made = make_missing(root, &path, &facts)?;
+    let made = make_missing(dest, &path, &facts)?;
     for path in made.iter().rev() {
-        root.set_time(path, facts.mtime)?;
+        dest.set_time(path, facts.mtime)?;
     }
     Ok(path)
 }
@@ -77,17 +74,14 @@ pub(super) fn make_missing(
 
 /// Gives an empty upper directory the root of the tree below it. Overlayfs shows the upper's
 /// root as that of the whole, so without this every step would seem to change `/`.
-pub fn prepare_upper(
-    upper: BorrowedFd<'_>,
-    lower: Option<BorrowedFd<'_>>,
-) -> Result<(), TreeError> {
+pub fn prepare_upper(upper: Root<'_>, lower: Option<Root<'_>>) -> Result<(), TreeError> {
     let path = TreePath::root();
-    let facts = match lower.map(Root::new) {
+    let facts = match lower {
         None => implicit_directory(),
         Some(lower) => {
             let node = lower.node(&path)?.ok_or(TreeError::RootEntry)?;
             facts_of(lower, &path, &node)?
         }
     };
-    make_directory(Root::new(upper), &path, &facts)
+    make_directory(upper, &path, &facts)
 }

@@ -1,9 +1,6 @@
 //! The merged tree of several ones as ordinary files, for where overlayfs cannot be had.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    os::fd::BorrowedFd,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use repro_core::tree::TreePath;
 use rustix::io::Errno;
@@ -68,15 +65,11 @@ impl Merged {
 /// through one of them is then seen through the others; [`super::distill()`] takes them apart again.
 /// Rejected: a copy for each name, since programs that read trees (tar, cp, rsync) would make other
 /// trees of them.
-pub fn merge(
-    trees: &[BorrowedFd<'_>],
-    dest: BorrowedFd<'_>,
-    content: Content,
-) -> Result<Merged, TreeError> {
+pub fn merge(trees: &[Root<'_>], dest: Root<'_>, content: Content) -> Result<Merged, TreeError> {
     let mut merger = Merger {
         // Highest first.
-        trees: trees.iter().rev().map(|tree| Root::new(*tree)).collect(),
-        dest: Root::new(dest),
+        trees: trees.iter().rev().copied().collect(),
+        dest,
         content,
         links: BTreeMap::new(),
         directories: Vec::new(),

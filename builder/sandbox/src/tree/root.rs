@@ -16,18 +16,21 @@ use std::{
 use repro_core::tree::TreePath;
 use rustix::{
     fs::{
-        AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, StatxFlags, chownat, fchmod, fchown,
-        futimens, linkat, mkdirat, mknodat, openat, openat2, readlinkat, renameat, statx,
-        symlinkat, unlinkat, utimensat,
+        AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, chownat, fchmod, fchown, futimens,
+        linkat, mkdirat, mknodat, openat, openat2, readlinkat, renameat, statx, symlinkat,
+        unlinkat, utimensat,
     },
     fs::{Gid, Uid},
     io::Errno,
 };
 
+use crate::mapping::IDS;
+
 use super::{
-    RemoveError, TreeError,
+    Ids, Owner, Owners, RemoveError, TreeError,
     attributes::Attributes,
     node::{Kind, Node, Time},
+    owners::FileId,
     remove::remove_tree,
 };
 
@@ -45,13 +48,34 @@ pub(super) struct Facts {
 #[derive(Debug, Clone, Copy)]
 pub struct Root<'fd> {
     fd: BorrowedFd<'fd>,
+    ids: Ids<'fd>,
 }
 
 impl<'fd> Root<'fd> {
-    /// The tree below `fd`.
+    /// The tree below `fd`, whose owners the kernel knows.
     #[must_use]
     pub const fn new(fd: BorrowedFd<'fd>) -> Self {
-        Self { fd }
+        Self::with(fd, Ids::Kernel)
+    }
+
+    /// The tree below `fd`.
+    #[must_use]
+    pub const fn with(fd: BorrowedFd<'fd>, ids: Ids<'fd>) -> Self {
+        Self { fd, ids }
+    }
+
+    /// A directory of this tree as a tree.
+    pub(super) const fn below<'a>(self, fd: BorrowedFd<'a>) -> Root<'a>
+    where
+        'fd: 'a,
+    {
+        Root { fd, ids: self.ids }
+    }
+
+    /// The directory.
+    #[must_use]
+    pub const fn fd(self) -> BorrowedFd<'fd> {
+        self.fd
     }
 
     /// Opens what is at `path`; a link itself, never its target.
@@ -106,10 +130,16 @@ impl<'fd> Root<'fd> {
             &fd,
             "",
             AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW,
-            StatxFlags::BASIC_STATS,
+            FileId::WANTED,
         )
         .map_err(TreeError::io("look at it", path))?;
-        Ok(Some(Node::new(&stat)))
+        let mut node = Node::new(&stat);
+        if let Ids::Recorded(owners) = self.ids {
+            let file = FileId::new(&stat).ok_or_else(|| TreeError::Birth(path.clone()))?;
+            let owner = owners.get(file);
+            (node.uid, node.gid) = (owner.uid, owner.gid);
+        }
+        Ok(Some(node))
     }
 
     /// As [`Root::node`], for a tree whose whiteouts mean nothing: there is nothing below.
@@ -280,40 +310,78 @@ impl<'fd> Root<'fd> {
         facts: &Facts,
     ) -> Result<(), TreeError> {
         if kind == Kind::Symlink {
-            let (parent, name) = self.parent(path)?;
             let (uid, gid) = owner(path, facts)?;
-            chownat(
-                &parent,
-                name,
-                Some(uid),
-                Some(gid),
-                AtFlags::SYMLINK_NOFOLLOW,
-            )
-            .map_err(|error| owner_error(error, path, facts))?;
+            match self.ids {
+                Ids::Kernel => {
+                    let (parent, name) = self.parent(path)?;
+                    let flags = AtFlags::SYMLINK_NOFOLLOW;
+                    chownat(&parent, name, Some(uid), Some(gid), flags)
+                        .map_err(|error| owner_error(error, path, facts))?;
+                }
+                Ids::Recorded(_) => self.record(path, given(facts))?,
+            }
             return self.set_time(path, facts.mtime);
         }
-        set_facts_of(self.open_read(path)?.as_fd(), path, facts)
+        self.set_facts_of(self.open_read(path)?.as_fd(), path, facts)
+    }
+
+    /// As [`Root::set_facts`] for an open file, FIFO or directory.
+    pub(super) fn set_facts_of(
+        self,
+        fd: BorrowedFd<'_>,
+        path: &TreePath,
+        facts: &Facts,
+    ) -> Result<(), TreeError> {
+        let (uid, gid) = owner(path, facts)?;
+        match self.ids {
+            Ids::Kernel => {
+                fchown(fd, Some(uid), Some(gid))
+                    .map_err(|error| owner_error(error, path, facts))?;
+            }
+            Ids::Recorded(owners) => record(owners, fd, path, given(facts))?,
+        }
+        fchmod(fd, Mode::from_raw_mode(facts.mode.into()))
+            .map_err(TreeError::io("set its mode", path))?;
+        super::attributes::set(fd, path, &facts.xattrs)?;
+        futimens(fd, &facts.mtime.stamps()).map_err(TreeError::io("set its time", path))
+    }
+
+    /// Writes down who owns what is at `path`, if owners are written down here.
+    pub(super) fn record(self, path: &TreePath, owner: Owner) -> Result<(), TreeError> {
+        let Ids::Recorded(owners) = self.ids else {
+            return Ok(());
+        };
+        match self.open(path, OFlags::PATH) {
+            Ok(fd) => record(owners, fd.as_fd(), path, owner),
+            Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(TreeError::io("look at it", path)(error)),
+        }
     }
 }
 
-/// As [`Root::set_facts`] for an open file, FIFO or directory.
-pub(super) fn set_facts_of(
+fn record(
+    owners: &Owners,
     fd: BorrowedFd<'_>,
     path: &TreePath,
-    facts: &Facts,
+    owner: Owner,
 ) -> Result<(), TreeError> {
-    let (uid, gid) = owner(path, facts)?;
-    fchown(fd, Some(uid), Some(gid)).map_err(|error| owner_error(error, path, facts))?;
-    fchmod(fd, Mode::from_raw_mode(facts.mode.into()))
-        .map_err(TreeError::io("set its mode", path))?;
-    super::attributes::set(fd, path, &facts.xattrs)?;
-    futimens(fd, &facts.mtime.stamps()).map_err(TreeError::io("set its time", path))
+    let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
+    let stat = statx(fd, "", flags, FileId::WANTED).map_err(TreeError::io("look at it", path))?;
+    let file = FileId::new(&stat).ok_or_else(|| TreeError::Birth(path.clone()))?;
+    owners.set(file, owner);
+    Ok(())
 }
 
-/// Owner and group for the kernel. The largest number means "leave as it is" there and can
-/// belong to nobody.
+fn given(facts: &Facts) -> Owner {
+    Owner {
+        uid: facts.uid,
+        gid: facts.gid,
+    }
+}
+
+/// Owner and group for the kernel: one of those that a step has.
 fn owner(path: &TreePath, facts: &Facts) -> Result<(Uid, Gid), TreeError> {
-    if facts.uid == u32::MAX || facts.gid == u32::MAX {
+    if facts.uid >= IDS || facts.gid >= IDS {
         return Err(owner_error(Errno::INVAL, path, facts));
     }
     Ok((Uid::from_raw(facts.uid), Gid::from_raw(facts.gid)))

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, Read},
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::AsFd,
 };
 
 use repro_core::{
@@ -41,13 +41,13 @@ use super::{
 ///
 /// After an error `dest` is of no use.
 pub fn unpack(
-    dest: BorrowedFd<'_>,
-    lower: Option<BorrowedFd<'_>>,
+    dest: Root<'_>,
+    lower: Option<Root<'_>>,
     source: &mut dyn EntrySource,
 ) -> Result<SnapshotInfo, TreeError> {
     let mut unpacker = Unpacker {
-        dest: Root::new(dest),
-        lower: lower.map(Root::new),
+        dest,
+        lower,
         info: SnapshotInfo::default(),
         directories: BTreeMap::new(),
         opaque: BTreeSet::new(),

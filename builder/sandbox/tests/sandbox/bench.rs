@@ -14,17 +14,30 @@ use std::{
 use repro_core::{
     build::{
         Executor, ExecutorError, Grants, InvocationId, LayerPolicy, RunId, RunSpec, SnapshotName,
-        Snapshotter, StepAction, StepObserver, StepResult, StepSpec, Variation,
+        Snapshotter, StepAction, StepObserver, StepResult, StepSpec, UserIds, Variation,
     },
     digest::{ChainId, DiffId, Digest},
     epoch::{Epoch, Tick},
     tree::{Entry, EntryKind, EntrySink, EntrySource, Meta, TreePath},
 };
-use repro_sandbox::{NativeExecutor, Snapshots, StageImage};
+use repro_sandbox::{NativeExecutor, Snapshots, StageImage, mapping::IdMapping};
 
 thread_local! {
     /// How benches made by this thread put trees together: each trial has a thread of its own.
-    pub(crate) static SNAPSHOTTER: Cell<Snapshotter> = const { Cell::new(Snapshotter::Overlay) };
+    pub(crate) static SNAPSHOTTER: Cell<Snapshotter> = Cell::new(snapshotters()[0]);
+}
+
+/// How many ids steps have here.
+pub(crate) fn user_ids() -> UserIds {
+    IdMapping::detect().expect("a mapping").user_ids()
+}
+
+/// The ways in which trees can be put together here, the usual one first.
+pub(crate) fn snapshotters() -> &'static [Snapshotter] {
+    match user_ids() {
+        UserIds::Range => &[Snapshotter::Overlay, Snapshotter::PlainCopy],
+        UserIds::One => &[Snapshotter::PlainCopy],
+    }
 }
 
 /// Where Debian's busybox-static puts it.

@@ -42,16 +42,16 @@ fn main() {
 fn trials_of_any_user() -> Vec<Trial> {
     let mut trials = Vec::new();
     // What steps see and leave is the same in plain copies.
-    for snapshotter in [Snapshotter::Overlay, Snapshotter::PlainCopy] {
+    for &snapshotter in bench::snapshotters() {
         trials.extend(basics::trials(snapshotter));
         trials.extend(mounts::trials(snapshotter));
         trials.extend(trees::trials(snapshotter));
     }
-    let overlay = Snapshotter::Overlay;
-    trials.extend(hostile::trials(overlay));
-    trials.extend(isolation::trials(overlay));
-    trials.extend(network::trials(overlay));
-    trials.extend(processes::trials(overlay));
+    let usual = bench::snapshotters()[0];
+    trials.extend(hostile::trials(usual));
+    trials.extend(isolation::trials(usual));
+    trials.extend(network::trials(usual));
+    trials.extend(processes::trials(usual));
     trials
 }
 

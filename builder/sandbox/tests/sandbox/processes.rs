@@ -9,12 +9,12 @@ use std::{
 };
 
 use repro_core::{
-    build::{Executor as _, ExecutorError, RunSpec, Snapshotter, StepExit},
+    build::{Executor as _, ExecutorError, RunSpec, StepExit},
     fs::sorted_names,
 };
 use repro_sandbox::{NativeExecutor, Snapshots, StageImage};
 
-use crate::bench::{Bench, base, set_base, sh};
+use crate::bench::{Bench, SNAPSHOTTER, base, set_base, sh};
 
 crate::trials![
     no_process_survives_a_step,
@@ -213,7 +213,7 @@ fn the_end_of_the_caller_is_the_end_of_its_steps() {
     let executor = NativeExecutor::new(
         StageImage::capture().unwrap(),
         &store,
-        Snapshots::By(Snapshotter::Overlay),
+        Snapshots::By(SNAPSHOTTER.get()),
     )
     .unwrap();
     executor

@@ -18,6 +18,8 @@ use crate::bench::{Bench, set_base};
 
 /// The ordinary user that root's tests become; made if it is not there, and left.
 const USER: &str = "repro-test";
+/// A user that no file of the machine lists, so that nobody has given it subordinate ids.
+const ONE_ID: u32 = 64_123;
 /// Its subordinate ids, if it has none: far above those that `useradd` gives out.
 const SUBIDS: &str = "1500000000-1500065535";
 const LAYER: &str = "--layer-of-user";
@@ -26,6 +28,7 @@ const TESTS: &str = "--tests-of-user";
 crate::trials![
     root_and_an_ordinary_user_make_the_same_layers,
     everything_holds_for_an_ordinary_user,
+    everything_holds_for_a_user_with_one_id,
     nobody_else_can_enter_the_trees,
     a_tree_that_lost_its_owner_is_refused,
 ];
@@ -75,10 +78,20 @@ fn everything_holds_for_an_ordinary_user() {
     assert!(said.contains("test result: ok"), "{said}");
 }
 
+fn everything_holds_for_a_user_with_one_id() {
+    let said = as_id(ONE_ID, TESTS);
+    assert!(said.contains("test result: ok"), "{said}");
+    let layer = as_id(ONE_ID, LAYER);
+    assert_eq!(layer.trim(), layer_digest(&Bench::new()).to_string());
+}
+
 /// Runs this program as the ordinary user.
 fn as_user(role: &str) -> String {
+    as_id(id_of_user(), role)
+}
+
+fn as_id(id: u32, role: &str) -> String {
     require_root();
-    let id = id_of_user();
     // Where another user may go, which the target directory need not be.
     let directory = tempfile::tempdir_in("/var/tmp").unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();

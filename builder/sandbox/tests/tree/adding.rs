@@ -13,7 +13,7 @@ use repro_core::{
     ruleset::Ruleset,
     tree::{Entry, EntryKind, EntrySink as _},
 };
-use repro_sandbox::tree::{TimeRule, TreeError, copy};
+use repro_sandbox::tree::{Root, TimeRule, TreeError, copy};
 
 use crate::{
     Outcome, Scenario,
@@ -342,7 +342,13 @@ fn linked(lab: &Lab, trees: &[PathBuf], source: &Path, spec: &CopySpec) -> Copie
     let names = File::open(trees.last().unwrap_or(&upper))?;
     let (from, dest) = (File::open(source)?, File::open(&upper)?);
     let policy = policy(trees.len());
-    let report = copy(spec, from.as_fd(), dest.as_fd(), names.as_fd(), policy)?;
+    let report = copy(
+        spec,
+        Root::new(from.as_fd()),
+        Root::new(dest.as_fd()),
+        Root::new(names.as_fd()),
+        policy,
+    )?;
     let step = lab.diff(trees, upper, TimeRule::Ignored, &[])?;
     Ok((step, report))
 }

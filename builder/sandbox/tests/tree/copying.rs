@@ -17,7 +17,7 @@ use repro_core::{
     tree::{Entry, EntryKind},
 };
 use repro_sandbox::{
-    tree::{CopyReport, TimeRule, TreeError, copy, make_dir},
+    tree::{CopyReport, Root, TimeRule, TreeError, copy, make_dir},
     users::{UserError, resolve, resolve_owner},
 };
 
@@ -65,7 +65,13 @@ pub(crate) fn run(lab: &Lab, trees: &[PathBuf], source: &Path, spec: &CopySpec) 
     let step = lab.step(trees, TimeRule::Ignored, &[], |root| {
         let (source, dest) = (File::open(source)?, File::open(root)?);
         let dest = dest.as_fd();
-        report = copy(spec, source.as_fd(), dest, dest, policy(trees.len()))?;
+        report = copy(
+            spec,
+            Root::new(source.as_fd()),
+            Root::new(dest),
+            Root::new(dest),
+            policy(trees.len()),
+        )?;
         Ok(())
     })?;
     Ok((step, report))
@@ -384,7 +390,7 @@ fn workdir(lab: &Lab) -> Outcome {
     )?];
     let make = |path: &str, owner: &str| {
         lab.step(&below, TimeRule::Ignored, &[], |root| {
-            make_dir(File::open(root)?.as_fd(), path, owner, policy(1))?;
+            make_dir(Root::new(File::open(root)?.as_fd()), path, owner, policy(1))?;
             Ok(())
         })
     };

@@ -14,7 +14,7 @@ use std::{
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use repro_core::tree::EntryKind;
-use repro_sandbox::tree::{TimeRule, TreeError, copy, remove_tree};
+use repro_sandbox::tree::{Root, TimeRule, TreeError, copy, remove_tree};
 use rustix::fs::{Mode, OFlags, mkdirat, openat};
 
 use crate::{
@@ -214,7 +214,13 @@ fn copy_stays_in_the_tree(lab: &Lab) -> Outcome {
             let step = lab.step(&below, TimeRule::Ignored, &[], |root| {
                 let (source, dest) = (File::open(&source)?, File::open(root)?);
                 let dest = dest.as_fd();
-                copy(&spec, source.as_fd(), dest, dest, policy(1))?;
+                copy(
+                    &spec,
+                    Root::new(source.as_fd()),
+                    Root::new(dest),
+                    Root::new(dest),
+                    policy(1),
+                )?;
                 Ok(())
             })?;
             let written = step.layer.0.iter().find(|(_, content)| content == b"dead");
@@ -228,7 +234,13 @@ fn copy_stays_in_the_tree(lab: &Lab) -> Outcome {
     let spec = spec(&["out"], "/t");
     let dest = File::open(lab.directory())?;
     let dest = dest.as_fd();
-    let result = copy(&spec, File::open(&hostile)?.as_fd(), dest, dest, policy(0));
+    let result = copy(
+        &spec,
+        Root::new(File::open(&hostile)?.as_fd()),
+        Root::new(dest),
+        Root::new(dest),
+        policy(0),
+    );
     assert!(
         matches!(result, Err(TreeError::Dangling { .. })),
         "{result:?}"

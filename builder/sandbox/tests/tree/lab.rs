@@ -20,7 +20,8 @@ use repro_core::{
     tree::{Entry, EntryKind, EntrySink, EntrySource, Meta, TreePath},
 };
 use repro_sandbox::tree::{
-    Content, DiffRequest, Merged, TimeRule, TreeError, diff, distill, merge, prepare_upper, unpack,
+    Content, DiffRequest, Merged, Root, TimeRule, TreeError, diff, distill, merge, prepare_upper,
+    unpack,
 };
 
 /// `SOURCE_DATE_EPOCH` of the tests.
@@ -247,7 +248,7 @@ impl Lab {
             .as_ref()
             .map(|view| File::open(view.path()))
             .transpose()?;
-        prepare_upper(File::open(&upper)?.as_fd(), below.as_ref().map(AsFd::as_fd))?;
+        prepare_upper(Root::new(File::open(&upper)?.as_fd()), tree(below.as_ref()))?;
         let lower = if trees.is_empty() {
             &[empty][..]
         } else {
@@ -272,13 +273,13 @@ impl Lab {
         let upper = self.directory();
         let lower = self.merged(trees, Content::Linked)?.0;
         let lower = File::open(&lower)?;
-        prepare_upper(File::open(&upper)?.as_fd(), Some(lower.as_fd()))?;
+        prepare_upper(Root::new(File::open(&upper)?.as_fd()), tree(Some(&lower)))?;
         let files = opened(trees)?;
-        let roots: Vec<_> = files.iter().map(AsFd::as_fd).collect();
+        let roots: Vec<_> = files.iter().map(|file| Root::new(file.as_fd())).collect();
         let root = File::open(&upper)?;
-        let merged = merge(&roots, root.as_fd(), Content::Copied)?;
+        let merged = merge(&roots, Root::new(root.as_fd()), Content::Copied)?;
         work(&upper)?;
-        distill(Some(lower.as_fd()), root.as_fd(), &merged)?;
+        distill(tree(Some(&lower)), Root::new(root.as_fd()), &merged)?;
         Ok(upper)
     }
 
@@ -290,10 +291,10 @@ impl Lab {
     ) -> Result<(PathBuf, Merged), AnyError> {
         let dest = self.directory();
         let files = opened(trees)?;
-        let roots: Vec<_> = files.iter().map(AsFd::as_fd).collect();
+        let roots: Vec<_> = files.iter().map(|file| Root::new(file.as_fd())).collect();
         let root = File::open(&dest)?;
-        prepare_upper(root.as_fd(), roots.last().copied())?;
-        let merged = merge(&roots, root.as_fd(), content)?;
+        prepare_upper(Root::new(root.as_fd()), roots.last().copied())?;
+        let merged = merge(&roots, Root::new(root.as_fd()), content)?;
         Ok((dest, merged))
     }
 
@@ -334,8 +335,8 @@ impl Lab {
             .transpose()?;
         let upper = File::open(upper)?;
         let request = DiffRequest {
-            lower: below.as_ref().map(AsFd::as_fd),
-            upper: upper.as_fd(),
+            lower: tree(below.as_ref()),
+            upper: Root::new(upper.as_fd()),
             policy: policy(trees.len()),
             times,
             provided,
@@ -369,8 +370,8 @@ impl Lab {
             .map(|view| File::open(view.path()))
             .transpose()?;
         let info = unpack(
-            File::open(&dest)?.as_fd(),
-            below.as_ref().map(AsFd::as_fd),
+            Root::new(File::open(&dest)?.as_fd()),
+            tree(below.as_ref()),
             &mut layer.source(),
         );
         Ok((dest, info))
@@ -386,6 +387,10 @@ impl Lab {
         info?;
         Ok(tree)
     }
+}
+
+fn tree(file: Option<&File>) -> Option<Root<'_>> {
+    file.map(|file| Root::new(file.as_fd()))
 }
 
 fn opened(trees: &[PathBuf]) -> io::Result<Vec<File>> {

@@ -4,12 +4,15 @@
     reason = "loading a filter and its ioctls have no safe form; all of them are in this file"
 )]
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::{
+    mem::{offset_of, size_of},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+};
 
 use rustix::io::Errno;
 
 use super::super::Instruction;
-use crate::sys::last_errno;
+use crate::sys::{checked, last_errno};
 
 /// A call that waits for an answer.
 #[derive(Debug, Clone, Copy)]
@@ -33,10 +36,12 @@ pub(super) enum Reply {
     Continue,
     /// The call fails.
     Fail(Errno),
-    /// The call gives this socket under a number of the process.
+    /// The call gives this number.
+    Value(u32),
+    /// The call gives this file under a number of the process.
     Install {
-        /// The socket.
-        socket: OwnedFd,
+        /// The file.
+        file: OwnedFd,
         /// Whether it is closed on exec there.
         close_on_exec: bool,
     },
@@ -122,6 +127,77 @@ pub(super) fn is_valid(listener: &OwnedFd, id: u64) -> bool {
     result == 0
 }
 
+/// What `stat` and `statx` write, with an owner put in: the kernel's own form of it.
+pub(super) struct Shown {
+    bytes: [u8; SHOWN],
+    length: usize,
+}
+
+/// Room for the longer of the two.
+const SHOWN: usize = size_of::<libc::statx>();
+
+impl Shown {
+    /// What the kernel says of `file`, which may be open for its name only.
+    pub(super) fn stat(file: BorrowedFd<'_>) -> Result<Self, Errno> {
+        let mut shown = Self {
+            bytes: [0; SHOWN],
+            length: size_of::<libc::stat>(),
+        };
+        // SAFETY: the path ends in NUL; the kernel writes one `struct stat`, for which there is room.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_newfstatat,
+                file.as_raw_fd(),
+                c"".as_ptr(),
+                shown.bytes.as_mut_ptr(),
+                libc::AT_EMPTY_PATH,
+            )
+        };
+        checked(result)?;
+        Ok(shown)
+    }
+
+    /// The same in the form of `statx`.
+    pub(super) fn statx(file: BorrowedFd<'_>, flags: u32, mask: u32) -> Result<Self, Errno> {
+        let mut shown = Self {
+            bytes: [0; SHOWN],
+            length: SHOWN,
+        };
+        // SAFETY: the path ends in NUL; the kernel writes one `struct statx`, for which there is room.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_statx,
+                file.as_raw_fd(),
+                c"".as_ptr(),
+                flags | libc::AT_EMPTY_PATH.unsigned_abs(),
+                mask,
+                shown.bytes.as_mut_ptr(),
+            )
+        };
+        checked(result)?;
+        Ok(shown)
+    }
+
+    /// The bytes, with this owner.
+    pub(super) fn with_owner(mut self, uid: u32, gid: u32) -> Vec<u8> {
+        let (user, group) = if self.length == SHOWN {
+            (
+                offset_of!(libc::statx, stx_uid),
+                offset_of!(libc::statx, stx_gid),
+            )
+        } else {
+            (
+                offset_of!(libc::stat, st_uid),
+                offset_of!(libc::stat, st_gid),
+            )
+        };
+        for (place, id) in [(user, uid), (group, gid)] {
+            self.bytes[place..place + 4].copy_from_slice(&id.to_ne_bytes());
+        }
+        self.bytes[..self.length].to_vec()
+    }
+}
+
 /// Answers the call `id`.
 pub(super) fn reply(listener: &OwnedFd, id: u64, reply: Reply) -> Result<(), Errno> {
     let mut response = libc::seccomp_notif_resp {
@@ -135,10 +211,11 @@ pub(super) fn reply(listener: &OwnedFd, id: u64, reply: Reply) -> Result<(), Err
             response.flags = u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap_or(1);
         }
         Reply::Fail(errno) => response.error = -errno.raw_os_error(),
+        Reply::Value(value) => response.val = value.into(),
         Reply::Install {
-            socket,
+            file,
             close_on_exec,
-        } => return install_socket(listener, id, &socket, close_on_exec),
+        } => return install_file(listener, id, &file, close_on_exec),
     }
     // SAFETY: the kernel reads one `seccomp_notif_resp`, which lives until the call returns.
     let result = unsafe {
@@ -155,18 +232,18 @@ pub(super) fn reply(listener: &OwnedFd, id: u64, reply: Reply) -> Result<(), Err
     }
 }
 
-/// Puts a copy of `socket` into the calling process and answers with its number, in one.
-fn install_socket(
+/// Puts a copy of `file` into the calling process and answers with its number, in one.
+fn install_file(
     listener: &OwnedFd,
     id: u64,
-    socket: &OwnedFd,
+    file: &OwnedFd,
     close_on_exec: bool,
 ) -> Result<(), Errno> {
     let flag = if close_on_exec { libc::O_CLOEXEC } else { 0 };
     let request = libc::seccomp_notif_addfd {
         id,
         flags: u32::try_from(libc::SECCOMP_ADDFD_FLAG_SEND).unwrap_or(2),
-        srcfd: socket.as_raw_fd().unsigned_abs(),
+        srcfd: file.as_raw_fd().unsigned_abs(),
         newfd: 0,
         newfd_flags: flag.unsigned_abs(),
     };

@@ -17,7 +17,10 @@ use rustix::{
 };
 
 use super::{foreign_owner, own, put};
-use crate::protocol::{During, Failure};
+use crate::{
+    protocol::{During, Failure},
+    tree::Ids,
+};
 
 /// Where the files are in the scratch space.
 const LENT: &str = "lent";
@@ -50,6 +53,7 @@ impl Lent {
         bytes: &[u8],
         facts: MountFacts,
         spec: &MountSpec<Vec<String>>,
+        ids: Ids<'_>,
     ) -> Result<(), Failure> {
         let path = self.next()?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -58,7 +62,7 @@ impl Lent {
         let mut file = File::from(file);
         file.write_all(bytes)
             .map_err(|error| Failure::io(format!("write({path:?})"), &error))?;
-        own(file.as_fd(), facts, spec)?;
+        own(file.as_fd(), facts, spec, ids)?;
         fchmod(&file, Mode::from_raw_mode(facts.mode.into())).during(&format!("chmod({path:?})"))
     }
 
@@ -67,6 +71,7 @@ impl Lent {
         &mut self,
         facts: MountFacts,
         spec: &MountSpec<Vec<String>>,
+        ids: Ids<'_>,
     ) -> Result<(), Failure> {
         let path = self.next()?;
         let socket = socket_with(
@@ -79,9 +84,18 @@ impl Lent {
         let address = SocketAddrUnix::new(path.as_str()).during("a socket's path")?;
         bind(&socket, &address).during(&format!("bind({path:?})"))?;
         listen(&socket, BACKLOG).during(&format!("listen({path:?})"))?;
-        let (uid, gid) = (Uid::from_raw(facts.uid), Gid::from_raw(facts.gid));
-        chownat(CWD, &path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|errno| foreign_owner(errno, facts, spec))?;
+        match ids {
+            Ids::Kernel => {
+                let (uid, gid) = (Uid::from_raw(facts.uid), Gid::from_raw(facts.gid));
+                chownat(CWD, &path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+                    .map_err(|errno| foreign_owner(errno, facts, spec))?;
+            }
+            Ids::Recorded(_) => {
+                let named = openat(CWD, &path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+                    .during(&format!("open({path:?}, O_PATH)"))?;
+                own(&named, facts, spec, ids)?;
+            }
+        }
         let mode = Mode::from_raw_mode(facts.mode.into());
         chmodat(CWD, &path, mode, AtFlags::empty()).during(&format!("chmod({path:?})"))?;
         self.listeners.push(socket);

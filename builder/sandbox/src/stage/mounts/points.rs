@@ -17,7 +17,7 @@ use crate::{
     init::PointKind,
     policy,
     protocol::{During, Failure},
-    tree::{Root, prepare_upper, resolve as resolve_path},
+    tree::{Ids, Root, prepare_upper, resolve as resolve_path},
 };
 
 /// Where the sandbox mounts devices: places below it are made there.
@@ -152,7 +152,7 @@ pub(super) fn make(
     points: &[Point],
     kinds: &[PointKind],
     stub: &OwnedFd,
-    lower: Option<BorrowedFd<'_>>,
+    (lower, ids): (Option<BorrowedFd<'_>>, Ids<'_>),
 ) -> Result<Vec<TreePath>, Failure> {
     let mut made = Vec::new();
     let mut touched = BTreeSet::new();
@@ -187,8 +187,11 @@ pub(super) fn make(
             None => None,
         };
         if let Some(own) = own {
-            prepare_upper(own.as_fd(), below.as_ref().map(AsFd::as_fd))
-                .map_err(|error| tree_failure(&error))?;
+            prepare_upper(
+                Root::with(own.as_fd(), ids),
+                below.as_ref().map(|below| Root::with(below.as_fd(), ids)),
+            )
+            .map_err(|error| tree_failure(&error))?;
         }
     }
     Ok(made)

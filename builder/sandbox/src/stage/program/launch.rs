@@ -1,10 +1,6 @@
 //! A program with its user, environment and place, as the tree of the image has them.
 
-use std::{
-    collections::BTreeMap,
-    ffi::CString,
-    os::fd::{AsFd, OwnedFd},
-};
+use std::{collections::BTreeMap, ffi::CString, os::fd::OwnedFd};
 
 use repro_core::build::{Cpus, LimitRange, ProcessLimit, SecretVariable, Variation};
 use rustix::{
@@ -14,25 +10,23 @@ use rustix::{
     thread::{CpuSet, sched_getaffinity},
 };
 
-use super::super::faults::user_failure;
 use crate::{
-    init::{Payload, Place, mounts::Setup},
+    init::{Identity, Payload, Place, mounts::Setup},
     policy,
     protocol::{During, Failure, Program, Secret},
     seccomp,
     sys::Strings,
-    users,
+    tree::Ids,
+    users::ResolvedUser,
 };
 
-/// Puts together what the program starts with. `root` is the tree before anything is mounted in it.
+/// Puts together what the program starts with.
 pub(super) fn payload(
     (spec, secrets): (&Program, &BTreeMap<String, Secret>),
     variation: &Variation,
-    root: &OwnedFd,
-    log: OwnedFd,
-    supervisor: OwnedFd,
+    (user, ids): (&ResolvedUser, Ids<'_>),
+    (log, supervisor): (OwnedFd, OwnedFd),
 ) -> Result<Payload, Failure> {
-    let user = users::resolve(root.as_fd(), &spec.user).map_err(|error| user_failure(&error))?;
     let environment = environment(spec, secrets, &user.home)?;
     let path = spec
         .env
@@ -55,13 +49,18 @@ pub(super) fn payload(
         arguments: Strings::new(arguments),
         environment: Strings::new(environment),
         directory: CString::new(spec.cwd.as_str()).during("the working directory")?,
-        user: Uid::from_raw(user.uid),
-        group: Gid::from_raw(user.gid),
-        groups: user.groups.iter().copied().map(Gid::from_raw).collect(),
+        identity: match ids {
+            Ids::Kernel => Identity::Own {
+                user: Uid::from_raw(user.uid),
+                group: Gid::from_raw(user.gid),
+                groups: user.groups.iter().copied().map(Gid::from_raw).collect(),
+            },
+            Ids::Recorded(_) => Identity::OnlyOne,
+        },
         cpus: cpus(variation)?,
         address_space: variation.address_space,
         limits: spec.settings.limits.iter().map(limit).collect(),
-        filter: seccomp::program(),
+        filter: seccomp::program(ids.users()),
         log,
         supervisor,
     })
@@ -317,7 +316,7 @@ mod tests {
     fn a_missing_program_is_the_steps_fault_and_a_refused_mount_the_machines() {
         let failure = not_started(Place::Exec, Errno::NOENT, (&[], &[]), &spec(&[]));
         assert_eq!(failure.kind, FailureKind::Refused);
-        let setup = crate::init::mounts::plan(&[], 2, None);
+        let setup = crate::init::mounts::plan(&[], 2, None, repro_core::build::UserIds::Range);
         let failure = not_started(Place::Setup(0), Errno::PERM, (&setup, &[]), &spec(&[]));
         assert!(matches!(failure.kind, FailureKind::Machine { .. }));
         assert!(

@@ -19,11 +19,13 @@ use crate::{
     init::{Place, REPORT_SIZE, Report},
     net::{dns::Responder, observed::Observed},
     protocol::{During, Failure, FailureKind},
-    seccomp::notify::Listener,
+    seccomp::notify::{Listener, Users},
 };
 
 /// The stage's side of a running step.
 pub(super) struct Supervisor<'a> {
+    /// Those that the kernel does not know.
+    pub(super) users: Option<Users<'a>>,
     pub(super) control: &'a Channel,
     pub(super) init: Pid,
     /// Records of the step's first processes.
@@ -144,10 +146,12 @@ impl Supervisor<'_> {
             },
             // An error is the end of the last process under the filter. Were it anything else, calls
             // would fail with ENOSYS once the listener is closed: nothing gets through.
-            Calls::Watched(listener) => match listener.answer(&mut self.observed) {
-                Ok(()) => Calls::Watched(listener),
-                Err(_) => Calls::Over,
-            },
+            Calls::Watched(listener) => {
+                match listener.answer(&mut self.observed, self.users.as_mut()) {
+                    Ok(()) => Calls::Watched(listener),
+                    Err(_) => Calls::Over,
+                }
+            }
             Calls::Over => Calls::Over,
         }
     }

@@ -1,0 +1,552 @@
+//! Users of a step that the kernel does not know: it has one id for all of them.
+//!
+//! Who owns a file is written down; who a process is, is remembered. What the kernel would have
+//! decided by it is decided here where a file is made, written to or given away, and nowhere else.
+
+mod caller;
+mod credentials;
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::{
+    fs::{
+        AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Statx, Uid, chownat, mkdirat,
+        mknodat, openat, openat2, statx, symlinkat,
+    },
+    io::Errno,
+};
+
+use self::{
+    caller::{Base, Caller, Machine},
+    credentials::{Credentials, Processes},
+};
+use super::{
+    Listener,
+    kernel::{Notification, Reply, Shown},
+};
+use crate::{
+    mapping::IDS,
+    seccomp::table::{Kind, UserCall, Which},
+    tree::{FileId, Owner, Owners},
+    users::ResolvedUser,
+};
+
+/// "Leave it as it is", where an id is asked for.
+const SAME: u32 = u32::MAX;
+/// Set-group-id: of a directory, that what is made in it gets its group.
+const SET_GROUP: u16 = 0o2000;
+/// Deleting and renaming in it wants more than writing.
+const PERMISSIONS: u16 = 0o7777;
+
+/// The users of one step.
+#[derive(Debug)]
+pub(crate) struct Users<'a> {
+    owners: &'a Owners,
+    processes: Processes,
+    machine: Machine,
+}
+
+/// The file that a call is about.
+struct Target {
+    base: Base,
+    path: Vec<u8>,
+    follow: bool,
+}
+
+/// What is made.
+enum Making {
+    Directory,
+    Node(FileType, u64),
+    Link(Vec<u8>),
+}
+
+/// What a process wants of a file or directory, as the lowest of three permission bits have it.
+const READ: u16 = 4;
+const WRITE: u16 = 2;
+const SEARCH: u16 = 1;
+
+/// A call that the kernel is to answer, be it since nothing is known here that it does not know.
+const PASS: Result<Reply, Errno> = Ok(Reply::Continue);
+
+impl<'a> Users<'a> {
+    /// Those of a step about to start, whose program is run by `first`. The working directory and root of this process are the
+    /// caller's while calls are answered; they come back when this is dropped.
+    pub(crate) fn new(owners: &'a Owners, first: &ResolvedUser) -> Result<Self, Errno> {
+        Ok(Self {
+            owners,
+            processes: Processes::new(first),
+            machine: Machine::new()?,
+        })
+    }
+
+    /// Answers a call. What cannot be looked at here, the kernel cannot either: it has the answer.
+    pub(super) fn answer(
+        &mut self,
+        listener: &Listener,
+        call: &Notification,
+        what: UserCall,
+    ) -> Reply {
+        let caller = Caller { listener, call };
+        self.decide(&caller, what).unwrap_or(Reply::Continue)
+    }
+
+    fn decide(&mut self, caller: &Caller<'_>, what: UserCall) -> Result<Reply, Errno> {
+        use UserCall as C;
+        let [one, two, three, four, five, _] = caller.call.arguments;
+        match what {
+            C::Chown => self.give(
+                caller,
+                &Target::at(caller, Base::Cwd, one, true)?,
+                (two, three),
+            ),
+            C::Lchown => self.give(
+                caller,
+                &Target::at(caller, Base::Cwd, one, false)?,
+                (two, three),
+            ),
+            C::Fchown => self.give(caller, &Target::open(one), (two, three)),
+            C::Fchownat => {
+                let target = Target::with_flags(caller, one, two, five)?;
+                self.give(caller, &target, (three, four))
+            }
+            C::Stat => self.show(caller, two, || Target::at(caller, Base::Cwd, one, true)),
+            C::Lstat => self.show(caller, two, || Target::at(caller, Base::Cwd, one, false)),
+            C::Fstat => self.show(caller, two, || Ok(Target::open(one))),
+            C::Fstatat => self.show(caller, three, || Target::with_flags(caller, one, two, four)),
+            C::Statx => self.show_more(caller),
+            C::Open => self.open(caller, Base::Cwd, one, (two, three, 0)),
+            C::Openat => self.open(caller, Base::new(one), two, (three, four, 0)),
+            C::Openat2 => {
+                let how: [u64; 3] = caller.words(three)?;
+                self.open(caller, Base::new(one), two, (how[0], how[1], how[2]))
+            }
+            C::Creat => {
+                let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC;
+                self.open(caller, Base::Cwd, one, (flags.bits().into(), two, 0))
+            }
+            C::Mkdir => self.make(caller, (Base::Cwd, one, two), &Making::Directory),
+            C::Mkdirat => self.make(caller, (Base::new(one), two, three), &Making::Directory),
+            C::Mknod => self.make(caller, (Base::Cwd, one, two), &node(two, three)?),
+            C::Mknodat => self.make(caller, (Base::new(one), two, three), &node(three, four)?),
+            C::Symlink => {
+                let link = Making::Link(caller.text(one)?);
+                self.make(caller, (Base::Cwd, two, 0), &link)
+            }
+            C::Symlinkat => {
+                let link = Making::Link(caller.text(one)?);
+                self.make(caller, (Base::new(two), three, 0), &link)
+            }
+            C::Get(kind, which) => {
+                let ids = self.processes.of(&self.machine, caller).ids(kind);
+                Ok(Reply::Value(match which {
+                    Which::Real => ids.real,
+                    Which::Effective => ids.effective,
+                }))
+            }
+            C::GetAll(kind) => {
+                let ids = self.processes.of(&self.machine, caller).ids(kind);
+                for (place, id) in [(one, ids.real), (two, ids.effective), (three, ids.saved)] {
+                    caller.write(place, &id.to_ne_bytes())?;
+                }
+                Ok(Reply::Value(0))
+            }
+            C::GetGroups => self.groups(caller, one, two),
+            C::Set(kind) => Ok(self.change(caller, |process| process.set(kind, word(one)))),
+            C::SetTwo(kind) => Ok(self.change(caller, |process| {
+                process.set_two(kind, word(one), word(two))
+            })),
+            C::SetAll(kind) => {
+                let ids = [one, two, three].map(word);
+                Ok(self.change(caller, |process| process.set_all(kind, ids)))
+            }
+            C::SetFile(kind) => {
+                let mut process = self.processes.of(&self.machine, caller);
+                let before = process.set_file(kind, word(one));
+                self.processes.remember(&self.machine, caller, process);
+                Ok(Reply::Value(before))
+            }
+            C::SetGroups => {
+                let groups = caller.ids(two, word(one))?;
+                Ok(self.change(caller, |process| process.set_groups(groups)))
+            }
+        }
+    }
+
+    fn change(
+        &mut self,
+        caller: &Caller<'_>,
+        change: impl FnOnce(&mut Credentials) -> Result<(), Errno>,
+    ) -> Reply {
+        let mut process = self.processes.of(&self.machine, caller);
+        if let Err(errno) = change(&mut process) {
+            return Reply::Fail(errno);
+        }
+        self.processes.remember(&self.machine, caller, process);
+        Reply::Value(0)
+    }
+
+    fn groups(&mut self, caller: &Caller<'_>, size: u64, place: u64) -> Result<Reply, Errno> {
+        let groups = self.processes.of(&self.machine, caller).groups;
+        let count = u32::try_from(groups.len()).map_err(|_| Errno::INVAL)?;
+        if word(size) == 0 {
+            return Ok(Reply::Value(count));
+        }
+        if word(size) < count {
+            return Ok(Reply::Fail(Errno::INVAL));
+        }
+        let bytes: Vec<u8> = groups
+            .iter()
+            .flat_map(|group| group.to_ne_bytes())
+            .collect();
+        caller.write(place, &bytes)?;
+        Ok(Reply::Value(count))
+    }
+
+    /// Opens a file for its name only, as the caller would find it.
+    fn open_target(&self, caller: &Caller<'_>, target: &Target) -> Result<OwnedFd, Errno> {
+        if target.path.is_empty() {
+            return self.machine.file_of(caller, target.base);
+        }
+        let mut flags = OFlags::PATH | OFlags::CLOEXEC;
+        flags.set(OFlags::NOFOLLOW, !target.follow);
+        self.machine.enter(caller, target.base)?;
+        openat(CWD, target.path.as_slice(), flags, Mode::empty())
+    }
+
+    fn owner_of(&self, stat: &Statx) -> Owner {
+        FileId::new(stat).map_or(Owner::ROOT, |file| self.owners.get(file))
+    }
+
+    /// `chown` and its kin.
+    fn give(
+        &mut self,
+        caller: &Caller<'_>,
+        target: &Target,
+        (uid, gid): (u64, u64),
+    ) -> Result<Reply, Errno> {
+        let (uid, gid) = (word(uid), word(gid));
+        let file = self.open_target(caller, target)?;
+        let stat = look(&file)?;
+        let before = self.owner_of(&stat);
+        let process = self.processes.of(&self.machine, caller);
+        if !process.may_give(before, uid, gid) {
+            return Ok(Reply::Fail(Errno::PERM));
+        }
+        if [uid, gid].iter().any(|id| *id != SAME && *id >= IDS) {
+            return Ok(Reply::Fail(Errno::INVAL));
+        }
+        // The kernel's part: it takes set-id bits and capabilities, and refuses where nothing may be
+        // written.
+        let own = |id| (id != SAME).then_some(0);
+        let changed = chownat(
+            &file,
+            "",
+            own(uid).map(Uid::from_raw),
+            own(gid).map(Gid::from_raw),
+            AtFlags::EMPTY_PATH,
+        );
+        if let Err(errno) = changed {
+            return Ok(Reply::Fail(errno));
+        }
+        let after = Owner {
+            uid: if uid == SAME { before.uid } else { uid },
+            gid: if gid == SAME { before.gid } else { gid },
+        };
+        if let Some(file) = FileId::new(&stat) {
+            self.owners.set(file, after);
+        }
+        Ok(Reply::Value(0))
+    }
+
+    /// `stat` and its kin.
+    fn show(
+        &self,
+        caller: &Caller<'_>,
+        place: u64,
+        target: impl FnOnce() -> Result<Target, Errno>,
+    ) -> Result<Reply, Errno> {
+        if self.owners.is_empty() {
+            return PASS;
+        }
+        let file = self.open_target(caller, &target()?)?;
+        let Some(owner) = self.foreign(&file)? else {
+            return PASS;
+        };
+        let shown = Shown::stat(file.as_fd())?.with_owner(owner.uid, owner.gid);
+        caller.write(place, &shown)?;
+        Ok(Reply::Value(0))
+    }
+
+    fn show_more(&self, caller: &Caller<'_>) -> Result<Reply, Errno> {
+        if self.owners.is_empty() {
+            return PASS;
+        }
+        let [base, path, flags, mask, place, _] = caller.call.arguments;
+        let target = Target::with_flags(caller, base, path, flags)?;
+        let file = self.open_target(caller, &target)?;
+        let Some(owner) = self.foreign(&file)? else {
+            return PASS;
+        };
+        let sync = AtFlags::STATX_FORCE_SYNC | AtFlags::STATX_DONT_SYNC;
+        let shown = Shown::statx(file.as_fd(), word(flags) & sync.bits(), word(mask))?;
+        caller.write(place, &shown.with_owner(owner.uid, owner.gid))?;
+        Ok(Reply::Value(0))
+    }
+
+    /// The owner, if it is not root.
+    fn foreign(&self, file: &OwnedFd) -> Result<Option<Owner>, Errno> {
+        let owner = self.owner_of(&look(file)?);
+        Ok((owner != Owner::ROOT).then_some(owner))
+    }
+
+    /// `open` and its kin, with flags that write or make a file.
+    fn open(
+        &mut self,
+        caller: &Caller<'_>,
+        base: Base,
+        path: u64,
+        (flags, mode, resolve): (u64, u64, u64),
+    ) -> Result<Reply, Errno> {
+        let flags = OFlags::from_bits_retain(word(flags));
+        let process = self.processes.of(&self.machine, caller);
+        if process.is_root() && self.owners.is_empty() {
+            return PASS;
+        }
+        let target = Target::at(caller, base, path, !flags.contains(OFlags::NOFOLLOW))?;
+        let nameless = flags.contains(OFlags::TMPFILE);
+        match self.open_target(caller, &target) {
+            Ok(file) if !nameless => {
+                let stat = look(&file)?;
+                let wanted = wanted(flags);
+                let exclusive = flags.contains(OFlags::CREATE | OFlags::EXCL);
+                if !exclusive && !process.may(self.owner_of(&stat), stat.stx_mode, wanted) {
+                    return Ok(Reply::Fail(Errno::ACCESS));
+                }
+                return PASS;
+            }
+            Err(Errno::NOENT) if flags.contains(OFlags::CREATE) => {}
+            Ok(_) => {}
+            Err(_) => return PASS,
+        }
+        let holder = if nameless {
+            target.path.as_slice()
+        } else {
+            parent(&target.path)
+        };
+        let Some(owner) = self.owner_of_new(caller, base, holder, &process)? else {
+            return PASS;
+        };
+        let owner = match owner {
+            Ok(owner) => owner,
+            Err(errno) => return Ok(Reply::Fail(errno)),
+        };
+        self.machine.enter(caller, base)?;
+        let exclusive = if nameless {
+            flags
+        } else {
+            flags | OFlags::EXCL
+        };
+        let mode = Mode::from_raw_mode(word(mode) & u32::from(PERMISSIONS));
+        let file = self.machine.with_umask(caller, || {
+            openat2(
+                CWD,
+                target.path.as_slice(),
+                exclusive | OFlags::CLOEXEC,
+                mode,
+                ResolveFlags::from_bits_retain(resolve),
+            )
+        })?;
+        self.record(&file, owner)?;
+        Ok(Reply::Install {
+            file,
+            close_on_exec: flags.contains(OFlags::CLOEXEC),
+        })
+    }
+
+    /// `mkdir`, `mknod` and `symlink`.
+    fn make(
+        &mut self,
+        caller: &Caller<'_>,
+        (base, path, mode): (Base, u64, u64),
+        making: &Making,
+    ) -> Result<Reply, Errno> {
+        let process = self.processes.of(&self.machine, caller);
+        if process.is_root() && self.owners.is_empty() {
+            return PASS;
+        }
+        let target = Target::at(caller, base, path, false)?;
+        if self.open_target(caller, &target).is_ok() {
+            return PASS;
+        }
+        let holder = parent(&target.path);
+        let Some(owner) = self.owner_of_new(caller, base, holder, &process)? else {
+            return PASS;
+        };
+        let owner = match owner {
+            Ok(owner) => owner,
+            Err(errno) => return Ok(Reply::Fail(errno)),
+        };
+        self.machine.enter(caller, base)?;
+        let path = target.path.as_slice();
+        let mode = Mode::from_raw_mode(word(mode) & u32::from(PERMISSIONS));
+        self.machine.with_umask(caller, || match making {
+            Making::Directory => mkdirat(CWD, path, mode),
+            Making::Node(kind, device) => mknodat(CWD, path, *kind, mode, *device),
+            Making::Link(text) => symlinkat(text.as_slice(), CWD, path),
+        })?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(CWD, path, flags, Mode::empty())?;
+        self.record(&file, owner)?;
+        Ok(Reply::Value(0))
+    }
+
+    /// Who owns what `process` makes in the directory `holder`; `None` if that is root, and an error
+    /// if the process may not.
+    fn owner_of_new(
+        &self,
+        caller: &Caller<'_>,
+        base: Base,
+        holder: &[u8],
+        process: &Credentials,
+    ) -> Result<Option<Result<Owner, Errno>>, Errno> {
+        self.machine.enter(caller, base)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let stat = look(&openat(CWD, holder, flags, Mode::empty())?)?;
+        let owner = self.owner_of(&stat);
+        if !process.may(owner, stat.stx_mode, WRITE | SEARCH) {
+            return Ok(Some(Err(Errno::ACCESS)));
+        }
+        let made = Owner {
+            uid: process.ids(Kind::User).file,
+            gid: if stat.stx_mode & SET_GROUP != 0 {
+                owner.gid
+            } else {
+                process.ids(Kind::Group).file
+            },
+        };
+        Ok((made != Owner::ROOT).then_some(Ok(made)))
+    }
+
+    fn record(&self, file: &OwnedFd, owner: Owner) -> Result<(), Errno> {
+        if let Some(file) = FileId::new(&look(file)?) {
+            self.owners.set(file, owner);
+        }
+        Ok(())
+    }
+}
+
+impl Target {
+    /// What a path means that begins at `base`.
+    fn at(caller: &Caller<'_>, base: Base, path: u64, follow: bool) -> Result<Self, Errno> {
+        let path = caller.text(path)?;
+        if path.is_empty() {
+            // The kernel says what is wrong with it.
+            return Err(Errno::NOENT);
+        }
+        Ok(Self { base, path, follow })
+    }
+
+    /// The same for calls with flags, which can mean an open file.
+    fn with_flags(caller: &Caller<'_>, base: u64, path: u64, flags: u64) -> Result<Self, Errno> {
+        let flags = AtFlags::from_bits_retain(word(flags));
+        let path = if path == 0 {
+            Vec::new()
+        } else {
+            caller.text(path)?
+        };
+        if path.is_empty() && !flags.contains(AtFlags::EMPTY_PATH) {
+            return Err(Errno::NOENT);
+        }
+        Ok(Self {
+            base: Base::new(base),
+            path,
+            follow: !flags.contains(AtFlags::SYMLINK_NOFOLLOW),
+        })
+    }
+
+    /// The file that is open as number `fd`.
+    fn open(fd: u64) -> Self {
+        Self {
+            base: Base::new(fd),
+            path: Vec::new(),
+            follow: true,
+        }
+    }
+}
+
+fn look(file: &OwnedFd) -> Result<Statx, Errno> {
+    statx(file, "", AtFlags::EMPTY_PATH, FileId::WANTED)
+}
+
+/// The lower half of an argument, which is all that the kernel takes of an `int` or an id.
+fn word(argument: u64) -> u32 {
+    let [a, b, c, d, ..] = argument.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
+
+/// What `mknod` asks for, by the type in the mode. Devices are the kernel's to refuse.
+fn node(mode: u64, device: u64) -> Result<Making, Errno> {
+    match FileType::from_raw_mode(word(mode)) {
+        kind @ (FileType::RegularFile | FileType::Fifo | FileType::Socket) => {
+            Ok(Making::Node(kind, device))
+        }
+        // No type means a file.
+        _ if word(mode) & 0o170_000 == 0 => Ok(Making::Node(FileType::RegularFile, device)),
+        _ => Err(Errno::PERM),
+    }
+}
+
+/// What `open` asks of a file that is there.
+fn wanted(flags: OFlags) -> u16 {
+    let reads = match flags & OFlags::RWMODE {
+        OFlags::WRONLY => WRITE,
+        OFlags::RDWR => READ | WRITE,
+        _ => READ,
+    };
+    if flags.contains(OFlags::TRUNC) {
+        reads | WRITE
+    } else {
+        reads
+    }
+}
+
+/// The directory of a path.
+fn parent(path: &[u8]) -> &[u8] {
+    let end = path
+        .iter()
+        .rposition(|byte| *byte != b'/')
+        .map_or(0, |last| last + 1);
+    match path[..end].iter().rposition(|byte| *byte == b'/') {
+        None => b".",
+        Some(0) => b"/",
+        Some(slash) => &path[..slash],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directory_of_a_path() {
+        let cases: [(&[u8], &[u8]); 6] = [
+            (b"a", b"."),
+            (b"a/", b"."),
+            (b"/a", b"/"),
+            (b"/a/b//", b"/a"),
+            (b"a/b", b"a"),
+            (b"../a", b".."),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(parent(path), expected, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn what_open_asks_for() {
+        assert_eq!(wanted(OFlags::RDONLY), READ);
+        assert_eq!(wanted(OFlags::RDONLY | OFlags::TRUNC), READ | WRITE);
+        assert_eq!(wanted(OFlags::WRONLY | OFlags::CREATE), WRITE);
+        assert_eq!(wanted(OFlags::RDWR), READ | WRITE);
+    }
+}
