@@ -47,8 +47,8 @@ fn planted_differences_are_found_and_named() {
         assert!(!rows.is_empty(), "{}: not detected", case.name);
         let right = rows.iter().any(|(cause, _)| *cause == case.cause);
         named += usize::from(right);
-        let names: Vec<&str> = rows.iter().map(|(cause, _)| cause.as_str()).collect();
-        println!("{:<20} {:<22} {}", case.name, case.cause, names.join(", "));
+        let listed: Vec<&str> = rows.iter().map(|(cause, _)| cause.as_str()).collect();
+        println!("{:<20} {:<22} {}", case.name, case.cause, listed.join(", "));
         for (cause, confidence) in &rows {
             if confidence == "certain" && *cause != case.cause {
                 wrongly_certain.push(format!("{}: {cause}", case.name));
