@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 mod completions;
+mod diff;
 mod doctor;
 mod explain;
 mod export;
@@ -55,6 +56,8 @@ pub(crate) enum Command {
     Build(Box<build::Args>),
     /// Check the signatures and digests of an evidence pack
     Verify(verify::Args),
+    /// Compare two images, archives, layers or directories, and name the causes
+    Diff(diff::Args),
     /// Explain a cause of a difference, and what to do about it
     Explain(explain::Args),
     /// Bring an image into the store
@@ -85,6 +88,7 @@ impl Command {
             Self::Store(args) => args.forms(),
             Self::Toolchain(args) => args.forms(),
             Self::Verify(args) => Forms::of(args.json),
+            Self::Diff(args) => Forms::of(args.json),
             Self::Explain(args) => Forms::of(args.json),
             Self::Import(args) => Forms::of(args.json),
             Self::Inspect(args) => Forms::of(args.json),
@@ -101,6 +105,7 @@ impl Command {
         match self {
             Self::Build(args) => build::run(args, context),
             Self::Verify(args) => verify::run(args, context),
+            Self::Diff(args) => diff::run(args, context),
             Self::Explain(args) => explain::run(args, context),
             Self::Import(args) => import::run(args, context),
             Self::Export(args) => export::run(args, context),

@@ -25,6 +25,7 @@ mod interrupt;
 mod output;
 mod progress;
 mod settings;
+mod sides;
 mod text;
 
 /// Runs the program on the arguments of this process.

@@ -234,7 +234,7 @@ const HOSTS: &str = "core/src/hosts.rs";
 
 /// Hosts in texts that nobody connects to: types of statements, specifications, licences, and
 /// what is reserved for examples.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 12] = [
     "docs.oasis-open.org",
     "example.com",
     "example.net",
@@ -242,7 +242,10 @@ const NAMES: [&str; 9] = [
     "in-toto.io",
     "intelgraph.io",
     "no-color.org",
+    "peps.python.org",
+    "reproducible-builds.org",
     "slsa.dev",
+    "specs.opencontainers.org",
     "www.apache.org",
 ];
 

@@ -6,9 +6,12 @@
 
 mod config;
 mod difference;
+mod directory;
+mod headers;
 mod images;
 mod index;
 mod layers;
+mod metadata;
 mod names;
 #[cfg(test)]
 pub(crate) mod planted;
@@ -23,14 +26,15 @@ use repro_core::{
     build::RunId,
     digest::Digest,
     image::ImageError,
-    layer::{Limits, OpenLayerError},
+    layer::{BuildLayerError, Limits, OpenLayerError},
     store::BlobError,
 };
 
 use crate::causes::FactsError;
 
 pub use difference::{Comparison, Difference, DifferenceKind, Evidence, NotListed, Origin, Ratio};
-pub use images::compare_images;
+pub use directory::{DirectoryError, store_directory};
+pub use images::{View, compare_images};
 pub use runs::{compare_runs, first_divergence};
 
 /// Most differences that are kept one by one; the rest is counted. A report with more rows
@@ -113,6 +117,9 @@ pub enum CompareError {
         #[source]
         source: io::Error,
     },
+    /// Layers that were put together cannot be kept.
+    #[error(transparent)]
+    Flatten(#[from] BuildLayerError),
     /// The scratch file cannot be made or read.
     #[error("contents that differ cannot be kept in {}", .scratch.display())]
     Scratch {

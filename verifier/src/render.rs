@@ -7,6 +7,7 @@
 mod escape;
 mod html;
 mod markdown;
+mod pair;
 mod sarif;
 mod style;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod words;
 
 pub use html::html;
 pub use markdown::markdown;
+pub use pair::{pair_html, pair_markdown, pair_text};
 pub use sarif::sarif;
 pub use style::{Line, Span, Style};
 pub use text::{TextOptions, text};

@@ -2,6 +2,7 @@
 
 mod build;
 mod model;
+mod pair;
 #[cfg(test)]
 mod tests;
 
@@ -10,3 +11,4 @@ pub use model::{
     AxesReport, CauseSummary, FailureReport, Hermetic, ImageSummary, InputSummary, NetworkMode,
     Report, RunReport, StepNetwork, StepReport,
 };
+pub use pair::{Equality, PairReport};

@@ -20,5 +20,7 @@ pub const EVIDENCE_INDEX: &str = uri!("evidence-index/v1");
 pub const BUILDER_LOCAL: &str = uri!("builder/local/v1");
 /// Schema of `report.json`.
 pub const REPORT: &str = uri!("report/v1");
+/// Schema of what `repro diff --json` writes.
+pub const DIFF: &str = uri!("diff/v1");
 /// Predicate type of the statement on one cache entry.
 pub const CACHE_ENTRY: &str = uri!("cache-entry/v1");

@@ -8,10 +8,13 @@ use crate::{args::JsonArgs, error::CommandError, exit::ExitStatus, output::Forma
 
 /// Explain a cause of a difference: what it means, how it is recognised, what to do
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  repro explain embedded-timestamp\n  repro explain")]
+#[command(after_help = "Examples:\n  repro explain embedded-timestamp\n  repro explain --list")]
 pub(crate) struct Args {
     /// The code of the cause, as in the report; lists all causes unless given
     cause: Option<Cause>,
+    /// List all causes
+    #[arg(long, conflicts_with = "cause")]
+    list: bool,
     #[command(flatten)]
     pub(crate) json: JsonArgs,
 }
@@ -31,13 +34,14 @@ struct Entry {
     detection: &'static str,
     remedy: &'static str,
     axis: Option<&'static str>,
+    links: &'static [&'static str],
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandError> {
     let output = &context.settings.output;
     let causes: Vec<Cause> = match args.cause {
-        Some(cause) => vec![cause],
-        None => Cause::ALL.to_vec(),
+        Some(cause) if !args.list => vec![cause],
+        _ => Cause::ALL.to_vec(),
     };
     match (output.format(), args.cause) {
         (Format::Json, _) => {
@@ -53,7 +57,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
                 .unwrap_or(0);
             let lines = causes.iter().map(|cause| {
                 let info = cause.info();
-                format!("{:<width$}  {}\n", info.code, info.title)
+                format!("{:<width$}  {}\n", cause.code(), info.title)
             });
             output.text(&lines.collect::<String>())?;
         }
@@ -64,11 +68,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
 fn entry(cause: Cause) -> Entry {
     let info = cause.info();
     Entry {
-        code: info.code,
+        code: cause.code(),
         title: info.title,
         meaning: info.meaning,
         detection: info.detection,
         remedy: info.remedy,
         axis: info.axis.map(repro_core::build::Axis::name),
+        links: info.links,
     }
 }

@@ -1,40 +1,271 @@
-//! The catalogue: each cause with its code, title, meaning, detection and remedy.
+//! The catalogue: each cause with its code, title, meaning, detection, remedy and links.
+//!
+//! The codes are here, their texts in one file for each family.
+
+mod content;
+mod images;
+mod languages;
+mod layers;
+mod links;
+mod packages;
 
 use std::{fmt, str::FromStr};
 
 use repro_core::build::Axis;
 use serde::{Deserialize, Serialize};
 
-/// A coded cause of a difference. The kebab-case code is stable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Cause {
+/// The families, in the order of the catalogue.
+const FAMILIES: [&[(Cause, CauseInfo)]; 5] = [
+    content::CONTENT,
+    images::IMAGES,
+    layers::LAYERS,
+    packages::PACKAGES,
+    languages::LANGUAGES,
+];
+
+/// Makes [`Cause`] and what follows from its list of codes.
+macro_rules! catalogue {
+    ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
+        /// A coded cause of a difference. The kebab-case code is stable.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum Cause {
+            $($(#[$doc])* #[serde(rename = $code)] $name,)*
+        }
+
+        impl Cause {
+            /// Every cause, in the order of the catalogue.
+            pub const ALL: [Self; [$($code),*].len()] = [$(Self::$name),*];
+
+            /// The stable code, as in reports and for `repro explain`.
+            #[must_use]
+            pub const fn code(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code,)*
+                }
+            }
+        }
+    };
+}
+
+catalogue! {
     /// The time of the build is in the content.
-    EmbeddedTimestamp,
+    EmbeddedTimestamp = "embedded-timestamp",
     /// The host or domain name is in the content.
-    EmbeddedHostname,
+    EmbeddedHostname = "embedded-hostname",
     /// The number of CPUs is in the content.
-    EmbeddedCpuCount,
+    EmbeddedCpuCount = "embedded-cpu-count",
     /// A process id is in the content or the name.
-    EmbeddedProcessId,
+    EmbeddedProcessId = "embedded-process-id",
     /// An address of the program's memory is in the content.
-    EmbeddedAddress,
+    EmbeddedAddress = "embedded-address",
     /// Random bytes are in the content or the name.
-    RandomContent,
+    RandomContent = "random-content",
     /// Key material was made during the build.
-    GeneratedKey,
+    GeneratedKey = "generated-key",
     /// The same lines stand in another order.
-    LineOrder,
+    LineOrder = "line-order",
     /// The modification time differs.
-    FileTime,
+    FileTime = "file-time",
     /// An entry is in one of the images only.
-    MissingFile,
+    MissingFile = "missing-file",
     /// The same layer is compressed differently.
-    LayerCompression,
+    LayerCompression = "layer-compression",
     /// The build fails in the varied environment and succeeds in the plain one.
-    FailsUnderVariation,
+    FailsUnderVariation = "fails-under-variation",
+    /// The configuration holds the time of the build.
+    ImageCreated = "image-created",
+    /// The history names another builder or another text.
+    HistoryText = "history-text",
+    /// A label or field names the builder.
+    BuilderLabel = "builder-label",
+    /// An annotation of the manifest differs.
+    ImageAnnotation = "image-annotation",
+    /// The configuration names the container it was made in.
+    LegacyContainer = "legacy-container",
+    /// One image is in Docker's form, the other in OCI's.
+    MediaTypeForm = "media-type-form",
+    /// The platform is written differently.
+    PlatformField = "platform-field",
+    /// The same files are split into other layers.
+    LayerSplit = "layer-split",
+    /// The same values stand in another order.
+    ListOrder = "list-order",
+    /// A label holds the date of the build.
+    DateLabel = "date-label",
+    /// The documents say the same in other bytes.
+    DocumentForm = "document-form",
+    /// The entries of the layer stand in another order.
+    EntryOrder = "entry-order",
+    /// The layer holds names of owners.
+    OwnerName = "owner-name",
+    /// The tars are of different dialects.
+    TarFormat = "tar-format",
+    /// Extended headers differ.
+    PaxHeader = "pax-header",
+    /// The tars end with other padding.
+    TarPadding = "tar-padding",
+    /// Permissions follow the umask of the caller.
+    ModeUmask = "mode-umask",
+    /// Directories inherit the set-group-id bit.
+    SetgidDirectory = "setgid-directory",
+    /// The owner differs.
+    OwnerId = "owner-id",
+    /// The capabilities of a file differ.
+    FileCapability = "file-capability",
+    /// Extended attributes differ.
+    ExtendedAttribute = "extended-attribute",
+    /// The names of one file are linked the other way round.
+    HardlinkLayout = "hardlink-layout",
+    /// A hard link became a copy.
+    HardlinkBroken = "hardlink-broken",
+    /// A directory is removed as a whole, or entry by entry.
+    OpaqueRemoval = "opaque-removal",
+    /// A place that the runtime mounts differs.
+    MountPoint = "mount-point",
+    /// Dpkg logs with times.
+    DpkgLog = "dpkg-log",
+    /// Apt logs with times.
+    AptLog = "apt-log",
+    /// Update-alternatives logs with times.
+    AlternativesLog = "alternatives-log",
+    /// The installation of the base system was logged.
+    BootstrapLog = "bootstrap-log",
+    /// Dnf, yum or zypper log with times.
+    DnfLog = "dnf-log",
+    /// Lists and caches of apt are kept.
+    AptCache = "apt-cache",
+    /// Ldconfig remembers inodes and times.
+    LdconfigCache = "ldconfig-cache",
+    /// Fontconfig caches the times of directories.
+    FontconfigCache = "fontconfig-cache",
+    /// A machine id was made.
+    MachineId = "machine-id",
+    /// The day of the last password change is kept.
+    ShadowDay = "shadow-day",
+    /// A password hash has a random salt.
+    PasswordHash = "password-hash",
+    /// A self-signed certificate was made.
+    SnakeoilCertificate = "snakeoil-certificate",
+    /// Host keys of SSH were made.
+    SshHostKey = "ssh-host-key",
+    /// A Java key store holds dates.
+    JavaKeystore = "java-keystore",
+    /// Apk keeps scripts in an archive with times.
+    ApkScripts = "apk-scripts",
+    /// A virtual package is named after the time.
+    ApkVirtual = "apk-virtual",
+    /// The database of apk differs.
+    ApkDatabase = "apk-database",
+    /// The database of rpm holds times.
+    RpmDatabase = "rpm-database",
+    /// State of dnf is kept.
+    DnfState = "dnf-state",
+    /// Pacman keeps dates and keys.
+    PacmanState = "pacman-state",
+    /// Debconf keeps the previous state.
+    DebconfCache = "debconf-cache",
+    /// Dpkg keeps the state before the last change.
+    StatusBackup = "status-backup",
+    /// The index of manual pages differs.
+    ManIndex = "man-index",
+    /// A cache made by a trigger differs.
+    TriggerCache = "trigger-cache",
+    /// A stamp or seed of the first start.
+    UpdateStamp = "update-stamp",
+    /// Backups of account files are kept.
+    AccountBackup = "account-backup",
+    /// A service was set up with the host's name.
+    MailName = "mail-name",
+    /// Another version of a package is installed.
+    PackageVersion = "package-version",
+    /// An initial RAM disk was made.
+    InitramfsImage = "initramfs-image",
+    /// Compiled Python holds the source's time.
+    PycSourceTime = "pyc-source-time",
+    /// Compiled Python differs in its code.
+    PycCode = "pyc-code",
+    /// Pip or uv recorded the installation.
+    WheelMetadata = "wheel-metadata",
+    /// A cache of pip or uv is kept.
+    PipCache = "pip-cache",
+    /// A virtual environment holds its own path.
+    VenvPath = "venv-path",
+    /// A cache or log of npm is kept.
+    NpmCache = "npm-cache",
+    /// Node's compile cache is kept.
+    NodeCompileCache = "node-compile-cache",
+    /// A package manager's state in `node_modules`.
+    NodeModulesState = "node-modules-state",
+    /// A bundler made a random build id.
+    BundlerId = "bundler-id",
+    /// A log of a Ruby extension's build.
+    GemLog = "gem-log",
+    /// A gem specification holds a date.
+    GemDate = "gem-date",
+    /// Maven's local repository keeps state.
+    MavenState = "maven-state",
+    /// A properties file begins with its date.
+    JavaPropertiesDate = "java-properties-date",
+    /// A jar's manifest holds a date or builder.
+    ManifestDate = "manifest-date",
+    /// Gradle keeps caches and locks.
+    GradleState = "gradle-state",
+    /// An archive holds the times of its members.
+    ArchiveTime = "archive-time",
+    /// The members of an archive stand in another order.
+    ArchiveOrder = "archive-order",
+    /// An archive holds owner or permissions of the builder.
+    ArchiveOwner = "archive-owner",
+    /// An archive holds extra fields of the file system.
+    ArchiveExtra = "archive-extra",
+    /// A gzip header holds time or name.
+    GzipHeader = "gzip-header",
+    /// The same data is compressed to other bytes.
+    CompressionForm = "compression-form",
+    /// Composer names its loader by a random suffix.
+    ComposerSuffix = "composer-suffix",
+    /// A Go program's build id differs.
+    GoBuildId = "go-build-id",
+    /// A compiled program holds its date.
+    CompiledDate = "compiled-date",
+    /// Debug data holds the path of the build.
+    DebugPath = "debug-path",
+    /// A path of the build is in the file.
+    EmbeddedPath = "embedded-path",
+    /// The build id of a program follows its content.
+    LinkerBuildId = "linker-build-id",
+    /// Link-time optimisation makes random names.
+    LtoSymbol = "lto-symbol",
+    /// The same symbols stand in another order.
+    SymbolOrder = "symbol-order",
+    /// Generated documentation holds its date.
+    JavadocDate = "javadoc-date",
+    /// A message catalogue holds its date.
+    GettextDate = "gettext-date",
+    /// A PNG image holds its date.
+    PngTime = "png-time",
+    /// A PDF holds its date or a random id.
+    PdfDate = "pdf-date",
+    /// A database differs in its layout.
+    SqliteLayout = "sqlite-layout",
+    /// Git's own files are in the image.
+    GitState = "git-state",
+    /// A bill of materials has an id and a date.
+    SbomId = "sbom-id",
+    /// A JSON document has its keys in another order.
+    JsonOrder = "json-order",
+    /// Something temporary was left.
+    TemporaryFile = "temporary-file",
+    /// Conda keeps its history.
+    CondaHistory = "conda-history",
+    /// An R package says when it was built.
+    RPackageDate = "r-package-date",
+    /// Caches of TeX, Emacs or Info differ.
+    CompiledForms = "compiled-forms",
+    /// A list of checksums follows other files.
+    DerivedChecksum = "derived-checksum",
     /// None of the above was recognised.
-    Unknown,
+    Unknown = "unknown",
 }
 
 /// How sure a named cause is.
@@ -70,8 +301,6 @@ impl fmt::Display for Confidence {
 /// What is known of a cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CauseInfo {
-    /// The stable code.
-    pub code: &'static str,
     /// One line, without a full stop.
     pub title: &'static str,
     /// What it means.
@@ -82,191 +311,23 @@ pub struct CauseInfo {
     pub remedy: &'static str,
     /// The axis of variation that brings it to light, if there is one.
     pub axis: Option<Axis>,
+    /// Where more is written on it.
+    pub links: &'static [&'static str],
 }
 
 impl Cause {
-    /// Every cause, in the order of the catalogue.
-    pub const ALL: [Self; 13] = [
-        Self::EmbeddedTimestamp,
-        Self::EmbeddedHostname,
-        Self::EmbeddedCpuCount,
-        Self::EmbeddedProcessId,
-        Self::EmbeddedAddress,
-        Self::RandomContent,
-        Self::GeneratedKey,
-        Self::LineOrder,
-        Self::FileTime,
-        Self::MissingFile,
-        Self::LayerCompression,
-        Self::FailsUnderVariation,
-        Self::Unknown,
-    ];
-
-    /// The stable code, as in reports and for `repro explain`.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        self.info().code
-    }
-
     /// The entry of the catalogue.
+    ///
+    /// # Panics
+    ///
+    /// Never: each cause has an entry, to which a test holds the catalogue.
     #[must_use]
-    pub const fn info(self) -> CauseInfo {
-        match self {
-            Self::EmbeddedTimestamp => CauseInfo {
-                code: "embedded-timestamp",
-                title: "the time of the build is in the file",
-                meaning: "A program wrote the current time into the file, so every build gives \
-                          other bytes. Typical sources are `date`, `__DATE__` and `__TIME__` in C, \
-                          banners of generators, and headers of archives and compiled caches.",
-                detection: "The differing text is a date, a time of day or a number of seconds, \
-                            milliseconds, microseconds or nanoseconds since 1970 in both files. It \
-                            is certain when each lies between start and end of its own run.",
-                remedy: "Use SOURCE_DATE_EPOCH, which every step has in its environment: \
-                         `date -u -d \"@$SOURCE_DATE_EPOCH\"` in a shell; compilers and most \
-                         generators read it by themselves. Or leave the time out, or remove the \
-                         file in the same RUN if nothing needs it (logs, caches).",
-                axis: Some(Axis::Clock),
-            },
-            Self::EmbeddedHostname => CauseInfo {
-                code: "embedded-hostname",
-                title: "the name of the build host is in the file",
-                meaning: "A program wrote the host name or the domain name of the machine that \
-                          builds into the file.",
-                detection: "Run B has a host name that exists nowhere else. A file of run B that \
-                            contains it where run A's file has other bytes proves the cause.",
-                remedy: "Set the name explicitly where the program takes one (an option, a \
-                         configuration file, an environment variable such as HOSTNAME), or remove \
-                         the line from the generated file.",
-                axis: Some(Axis::Hostname),
-            },
-            Self::EmbeddedCpuCount => CauseInfo {
-                code: "embedded-cpu-count",
-                title: "the number of CPUs is in the file",
-                meaning: "A program asked how many CPUs there are and wrote the answer, or a value \
-                          computed from it, into the file.",
-                detection: "A number differs; in run B, which may use one CPU, it is 1, and in run \
-                            A it is the number of CPUs. It is certain where run A's number is known \
-                            and the line speaks of CPUs.",
-                remedy: "Give the number explicitly (`make -j4`, a configure option, GOMAXPROCS) \
-                         instead of `nproc`, and keep it out of files that are shipped.",
-                axis: Some(Axis::Cpus),
-            },
-            Self::EmbeddedProcessId => CauseInfo {
-                code: "embedded-process-id",
-                title: "a process id is in the file or its name",
-                meaning: "A temporary name, a log line or a lock file holds the id of the process \
-                          that wrote it.",
-                detection: "A number differs; in run A it is small, as ids start at 2, and in run B \
-                            it is a little above 20011, where ids start there.",
-                remedy: "Use a fixed name instead of `$$`, remove temporary and lock files in the \
-                         same RUN, or strip the id from the log.",
-                axis: Some(Axis::Pids),
-            },
-            Self::EmbeddedAddress => CauseInfo {
-                code: "embedded-address",
-                title: "a memory address is in the file",
-                meaning: "A program printed the address of an object, or sorted by addresses.",
-                detection: "A hexadecimal number differs that in both files lies where Linux puts \
-                            programs, heaps, stacks or libraries.",
-                remedy: "Print a stable name instead of the address (in Python, define __repr__; in \
-                         C, do not print %p), and sort by value instead of by address.",
-                axis: Some(Axis::AddressSpace),
-            },
-            Self::RandomContent => CauseInfo {
-                code: "random-content",
-                title: "random bytes are in the file or its name",
-                meaning: "A program drew random numbers: a UUID, a token, a temporary name, a seed, \
-                          a salt.",
-                detection: "A text of the same length and alphabet, or bytes of high entropy, \
-                            differ as a whole, and are no time, no address and no number of the \
-                            other causes.",
-                remedy: "Seed the generator with a constant, derive the id from the content, use a \
-                         fixed name, or make the value when the container starts.",
-                axis: None,
-            },
-            Self::GeneratedKey => CauseInfo {
-                code: "generated-key",
-                title: "a key or certificate was made during the build",
-                meaning: "The file holds key material that a package or a step made. Every image \
-                          built from this Dockerfile has another key, and everyone who has the \
-                          image has the key.",
-                detection: "Both files have the marker of a key or certificate container (PEM, \
-                            OpenSSH, PKCS, JKS) and their contents differ. No excerpt is taken.",
-                remedy: "Remove the key in the same RUN (`rm -f /etc/ssh/ssh_host_*`) and make it \
-                         when the container starts; bring certificates in with COPY or a secret \
-                         mount.",
-                axis: None,
-            },
-            Self::LineOrder => CauseInfo {
-                code: "line-order",
-                title: "the same lines stand in another order",
-                meaning: "The file was written from a directory listing, a hash table or parallel \
-                          jobs, in the order in which things came.",
-                detection: "Both files have the same lines, each as often; only the order differs.",
-                remedy: "Sort before writing (`sort`, `$(sort $(wildcard ...))`, sorted(...)); set \
-                         PYTHONHASHSEED=0 or PERL_HASH_SEED=0; for parallel jobs, collect the \
-                         results and write them in one order.",
-                axis: None,
-            },
-            Self::FileTime => CauseInfo {
-                code: "file-time",
-                title: "the modification time of an entry differs",
-                meaning: "A program gave the entry a time of its own that is older than \
-                          SOURCE_DATE_EPOCH and differs between the runs. Newer times are brought \
-                          back to the epoch and never differ.",
-                detection: "Only the times of the entry differ.",
-                remedy: "Set the time explicitly: `touch -d \"@$SOURCE_DATE_EPOCH\" FILE` at the \
-                         end of the same RUN.",
-                axis: Some(Axis::Clock),
-            },
-            Self::MissingFile => CauseInfo {
-                code: "missing-file",
-                title: "an entry is in one of the images only",
-                meaning: "One run made the entry and the other did not: a race, a condition that \
-                          depends on the environment, or a name that changes and was not \
-                          recognised.",
-                detection: "The path is in the layer of one run only, and no entry with a similar \
-                            name in the same directory is its counterpart.",
-                remedy: "Look at what makes the file. Remove it in the same RUN if it is a \
-                         leftover (cache, log, temporary file); otherwise make its writing \
-                         unconditional, or build with one job to see whether it is a race.",
-                axis: None,
-            },
-            Self::LayerCompression => CauseInfo {
-                code: "layer-compression",
-                title: "the same layer is compressed differently",
-                meaning: "The uncompressed layers are equal bit for bit; the compressed blobs are \
-                          not, because two encoders or levels were used.",
-                detection: "The diffIDs are equal and the blob digests differ.",
-                remedy: "Compare images made by one version and ruleset of repro, or compare \
-                         diffIDs.",
-                axis: None,
-            },
-            Self::FailsUnderVariation => CauseInfo {
-                code: "fails-under-variation",
-                title: "the build fails in the varied environment",
-                meaning: "Run B failed, and succeeded when it was repeated without variation: the \
-                          build depends on something that must not matter, such as the number of \
-                          CPUs or the host name.",
-                detection: "Run B was repeated with run A's environment after it had failed.",
-                remedy: "Read the output of the failed step in the log of run B. Naming fewer axes \
-                         (`--vary hostname`, then others) shows which one it is.",
-                axis: None,
-            },
-            Self::Unknown => CauseInfo {
-                code: "unknown",
-                title: "the cause was not recognised",
-                meaning: "The contents differ, and what differs has no shape that the catalogue \
-                          knows.",
-                detection: "No detector recognised the differing bytes, or no excerpt of the file \
-                            may be read. Offsets, digests and, where allowed, both excerpts are in \
-                            the report.",
-                remedy: "Look at the excerpts and at what the instruction runs. If another file of \
-                         the same step has a named cause, remove that one first: this difference \
-                         may follow from it.",
-                axis: None,
-            },
-        }
+    pub fn info(self) -> CauseInfo {
+        let mut entries = FAMILIES.into_iter().flatten();
+        let entry = entries.find(|(cause, _)| *cause == self);
+        entry
+            .map(|(_, info)| *info)
+            .expect("each cause has an entry")
     }
 }
 
@@ -304,9 +365,13 @@ pub fn explain(cause: Cause) -> String {
         || "none: it shows by chance, or without variation".to_owned(),
         |axis| axis.to_string(),
     );
+    let links = info.links.join(
+        "
+  ",
+    );
     format!(
-        "{}: {}\n\nWhat it means\n  {}\n\nHow it is recognised\n  {}\n\nWhat to do\n  {}\n\nAxis of variation\n  {axis}\n",
-        info.code, info.title, info.meaning, info.detection, info.remedy,
+        "{cause}: {}\n\nWhat it means\n  {}\n\nHow it is recognised\n  {}\n\nWhat to do\n  {}\n\nAxis of variation\n  {axis}\n\nMore\n  {links}\n",
+        info.title, info.meaning, info.detection, info.remedy,
     )
 }
 
@@ -326,6 +391,15 @@ mod tests {
             assert_eq!(json, format!("\"{cause}\""));
         }
         assert!("embedded".parse::<Cause>().is_err());
+    }
+
+    #[test]
+    fn each_cause_has_one_entry() {
+        for cause in Cause::ALL {
+            let entries = FAMILIES.into_iter().flatten();
+            assert_eq!(entries.filter(|(of, _)| *of == cause).count(), 1, "{cause}");
+            assert!(!cause.info().title.ends_with('.'), "{cause}");
+        }
     }
 
     #[test]

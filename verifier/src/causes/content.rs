@@ -91,6 +91,9 @@ pub struct ContentFinding {
     pub offset: u64,
     /// What stands there, unless the file may not be shown.
     pub excerpt: Option<Excerpt>,
+    /// The part of the content, as names from the outermost archive on, divided by `!`; absent
+    /// for the content as it is.
+    pub inside: Option<String>,
 }
 
 /// Finds the causes of the difference of `a` and `b`, most certain first; at least one,
@@ -110,6 +113,7 @@ pub fn find_causes(
             confidence: Confidence::Likely,
             offset: scan.first,
             excerpt: None,
+            inside: None,
         }]);
     }
     let excerpts = if scan.secret_a || scan.secret_b {
@@ -446,6 +450,7 @@ impl Collected {
             confidence,
             offset: window.offset + change.a.start as u64,
             excerpt,
+            inside: None,
         };
         self.findings.insert(cause, finding);
     }
@@ -457,6 +462,7 @@ impl Collected {
             confidence,
             offset,
             excerpt: None,
+            inside: None,
         });
     }
 
@@ -470,6 +476,7 @@ impl Collected {
                 confidence: Confidence::Unknown,
                 offset: first,
                 excerpt: None,
+                inside: None,
             });
         }
         findings.sort_by_key(|finding| (std::cmp::Reverse(finding.confidence), finding.offset));

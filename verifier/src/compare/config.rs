@@ -10,7 +10,7 @@ use repro_core::{
 };
 use serde_json::Value;
 
-use super::{CompareError, Difference, DifferenceKind, Evidence};
+use super::{CompareError, Difference, DifferenceKind, Evidence, metadata};
 use crate::causes::{Cause, Confidence, Excerpts, Facts, find_causes};
 
 /// Longest value shown, in characters.
@@ -74,6 +74,8 @@ struct Field {
     pointer: String,
     a: Option<String>,
     b: Option<String>,
+    /// Both are lists of the same values.
+    reordered: bool,
 }
 
 /// Depth is bounded by `serde_json`, which refuses documents nested deeper than 128.
@@ -87,6 +89,14 @@ fn collect(a: &Value, b: &Value, pointer: &mut String, fields: &mut Vec<Field>) 
                 child(a.get(name), b.get(name), &step, pointer, fields);
             }
         }
+        (Value::Array(one), Value::Array(other)) if sorted(one) == sorted(other) => {
+            fields.push(Field {
+                pointer: pointer.clone(),
+                a: Some(text(a)),
+                b: Some(text(b)),
+                reordered: true,
+            });
+        }
         (Value::Array(a), Value::Array(b)) => {
             for at in 0..a.len().max(b.len()) {
                 child(a.get(at), b.get(at), &at.to_string(), pointer, fields);
@@ -96,6 +106,7 @@ fn collect(a: &Value, b: &Value, pointer: &mut String, fields: &mut Vec<Field>) 
             pointer: pointer.clone(),
             a: Some(text(a)),
             b: Some(text(b)),
+            reordered: false,
         }),
     }
 }
@@ -116,9 +127,17 @@ fn child(
             pointer: pointer.clone(),
             a: a.map(text),
             b: b.map(text),
+            reordered: false,
         }),
     }
     pointer.truncate(length);
+}
+
+/// The values of a list as texts, in an order of their own.
+fn sorted(list: &[Value]) -> Vec<String> {
+    let mut texts: Vec<String> = list.iter().map(Value::to_string).collect();
+    texts.sort_unstable();
+    texts
 }
 
 fn text(value: &Value) -> String {
@@ -131,7 +150,10 @@ fn text(value: &Value) -> String {
 impl Field {
     fn differences(self, facts: &Facts) -> Vec<Difference> {
         let unknown = vec![(Cause::Unknown, Confidence::Unknown)];
+        let known = metadata::field(&self.pointer, self.a.as_deref(), self.b.as_deref());
         let named = match (&self.a, &self.b) {
+            _ if self.reordered => vec![(Cause::ListOrder, Confidence::Certain)],
+            _ if known.is_some() => known.into_iter().collect(),
             (Some(a), Some(b)) => {
                 // The contents are in memory: reading them does not fail.
                 find_causes(&a.as_bytes(), &b.as_bytes(), Excerpts::Refused, facts)
@@ -153,6 +175,7 @@ impl Field {
                 derived_from: None,
                 evidence: Some(Evidence {
                     offset: None,
+                    inside: None,
                     a: shown(self.a.as_deref()),
                     b: shown(self.b.as_deref()),
                 }),

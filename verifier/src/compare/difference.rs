@@ -62,6 +62,10 @@ pub struct Evidence {
     /// Byte offset in run A's content, for contents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
+    /// The part of the content in which it lies, as names from the outermost archive on, divided
+    /// by `!`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inside: Option<String>,
     /// Run A's value; a digest where no excerpt is taken.
     pub a: String,
     /// Run B's value; a digest where no excerpt is taken.

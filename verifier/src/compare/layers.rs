@@ -14,11 +14,13 @@ use repro_core::{
 use super::{
     CompareError, Difference, DifferenceKind, Evidence, Origin,
     index::{Item, Key, LayerIndex, Layers},
+    metadata,
     names::{Renamed, renamed},
     spool::{Spool, Spooled},
 };
 use crate::causes::{
-    Cause, Confidence, ContentFinding, Facts, excerpts_by_name, find_causes, name_cause,
+    Cause, Confidence, ContentFinding, Facts, excerpts_by_name, find_file_causes, name_cause,
+    trace_of_entry,
 };
 
 /// Where two layers belong.
@@ -88,7 +90,7 @@ impl Tools<'_> {
                 equal += 1;
                 continue;
             }
-            rows.entry(key, item_a, item_b, self.facts);
+            rows.entry(key, (item_a, &index_a), (item_b, &index_b), self.facts);
             if differ_in_content(item_a, item_b) {
                 contents.push(Pair {
                     a: key.clone(),
@@ -110,7 +112,10 @@ impl Tools<'_> {
         let shared = index_a.keys().filter(|key| index_b.contains_key(*key));
         let entries = index_a.len() + index_b.len() - shared.count();
         Ok(LayerComparison {
-            differences: rows.sorted(),
+            differences: {
+                rows.follow();
+                rows.sorted()
+            },
             entries: entries as u64,
             equal,
             contents: contents
@@ -147,7 +152,8 @@ impl Tools<'_> {
             let (item_a, item_b) = (&index_a[&pair.a], &index_b[&pair.b]);
             let modes = [item_a.meta.mode, item_b.meta.mode];
             let findings = match kept(&kept_a, &pair.a).zip(kept(&kept_b, &pair.b)) {
-                Some((a, b)) => find_causes(
+                Some((a, b)) => find_file_causes(
+                    &pair.a.path,
                     &spool.view(a),
                     &spool.view(b),
                     excerpts_by_name(&pair.a.path, modes),
@@ -194,6 +200,7 @@ impl Rows {
     fn values(&mut self, row: usize, a: impl Into<String>, b: impl Into<String>) {
         self.found[row].evidence = Some(Evidence {
             offset: None,
+            inside: None,
             a: a.into(),
             b: b.into(),
         });
@@ -229,9 +236,8 @@ impl Rows {
                     step: self.place.step,
                     path: path.to_string(),
                 });
-                let named = from.map_or((Cause::MissingFile, Confidence::Likely), |(_, named)| {
-                    *named
-                });
+                let known = trace_of_entry(key.path.as_bytes()).unwrap_or(Cause::MissingFile);
+                let named = from.map_or((known, Confidence::Likely), |(_, named)| *named);
                 if item.kind == EntryKind::Directory {
                     above.insert(&key.path, named);
                 }
@@ -247,18 +253,31 @@ impl Rows {
         }
     }
 
-    fn entry(&mut self, key: &Key, a: &Item, b: &Item, facts: &Facts) {
+    fn entry(
+        &mut self,
+        key: &Key,
+        (a, index_a): (&Item, &LayerIndex),
+        (b, index_b): (&Item, &LayerIndex),
+        facts: &Facts,
+    ) {
         let unknown = (Cause::Unknown, Confidence::Unknown);
         match (&a.kind, &b.kind) {
             (EntryKind::File { .. }, EntryKind::File { .. }) => {}
             (kind_a, kind_b) if kind_a == kind_b => {}
             (kind_a, kind_b) => {
                 if let Some((target_a, target_b)) = link_targets(kind_a, kind_b) {
-                    let named = name_cause(target_a, target_b, facts).unwrap_or(unknown);
+                    let hard = matches!(kind_a, EntryKind::Hardlink { .. });
+                    let otherwise = if hard {
+                        (Cause::HardlinkLayout, Confidence::Likely)
+                    } else {
+                        unknown
+                    };
+                    let named = name_cause(target_a, target_b, facts).unwrap_or(otherwise);
                     let row = self.push(&key.path, DifferenceKind::Link, named);
                     self.values(row, show_bytes(target_a), show_bytes(target_b));
                 } else {
-                    let row = self.push(&key.path, DifferenceKind::Type, unknown);
+                    let named = metadata::kind((kind_a, index_a), (kind_b, index_b));
+                    let row = self.push(&key.path, DifferenceKind::Type, named);
                     self.values(row, type_name(kind_a), type_name(kind_b));
                 }
             }
@@ -266,18 +285,20 @@ impl Rows {
         let removal =
             |item: &Item| matches!(item.kind, EntryKind::Whiteout | EntryKind::OpaqueWhiteout);
         if !removal(a) && !removal(b) {
-            self.metadata(&key.path, &a.meta, &b.meta);
+            self.metadata(key, &a.kind, &a.meta, &b.meta);
         }
     }
 
-    fn metadata(&mut self, path: &TreePath, a: &Meta, b: &Meta) {
-        let unknown = (Cause::Unknown, Confidence::Unknown);
+    fn metadata(&mut self, key: &Key, kind: &EntryKind, a: &Meta, b: &Meta) {
+        let path = &key.path;
         if a.mode != b.mode {
-            let row = self.push(path, DifferenceKind::Mode, unknown);
+            let named = metadata::mode(kind, a.mode, b.mode);
+            let row = self.push(path, DifferenceKind::Mode, named);
             self.values(row, format!("{:04o}", a.mode), format!("{:04o}", b.mode));
         }
         if (a.uid, a.gid) != (b.uid, b.gid) {
-            let row = self.push(path, DifferenceKind::Owner, unknown);
+            let named = (Cause::OwnerId, Confidence::Certain);
+            let row = self.push(path, DifferenceKind::Owner, named);
             self.values(
                 row,
                 format!("{}:{}", a.uid, a.gid),
@@ -290,7 +311,7 @@ impl Rows {
             self.values(row, a.mtime.to_string(), b.mtime.to_string());
         }
         if a.xattrs != b.xattrs {
-            let row = self.push(path, DifferenceKind::Xattr, unknown);
+            let row = self.push(path, DifferenceKind::Xattr, metadata::xattr(a, b));
             // Names only: a value can be a label, a token, or binary.
             self.values(row, differing_xattrs(a, b), differing_xattrs(b, a));
         }
@@ -316,9 +337,41 @@ impl Rows {
                 .map_or_else(digests, |excerpt| (excerpt.a, excerpt.b));
             self.found[row].evidence = Some(Evidence {
                 offset: Some(finding.offset),
+                inside: finding.inside.clone(),
                 a,
                 b,
             });
+        }
+    }
+
+    /// Marks what follows from other rows: a build id from the rest of its file, a line of a
+    /// list of checksums from the file it names.
+    fn follow(&mut self) {
+        let content: Vec<(String, Cause)> = self
+            .found
+            .iter()
+            .filter(|row| row.kind == DifferenceKind::Content)
+            .map(|row| (row.path.clone(), row.cause))
+            .collect();
+        let step = self.place.step;
+        for row in &mut self.found {
+            let follows = |(path, cause): &&(String, Cause)| match row.cause {
+                Cause::LinkerBuildId => *path == row.path && *cause != row.cause,
+                Cause::DerivedChecksum => {
+                    let name = path.rsplit('/').next().unwrap_or_default();
+                    let shown = row.evidence.as_ref();
+                    *path != row.path
+                        && *cause != row.cause
+                        && !name.is_empty()
+                        && shown
+                            .is_some_and(|shown| shown.a.contains(name) || shown.b.contains(name))
+                }
+                _ => false,
+            };
+            if let Some((path, _)) = content.iter().find(follows) {
+                let path = path.clone();
+                row.derived_from = Some(Origin { step, path });
+            }
         }
     }
 

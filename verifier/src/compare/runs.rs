@@ -187,6 +187,11 @@ impl<'a> Comparer<'a> {
                 ratio.files += counts * found.entries;
                 ratio.files_equal += counts * found.equal;
                 let mut differences = found.differences;
+                if differences.is_empty()
+                    && let (Some(a), Some(b)) = (a, b)
+                {
+                    differences = self.tools.headers(a, b, place)?;
+                }
                 for (contents, path) in found.contents {
                     self.follow(&mut differences, contents, path, place);
                 }
@@ -278,11 +283,13 @@ impl<'a> Comparer<'a> {
                 layer: None,
                 step: None,
                 kind: DifferenceKind::Config,
-                cause: Cause::Unknown,
-                confidence: Confidence::Unknown,
+                cause: Cause::DocumentForm,
+                // Media types of layers are not fields that are compared.
+                confidence: Confidence::Likely,
                 derived_from: None,
                 evidence: Some(Evidence {
                     offset: None,
+                    inside: None,
                     a: a.0.to_string(),
                     b: b.0.to_string(),
                 }),
@@ -291,7 +298,7 @@ impl<'a> Comparer<'a> {
         Ok(())
     }
 
-    fn add(&mut self, difference: Difference) {
+    pub(super) fn add(&mut self, difference: Difference) {
         // Each kind has a list of its own: many differences of a stage must not push one of the
         // image out.
         let not_listed = &mut self.comparison.not_listed;
@@ -324,6 +331,7 @@ fn compressed_differently(a: &LayerDescriptor, b: &LayerDescriptor, place: Place
         derived_from: None,
         evidence: Some(Evidence {
             offset: None,
+            inside: None,
             a: a.digest.to_string(),
             b: b.digest.to_string(),
         }),

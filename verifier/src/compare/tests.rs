@@ -1,7 +1,7 @@
 use repro_core::{build::RunId, store::put_bytes, tree::EntryKind};
 
 use super::{
-    CompareError, Difference, DifferenceKind as Kind, NotListed, Options, compare_images,
+    CompareError, Difference, DifferenceKind as Kind, NotListed, Options, View, compare_images,
     first_divergence,
     planted::{Build, Planted, Step, file, other, step},
 };
@@ -36,13 +36,13 @@ fn every_kind_of_difference_is_found() {
             vec![mode(0o644)],
             vec![mode(0o664)],
             Kind::Mode,
-            Cause::Unknown,
+            Cause::ModeUmask,
         ),
         (
             vec![file("x", "").meta(|meta| meta.uid = 1)],
             vec![file("x", "").meta(|meta| meta.gid = 1)],
             Kind::Owner,
-            Cause::Unknown,
+            Cause::OwnerId,
         ),
         (
             vec![file("x", "").meta(|meta| meta.mtime = 1)],
@@ -56,7 +56,7 @@ fn every_kind_of_difference_is_found() {
                 meta.xattrs.insert(b"user.a".to_vec(), b"1".to_vec());
             })],
             Kind::Xattr,
-            Cause::Unknown,
+            Cause::ExtendedAttribute,
         ),
         (
             vec![symlink("on-repro-a")],
@@ -287,7 +287,15 @@ fn configurations_are_compared_by_field() {
     let b = edit("x-docker-field", "made on elsewhere".into());
     let scratch = tempfile::tempdir().unwrap();
     let options = Options::new(scratch.path().to_owned());
-    let found = compare_images(&build.blobs, a, b, &Facts::default(), &options).unwrap();
+    let found = compare_images(
+        &build.blobs,
+        a,
+        b,
+        View::Layers,
+        &Facts::default(),
+        &options,
+    )
+    .unwrap();
     assert_eq!(found.differences.len(), 1);
     let row = &found.differences[0];
     assert_eq!(
@@ -295,7 +303,15 @@ fn configurations_are_compared_by_field() {
         ("/x-docker-field", Kind::Config)
     );
     assert_eq!(row.evidence.as_ref().unwrap().b, "made on elsewhere");
-    let same = compare_images(&build.blobs, a, a, &Facts::default(), &options).unwrap();
+    let same = compare_images(
+        &build.blobs,
+        a,
+        a,
+        View::Layers,
+        &Facts::default(),
+        &options,
+    )
+    .unwrap();
     assert!(same.image_is_equal());
 }
 

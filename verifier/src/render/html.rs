@@ -207,7 +207,7 @@ fn row_of(report: &Report, row: &Difference) -> Markup {
     template! {
         tr {
             td {
-                code { (printable(words::path(row))) }
+                code { (printable(&words::path_inside(row))) }
                 br; span.quiet { (printable(&words::place(report, row))) }
                 @if let Some(origin) = &row.derived_from {
                     br; span.quiet { "follows from " code { (printable(&origin.path)) } }

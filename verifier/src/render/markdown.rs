@@ -131,7 +131,7 @@ fn difference_row(report: &Report, row: &Difference, out: &mut fmt::Formatter<'_
         out,
         "| {} | {} | {} | `{}` ({}) | {} | {} |",
         code(&words::place(report, row)),
-        code(words::path(row)),
+        code(&words::path_inside(row)),
         row.kind,
         row.cause,
         row.confidence,

@@ -38,7 +38,7 @@ pub fn sarif(report: &Report) -> Result<Vec<u8>, CanonicalError> {
             "tool": {"driver": {
                 "name": "repro",
                 "informationUri": crate::uris::BASE,
-                "rules": Cause::ALL.map(rule),
+                "rules": Cause::ALL.map(rule).to_vec(),
             }},
             "columnKind": "unicodeCodePoints",
             "results": results,
@@ -49,7 +49,7 @@ pub fn sarif(report: &Report) -> Result<Vec<u8>, CanonicalError> {
 fn rule(cause: Cause) -> Value {
     let info = cause.info();
     json!({
-        "id": info.code,
+        "id": cause.code(),
         "shortDescription": {"text": info.title},
         "fullDescription": {"text": info.meaning},
         "help": {"text": explain(cause)},
@@ -114,7 +114,7 @@ fn result(report: &Report, cause: &CauseSummary, line: Option<u32>, paths: &[&st
         .replace('[', "\\[")
         .replace(']', "\\]");
     json!({
-        "ruleId": info.code,
+        "ruleId": cause.code.code(),
         "ruleIndex": Cause::ALL.iter().position(|known| *known == cause.code),
         "level": level,
         "message": {"text": text},

@@ -256,7 +256,10 @@ impl Text<'_> {
         let mut line = if same_path {
             Line::new(Style::Plain, "    ")
         } else {
-            Line::new(Style::Code, format!("    {}", printable(words::path(row))))
+            Line::new(
+                Style::Code,
+                format!("    {}", printable(&words::path_inside(row))),
+            )
         };
         line = line
             .with(Style::Dim, format!("  {}  ", row.kind))
@@ -333,7 +336,7 @@ impl Text<'_> {
 }
 
 /// Lines of at most `width` characters, cut at spaces where there are any.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     let mut length = 0;

@@ -101,6 +101,15 @@ pub(super) fn path(row: &Difference) -> &str {
     }
 }
 
+/// The path of a row with the part of the file in which it lies.
+pub(super) fn path_inside(row: &Difference) -> String {
+    let evidence = row.evidence.as_ref();
+    match evidence.and_then(|evidence| evidence.inside.as_deref()) {
+        Some(inside) => format!("{}!{inside}", path(row)),
+        None => path(row).to_owned(),
+    }
+}
+
 /// The lines of the Dockerfile that a cause comes from, each once.
 pub(super) fn lines(report: &Report, steps: &[u32]) -> Vec<String> {
     let lines: BTreeSet<u32> = steps

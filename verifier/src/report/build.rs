@@ -337,7 +337,7 @@ fn hermetic(record: &BuildRecord) -> Hermetic {
 }
 
 /// Groups the rows by cause: primary ones first, then those with a name, then by step.
-fn causes(differences: &[Difference]) -> Vec<CauseSummary> {
+pub(super) fn causes(differences: &[Difference]) -> Vec<CauseSummary> {
     let mut groups: BTreeMap<Cause, Vec<&Difference>> = BTreeMap::new();
     for row in differences {
         groups.entry(row.cause).or_default().push(row);

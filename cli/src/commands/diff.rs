@@ -1,0 +1,104 @@
+//! `repro diff`
+
+use repro_verifier::{
+    causes::Facts,
+    compare::{Options, View, compare_images},
+    render,
+    report::{Equality, PairReport},
+};
+
+use super::Context;
+use crate::{
+    args::JsonArgs,
+    error::{CommandError, ErrorKind, io_kind},
+    exit::ExitStatus,
+    output::Format,
+    sides::{Scratch, Side},
+};
+
+/// Columns for text that is wrapped.
+const WIDTH: usize = 100;
+/// Differences that the text lists one by one unless all are asked for.
+const LISTED: usize = 12;
+
+/// Compare two images, archives, layers or directories, and name the causes of what differs
+///
+/// Ends with 0 where they are equal, and with 1 where they differ.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  repro diff acme/app:1 acme/app:2
+  repro diff docker-archive:first.tar docker-archive:second.tar
+  repro diff --flatten oci:one oci:two
+  repro diff ./root-a ./root-b
+  repro diff --form html acme/app:1 ./layout > difference.html")]
+pub(crate) struct Args {
+    /// An image of the store; or oci:DIR, oci-archive:FILE, docker-archive:FILE, rootfs:FILE,
+    /// layer:FILE or dir:DIR; or a path that begins with . or /, where what lies there decides
+    a: Side,
+    /// The other one
+    b: Side,
+    /// Compare the file systems that containers see, and not layer by layer
+    #[arg(long)]
+    flatten: bool,
+    /// Write the report in this form
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORM",
+        default_value_t,
+        conflicts_with = "json"
+    )]
+    form: Form,
+    /// List all differences, however many there are
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    pub(crate) json: JsonArgs,
+}
+
+/// Forms of the report besides JSON.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// For a terminal.
+    #[default]
+    Text,
+    /// For the summary of a CI job.
+    Markdown,
+    /// One page that needs nothing from elsewhere.
+    Html,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandError> {
+    let output = &context.settings.output;
+    let store = context.open_store()?;
+    let dir = tempfile::tempdir_in(store.blobs().tmp())
+        .map_err(|error| CommandError::new(io_kind(&error), &error))?;
+    let scratch = Scratch::new(&store, dir.path())?;
+    let (a, b) = (scratch.load(&args.a)?, scratch.load(&args.b)?);
+    let view = if args.flatten {
+        View::FileSystem
+    } else {
+        View::Layers
+    };
+    let options = Options::new(dir.path().to_owned());
+    let found = compare_images(&scratch, a, b, view, &Facts::default(), &options)?;
+    let report = PairReport::new(args.a.to_string(), args.b.to_string(), found);
+    match (output.format(), args.form) {
+        (Format::Json, _) => {
+            let json = report.to_json();
+            let json = json.map_err(|error| CommandError::new(ErrorKind::Internal, &error))?;
+            output.data(&json)?;
+        }
+        (Format::Text, Form::Text) => {
+            let most = if args.all { usize::MAX } else { LISTED };
+            output.report(&render::pair_text(&report, WIDTH, most))?;
+        }
+        (Format::Text, Form::Markdown) => output.text(&render::pair_markdown(&report))?,
+        (Format::Text, Form::Html) => output.text(&render::pair_html(&report))?,
+    }
+    Ok(match report.verdict {
+        Equality::Equal => ExitStatus::Done,
+        Equality::Different => ExitStatus::NotReproducible,
+    })
+}

@@ -1,0 +1,245 @@
+//! What `repro diff` compares: images of the store, archives, layers and directories, each made an
+//! image that nothing keeps.
+
+use std::{
+    fmt,
+    fs::File,
+    io::{self, BufReader, Read, Write as _},
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use repro_core::{
+    digest::{DiffId, Digest, HashingWriter},
+    image::{
+        Compression, ImageConfig, LayerDescriptor, MediaType,
+        transport::{Archive, ImportOptions, Location, LocationError, import},
+        write_image,
+    },
+    layer::{LayerReader, Limits, decompress},
+    platform::Platform,
+    ruleset::Ruleset,
+    store::{BlobError, BlobStore, BlobWriter, LocalBlobs, Store},
+    tree::EntrySource as _,
+};
+use repro_verifier::compare::{DirectoryError, store_directory};
+
+use crate::{
+    error::{CommandError, ErrorKind, io_kind},
+    images,
+};
+
+/// One of two things to compare, as the user writes it.
+#[derive(Debug, Clone)]
+pub(crate) struct Side {
+    text: String,
+    what: What,
+}
+
+#[derive(Debug, Clone)]
+enum What {
+    /// With a transport, or by its name in the store.
+    Location(Location),
+    /// `dir:PATH`.
+    Directory(PathBuf),
+    /// `layer:FILE`: one layer, its removals as they are.
+    Layer(PathBuf),
+    /// A path: what it is decides what lies there.
+    Path(PathBuf),
+}
+
+impl FromStr for Side {
+    type Err = LocationError;
+
+    fn from_str(text: &str) -> Result<Self, LocationError> {
+        let what = match text.split_once(':') {
+            Some(("dir", "")) => return Err(LocationError::NoPath("dir")),
+            Some(("layer", "")) => return Err(LocationError::NoPath("layer")),
+            Some(("dir", path)) => What::Directory(path.into()),
+            Some(("layer", path)) => What::Layer(path.into()),
+            // No reference begins like a path, so that nothing on the disk can hide an image.
+            _ if text.starts_with(['.', '/']) => What::Path(text.into()),
+            _ => What::Location(text.parse()?),
+        };
+        Ok(Self {
+            text: text.to_owned(),
+            what,
+        })
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The user's store below a place of its own: what a comparison makes is gone when it is done.
+pub(crate) struct Scratch<'a> {
+    store: &'a Store,
+    made: LocalBlobs,
+}
+
+impl<'a> Scratch<'a> {
+    /// Writes to the directory `dir`.
+    pub(crate) fn new(store: &'a Store, dir: &Path) -> Result<Self, CommandError> {
+        let made =
+            LocalBlobs::open(dir).map_err(|error| CommandError::new(io_kind(&error), &error))?;
+        Ok(Self { store, made })
+    }
+
+    /// The manifest of `side`, as an image.
+    pub(crate) fn load(&self, side: &Side) -> Result<Digest, CommandError> {
+        let failed = |error: CommandError| error.context(format!("cannot read {side}"));
+        match &side.what {
+            What::Location(Location::Store(reference)) => {
+                Ok(images::load(self.store, reference)?.descriptor.digest)
+            }
+            What::Location(location) => self.archive(location.archive()?).map_err(failed),
+            What::Directory(path) => self.directory(path).map_err(failed),
+            What::Layer(path) => self.layer(path).map_err(failed),
+            What::Path(path) => self.path(path).map_err(failed),
+        }
+    }
+
+    fn archive(&self, archive: &Archive) -> Result<Digest, CommandError> {
+        let options = ImportOptions {
+            platform: &Platform::host(),
+            limits: Limits::default(),
+            ruleset: Ruleset::default(),
+        };
+        Ok(import(&self.made, archive, options)?.descriptor.digest)
+    }
+
+    fn directory(&self, path: &Path) -> Result<Digest, CommandError> {
+        let layer = store_directory(&self.made, path, Ruleset::default())?;
+        let layers: Vec<_> = layer
+            .iter()
+            .map(repro_core::layer::StoredLayer::descriptor)
+            .collect();
+        self.image(&layers)
+    }
+
+    fn image(&self, layers: &[LayerDescriptor]) -> Result<Digest, CommandError> {
+        let config = ImageConfig::for_platform(&Platform::host());
+        Ok(write_image(&self.made, &config, layers)?.descriptor.digest)
+    }
+
+    /// One layer as it is, plain or compressed.
+    fn layer(&self, path: &Path) -> Result<Digest, CommandError> {
+        let wrong = |error: io::Error| CommandError::new(io_kind(&error), &error);
+        let (mut file, compression, size) = open(path).map_err(wrong)?;
+        let mut blob = self.made.create()?;
+        io::copy(&mut file, &mut blob).map_err(wrong)?;
+        let stored = blob.commit()?;
+        let (file, _, _) = open(path).map_err(wrong)?;
+        let mut plain = decompress(Box::new(file), compression, size, Limits::default());
+        let mut hash = HashingWriter::new(io::sink());
+        io::copy(&mut plain, &mut hash).map_err(wrong)?;
+        hash.flush().map_err(wrong)?;
+        let (diff_id, _, _) = hash.finish();
+        self.image(&[LayerDescriptor {
+            media_type: match compression {
+                Compression::None => MediaType::OciLayer,
+                Compression::Gzip => MediaType::OciLayerGzip,
+                Compression::Zstd => MediaType::OciLayerZstd,
+            },
+            digest: stored.digest,
+            size: stored.size,
+            diff_id: DiffId(diff_id),
+        }])
+    }
+
+    fn path(&self, path: &Path) -> Result<Digest, CommandError> {
+        let wrong = |error: io::Error| CommandError::new(io_kind(&error), &error);
+        if path.metadata().map_err(wrong)?.is_dir() {
+            if path.join("oci-layout").is_file() {
+                let dir = path.to_owned();
+                return self.archive(&Archive::OciDir { dir, tag: None });
+            }
+            return self.directory(path);
+        }
+        let file = path.to_owned();
+        match form(path).map_err(wrong)? {
+            Form::OciArchive => self.archive(&Archive::OciArchive { file, tag: None }),
+            Form::DockerArchive => self.archive(&Archive::DockerArchive {
+                file,
+                reference: None,
+            }),
+            Form::Layer => self.layer(path),
+        }
+    }
+}
+
+/// What a tar holds.
+enum Form {
+    OciArchive,
+    DockerArchive,
+    Layer,
+}
+
+/// Tells an archive of an image from a layer, by the documents that only the former has.
+fn form(path: &Path) -> io::Result<Form> {
+    let (file, compression, size) = open(path)?;
+    let limits = Limits::default();
+    let tar = decompress(Box::new(file), compression, size, limits);
+    let mut tar = LayerReader::new(BufReader::new(tar), limits);
+    let (mut layout, mut manifest) = (false, false);
+    while tar.next_entry(&mut |entry, _| {
+        layout |= entry.path.as_bytes() == b"oci-layout";
+        manifest |= entry.path.as_bytes() == b"manifest.json";
+        Ok(())
+    })? {}
+    // Newer archives of Docker are layouts as well, with names that only `manifest.json` has.
+    Ok(match (manifest, layout) {
+        (true, _) => Form::DockerArchive,
+        (false, true) => Form::OciArchive,
+        (false, false) => Form::Layer,
+    })
+}
+
+/// A file with its compression, by its magic, and its size.
+fn open(path: &Path) -> io::Result<(File, Compression, u64)> {
+    let mut head = [0; 4];
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let read = file.read(&mut head)?;
+    let compression = match &head[..read] {
+        [0x1f, 0x8b, ..] => Compression::Gzip,
+        [0x28, 0xb5, 0x2f, 0xfd] => Compression::Zstd,
+        _ => Compression::None,
+    };
+    Ok((File::open(path)?, compression, size))
+}
+
+impl BlobStore for Scratch<'_> {
+    fn size(&self, digest: Digest) -> Result<Option<u64>, BlobError> {
+        match self.made.size(digest)? {
+            Some(size) => Ok(Some(size)),
+            None => self.store.blobs().size(digest),
+        }
+    }
+
+    fn open(&self, digest: Digest) -> Result<Box<dyn Read + Send>, BlobError> {
+        match self.made.size(digest)? {
+            Some(_) => self.made.open(digest),
+            None => self.store.blobs().open(digest),
+        }
+    }
+
+    fn create(&self) -> Result<Box<dyn BlobWriter + '_>, BlobError> {
+        self.made.create()
+    }
+}
+
+impl From<DirectoryError> for CommandError {
+    fn from(error: DirectoryError) -> Self {
+        match &error {
+            DirectoryError::Read { source, .. } => Self::new(io_kind(source), &error),
+            DirectoryError::Name { .. } | DirectoryError::Type(_) => {
+                Self::new(ErrorKind::Input, &error)
+            }
+            DirectoryError::Layer(_) => Self::new(ErrorKind::Inconclusive, &error),
+        }
+    }
+}

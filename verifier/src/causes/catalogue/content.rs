@@ -1,0 +1,201 @@
+//! Causes that content shows whatever its format: values of the run that got into files.
+
+use repro_core::build::Axis;
+
+use super::{Cause, CauseInfo, links};
+
+pub(super) const CONTENT: &[(Cause, CauseInfo)] = &[
+    (
+        Cause::EmbeddedTimestamp,
+        CauseInfo {
+            title: "the time of the build is in the file",
+            meaning: "A program wrote the current time into the file, so every build gives \
+                          other bytes. Typical sources are `date`, `__DATE__` and `__TIME__` in C, \
+                          banners of generators, and headers of archives and compiled caches.",
+            detection: "The differing text is a date, a time of day or a number of seconds, \
+                            milliseconds, microseconds or nanoseconds since 1970 in both files. It \
+                            is certain when each lies between start and end of its own run.",
+            remedy: "Use SOURCE_DATE_EPOCH, which every step has in its environment: \
+                         `date -u -d \"@$SOURCE_DATE_EPOCH\"` in a shell; compilers and most \
+                         generators read it by themselves. Or leave the time out, or remove the \
+                         file in the same RUN if nothing needs it (logs, caches).",
+            axis: Some(Axis::Clock),
+            links: links::GENERAL,
+        },
+    ),
+    (
+        Cause::EmbeddedHostname,
+        CauseInfo {
+            title: "the name of the build host is in the file",
+            meaning: "A program wrote the host name or the domain name of the machine that \
+                          builds into the file.",
+            detection: "Run B has a host name that exists nowhere else. A file of run B that \
+                            contains it where run A's file has other bytes proves the cause.",
+            remedy: "Set the name explicitly where the program takes one (an option, a \
+                         configuration file, an environment variable such as HOSTNAME), or remove \
+                         the line from the generated file.",
+            axis: Some(Axis::Hostname),
+            links: links::GENERAL,
+        },
+    ),
+    (
+        Cause::EmbeddedCpuCount,
+        CauseInfo {
+            title: "the number of CPUs is in the file",
+            meaning: "A program asked how many CPUs there are and wrote the answer, or a value \
+                          computed from it, into the file.",
+            detection: "A number differs; in run B, which may use one CPU, it is 1, and in run \
+                            A it is the number of CPUs. It is certain where run A's number is known \
+                            and the line speaks of CPUs.",
+            remedy: "Give the number explicitly (`make -j4`, a configure option, GOMAXPROCS) \
+                         instead of `nproc`, and keep it out of files that are shipped.",
+            axis: Some(Axis::Cpus),
+            links: links::GENERAL,
+        },
+    ),
+    (
+        Cause::EmbeddedProcessId,
+        CauseInfo {
+            title: "a process id is in the file or its name",
+            meaning: "A temporary name, a log line or a lock file holds the id of the process \
+                          that wrote it.",
+            detection: "A number differs; in run A it is small, as ids start at 2, and in run B \
+                            it is a little above 20011, where ids start there.",
+            remedy: "Use a fixed name instead of `$$`, remove temporary and lock files in the \
+                         same RUN, or strip the id from the log.",
+            axis: Some(Axis::Pids),
+            links: links::GENERAL,
+        },
+    ),
+    (
+        Cause::EmbeddedAddress,
+        CauseInfo {
+            title: "a memory address is in the file",
+            meaning: "A program printed the address of an object, or sorted by addresses.",
+            detection: "A hexadecimal number differs that in both files lies where Linux puts \
+                            programs, heaps, stacks or libraries.",
+            remedy: "Print a stable name instead of the address (in Python, define __repr__; in \
+                         C, do not print %p), and sort by value instead of by address.",
+            axis: Some(Axis::AddressSpace),
+            links: links::GENERAL,
+        },
+    ),
+    (
+        Cause::RandomContent,
+        CauseInfo {
+            title: "random bytes are in the file or its name",
+            meaning: "A program drew random numbers: a UUID, a token, a temporary name, a seed, \
+                          a salt.",
+            detection: "A text of the same length and alphabet, or bytes of high entropy, \
+                            differ as a whole, and are no time, no address and no number of the \
+                            other causes.",
+            remedy: "Seed the generator with a constant, derive the id from the content, use a \
+                         fixed name, or make the value when the container starts.",
+            axis: None,
+            links: links::GENERAL,
+        },
+    ),
+    (
+        Cause::GeneratedKey,
+        CauseInfo {
+            title: "a key or certificate was made during the build",
+            meaning: "The file holds key material that a package or a step made. Every image \
+                          built from this Dockerfile has another key, and everyone who has the \
+                          image has the key.",
+            detection: "Both files have the marker of a key or certificate container (PEM, \
+                            OpenSSH, PKCS, JKS) and their contents differ. No excerpt is taken.",
+            remedy: "Remove the key in the same RUN (`rm -f /etc/ssh/ssh_host_*`) and make it \
+                         when the container starts; bring certificates in with COPY or a secret \
+                         mount.",
+            axis: None,
+            links: links::GENERAL,
+        },
+    ),
+    (
+        Cause::LineOrder,
+        CauseInfo {
+            title: "the same lines stand in another order",
+            meaning: "The file was written from a directory listing, a hash table or parallel \
+                          jobs, in the order in which things came.",
+            detection: "Both files have the same lines, each as often; only the order differs.",
+            remedy: "Sort before writing (`sort`, `$(sort $(wildcard ...))`, sorted(...)); set \
+                         PYTHONHASHSEED=0 or PERL_HASH_SEED=0; for parallel jobs, collect the \
+                         results and write them in one order.",
+            axis: None,
+            links: links::GENERAL,
+        },
+    ),
+    (
+        Cause::FileTime,
+        CauseInfo {
+            title: "the modification time of an entry differs",
+            meaning: "A program gave the entry a time of its own that is older than \
+                          SOURCE_DATE_EPOCH and differs between the runs. Newer times are brought \
+                          back to the epoch and never differ.",
+            detection: "Only the times of the entry differ.",
+            remedy: "Set the time explicitly: `touch -d \"@$SOURCE_DATE_EPOCH\" FILE` at the \
+                         end of the same RUN.",
+            axis: Some(Axis::Clock),
+            links: links::GENERAL,
+        },
+    ),
+    (
+        Cause::MissingFile,
+        CauseInfo {
+            title: "an entry is in one of the images only",
+            meaning: "One run made the entry and the other did not: a race, a condition that \
+                          depends on the environment, or a name that changes and was not \
+                          recognised.",
+            detection: "The path is in the layer of one run only, and no entry with a similar \
+                            name in the same directory is its counterpart.",
+            remedy: "Look at what makes the file. Remove it in the same RUN if it is a \
+                         leftover (cache, log, temporary file); otherwise make its writing \
+                         unconditional, or build with one job to see whether it is a race.",
+            axis: None,
+            links: links::GENERAL,
+        },
+    ),
+    (
+        Cause::LayerCompression,
+        CauseInfo {
+            title: "the same layer is compressed differently",
+            meaning: "The uncompressed layers are equal bit for bit; the compressed blobs are \
+                          not, because two encoders or levels were used.",
+            detection: "The diffIDs are equal and the blob digests differ.",
+            remedy: "Compare images made by one version and ruleset of repro, or compare \
+                         diffIDs.",
+            axis: None,
+            links: links::GENERAL,
+        },
+    ),
+    (
+        Cause::FailsUnderVariation,
+        CauseInfo {
+            title: "the build fails in the varied environment",
+            meaning: "Run B failed, and succeeded when it was repeated without variation: the \
+                          build depends on something that must not matter, such as the number of \
+                          CPUs or the host name.",
+            detection: "Run B was repeated with run A's environment after it had failed.",
+            remedy: "Read the output of the failed step in the log of run B. Naming fewer axes \
+                         (`--vary hostname`, then others) shows which one it is.",
+            axis: None,
+            links: links::GENERAL,
+        },
+    ),
+    (
+        Cause::Unknown,
+        CauseInfo {
+            title: "the cause was not recognised",
+            meaning: "The contents differ, and what differs has no shape that the catalogue \
+                          knows.",
+            detection: "No detector recognised the differing bytes, or no excerpt of the file \
+                            may be read. Offsets, digests and, where allowed, both excerpts are in \
+                            the report.",
+            remedy: "Look at the excerpts and at what the instruction runs. If another file of \
+                         the same step has a named cause, remove that one first: this difference \
+                         may follow from it.",
+            axis: None,
+            links: links::GENERAL,
+        },
+    ),
+];

@@ -1,0 +1,354 @@
+//! From two files to causes: formats are taken apart as deep as they go, and the names and shapes
+//! of what is found make a general cause a special one.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
+
+use repro_core::tree::TreePath;
+
+use super::{
+    Cause, Confidence, ContentFinding, ContentView, Excerpt, Excerpts, Facts, excerpts_by_name,
+    find_causes,
+    formats::{Budget, Format, Part, Role, format_of},
+    secret_marker,
+    shapes::{self, Pair},
+    traces::trace,
+};
+
+/// Largest content that is taken apart; larger ones are compared as bytes, in bounded memory.
+const MAX_DEEP: u64 = 64 << 20;
+/// Deepest nesting: a package in an image has four (deb, tar, jar, jar), a bomb has any number.
+const MAX_DEPTH: usize = 8;
+/// Bytes that all levels of one pair of files may unpack to, on each side.
+const MAX_TOTAL: u64 = 512 << 20;
+/// Longest value of a field in an excerpt, in bytes before escaping.
+const EXCERPT: usize = 48;
+
+/// As [`find_causes`] for two files at `path`, whose formats are taken apart.
+pub fn find_file_causes(
+    path: &TreePath,
+    a: &dyn ContentView,
+    b: &dyn ContentView,
+    excerpts: Excerpts,
+    facts: &Facts,
+) -> io::Result<Vec<ContentFinding>> {
+    if a.len() > MAX_DEEP || b.len() > MAX_DEEP {
+        let found = find_causes(a, b, excerpts, facts)?;
+        return Ok(refined(path.as_bytes(), None, found));
+    }
+    let (bytes_a, bytes_b) = (load(a)?, load(b)?);
+    let mut search = Search {
+        facts,
+        found: BTreeMap::new(),
+        left: MAX_TOTAL,
+    };
+    let place = Place {
+        path: path.as_bytes().to_vec(),
+        inside: String::new(),
+        excerpts,
+        depth: 0,
+    };
+    search.contents(&place, &bytes_a, &bytes_b, None)?;
+    let found = search.finish();
+    let whole = (&bytes_a[..], &bytes_b[..]);
+    Ok(refined(path.as_bytes(), Some(whole), found))
+}
+
+fn load(content: &dyn ContentView) -> io::Result<Vec<u8>> {
+    let length = usize::try_from(content.len()).map_err(io::Error::other)?;
+    let mut bytes = vec![0; length];
+    content.read_at(0, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Causes that say how a value got in, or that nothing is known: a special cause says the same
+/// and more. Values that prove themselves, such as the host's name, stay.
+const GENERAL: [Cause; 6] = [
+    Cause::EmbeddedTimestamp,
+    Cause::RandomContent,
+    Cause::GeneratedKey,
+    Cause::LineOrder,
+    Cause::EmbeddedPath,
+    Cause::Unknown,
+];
+
+/// Puts the special cause of a known place or shape in place of general ones.
+fn refined(
+    path: &[u8],
+    whole: Option<(&[u8], &[u8])>,
+    found: Vec<ContentFinding>,
+) -> Vec<ContentFinding> {
+    let shape = whole.and_then(|(a, b)| {
+        shapes::shape(&Pair {
+            path,
+            inside: "",
+            a,
+            b,
+        })
+    });
+    // A known place says more than that a path is in the file.
+    let special = shape.filter(|cause| *cause != Cause::EmbeddedPath);
+    let Some(cause) = special.or_else(|| trace(path)).or(shape) else {
+        return found;
+    };
+    replaced(cause, found)
+}
+
+fn replaced(cause: Cause, found: Vec<ContentFinding>) -> Vec<ContentFinding> {
+    let mut seen = BTreeSet::new();
+    let renamed = found.into_iter().map(|mut finding| {
+        if GENERAL.contains(&finding.cause) {
+            finding.cause = cause;
+            // A place tells what wrote the file, not what differs in it.
+            finding.confidence = finding.confidence.max(Confidence::Likely);
+        }
+        finding
+    });
+    renamed
+        .filter(|finding| seen.insert(finding.cause))
+        .collect()
+}
+
+/// Where contents lie.
+struct Place {
+    /// Path of the file, and below it the names of the parts.
+    path: Vec<u8>,
+    /// The same without the file, for people.
+    inside: String,
+    excerpts: Excerpts,
+    depth: usize,
+}
+
+impl Place {
+    fn part(&self, name: &str) -> Self {
+        let join = |above: &str| match (above, name) {
+            (above, "") => above.to_owned(),
+            ("", name) => name.to_owned(),
+            (above, name) => format!("{above}!{name}"),
+        };
+        let path = if name.is_empty() {
+            self.path.clone()
+        } else {
+            [&self.path[..], b"/", name.as_bytes()].concat()
+        };
+        // A name that no tree could have names no secret file by itself.
+        let named = TreePath::parse_clamped(name.as_bytes()).map_or(Excerpts::Allowed, |path| {
+            excerpts_by_name(&path, [0o644; 2])
+        });
+        Self {
+            path,
+            inside: join(&self.inside),
+            excerpts: match (self.excerpts, named) {
+                (Excerpts::Allowed, Excerpts::Allowed) => Excerpts::Allowed,
+                _ => Excerpts::Refused,
+            },
+            depth: self.depth + 1,
+        }
+    }
+}
+
+struct Search<'a> {
+    facts: &'a Facts,
+    /// By cause: the surest and first of each.
+    found: BTreeMap<Cause, ContentFinding>,
+    /// Bytes that may still be unpacked on each side.
+    left: u64,
+}
+
+impl Search<'_> {
+    /// Looks at two contents that may differ. `paths` is the cause where paths differ.
+    fn contents(
+        &mut self,
+        place: &Place,
+        a: &[u8],
+        b: &[u8],
+        paths: Option<Cause>,
+    ) -> io::Result<()> {
+        if a == b {
+            return Ok(());
+        }
+        // Keys are never taken apart: a part of one has no marker of its own.
+        let secret = secret_marker(0, a).is_some() || secret_marker(0, b).is_some();
+        if !secret
+            && place.depth < MAX_DEPTH
+            && let Some(format) = format_of(&place.path, a, b)
+            && self.parts(place, format, a, b)?
+        {
+            return Ok(());
+        }
+        let mut found = find_causes(&a, &b, place.excerpts, self.facts)?;
+        let shape = shapes::shape(&Pair {
+            path: &place.path,
+            inside: &place.inside,
+            a,
+            b,
+        });
+        if let Some(cause) = shape.filter(|_| place.depth > 0) {
+            found = replaced(cause, found);
+        }
+        for mut finding in found {
+            if matches!(finding.cause, Cause::Unknown | Cause::EmbeddedPath)
+                && let Some(cause) = paths
+            {
+                finding.cause = cause;
+                finding.confidence = Confidence::Likely;
+            }
+            finding.inside = (!place.inside.is_empty()).then(|| place.inside.clone());
+            self.add(finding);
+        }
+        Ok(())
+    }
+
+    /// Looks at the parts of two contents; false if they cannot be taken apart.
+    fn parts(
+        &mut self,
+        place: &Place,
+        format: &dyn Format,
+        a: &[u8],
+        b: &[u8],
+    ) -> io::Result<bool> {
+        let mut budget_a = Budget::new(a.len() as u64, self.left);
+        let mut budget_b = Budget::new(b.len() as u64, self.left);
+        let (Ok(parts_a), Ok(parts_b)) =
+            (format.open(a, &mut budget_a), format.open(b, &mut budget_b))
+        else {
+            return Ok(false);
+        };
+        let used: u64 = parts_a
+            .iter()
+            .chain(&parts_b)
+            .map(|part| part.bytes.len() as u64)
+            .sum();
+        self.left = self.left.saturating_sub(used);
+        let (named_a, named_b) = (by_name(&parts_a), by_name(&parts_b));
+        let mut differs = false;
+        for (key, part_a) in &named_a {
+            let Some(other) = named_b.get(key) else {
+                differs = true;
+                self.alone(place, part_a, true);
+                continue;
+            };
+            if part_a.bytes != other.bytes {
+                differs = true;
+                self.part(place, part_a, other)?;
+            }
+        }
+        for (key, part_b) in &named_b {
+            if !named_a.contains_key(key) {
+                differs = true;
+                self.alone(place, part_b, false);
+            }
+        }
+        let order = |parts: &[Part<'_>]| -> Vec<String> {
+            parts.iter().map(|part| part.name.clone()).collect()
+        };
+        if named_a.len() == named_b.len()
+            && named_a.keys().eq(named_b.keys())
+            && order(&parts_a) != order(&parts_b)
+            && let Some(cause) = format.order()
+        {
+            differs = true;
+            self.say(place, cause, Confidence::Certain, None);
+        }
+        if !differs {
+            match format.form() {
+                Some(cause) => self.say(place, cause, Confidence::Likely, None),
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    fn part(&mut self, place: &Place, a: &Part<'_>, b: &Part<'_>) -> io::Result<()> {
+        let place = place.part(&a.name);
+        match a.role {
+            Role::Content => self.contents(&place, &a.bytes, &b.bytes, None),
+            Role::Paths(cause) => self.contents(&place, &a.bytes, &b.bytes, Some(cause)),
+            Role::Field(cause) | Role::Follows(cause) => {
+                let shown = |part: &Part<'_>| {
+                    let bytes = &part.bytes[..part.bytes.len().min(EXCERPT)];
+                    repro_core::tree::show_bytes(bytes).into_owned()
+                };
+                let excerpt = (place.excerpts == Excerpts::Allowed).then(|| Excerpt {
+                    a: shown(a),
+                    b: shown(b),
+                });
+                self.say(&place, cause, Confidence::Certain, excerpt);
+                Ok(())
+            }
+        }
+    }
+
+    fn alone(&mut self, place: &Place, part: &Part<'_>, in_a: bool) {
+        if matches!(part.role, Role::Field(_) | Role::Follows(_)) {
+            return;
+        }
+        let place = place.part(&part.name);
+        let (there, absent) = ("there".to_owned(), "absent".to_owned());
+        let excerpt = if in_a {
+            Excerpt {
+                a: there,
+                b: absent,
+            }
+        } else {
+            Excerpt {
+                a: absent,
+                b: there,
+            }
+        };
+        self.say(
+            &place,
+            Cause::MissingFile,
+            Confidence::Likely,
+            Some(excerpt),
+        );
+    }
+
+    fn say(
+        &mut self,
+        place: &Place,
+        cause: Cause,
+        confidence: Confidence,
+        excerpt: Option<Excerpt>,
+    ) {
+        self.add(ContentFinding {
+            cause,
+            confidence,
+            offset: 0,
+            excerpt,
+            inside: (!place.inside.is_empty()).then(|| place.inside.clone()),
+        });
+    }
+
+    fn add(&mut self, finding: ContentFinding) {
+        match self.found.get(&finding.cause) {
+            Some(known) if known.confidence >= finding.confidence => {}
+            _ => {
+                self.found.insert(finding.cause, finding);
+            }
+        }
+    }
+
+    fn finish(self) -> Vec<ContentFinding> {
+        let mut found: Vec<ContentFinding> = self.found.into_values().collect();
+        found.sort_by_key(|finding| std::cmp::Reverse(finding.confidence));
+        found
+    }
+}
+
+/// Parts by name and, of the same name, by turn.
+fn by_name<'p, 'a>(parts: &'p [Part<'a>]) -> BTreeMap<(&'p str, usize), &'p Part<'a>> {
+    let mut turns: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut named = BTreeMap::new();
+    for part in parts {
+        let turn = turns.entry(&part.name).or_default();
+        named.insert((part.name.as_str(), *turn), part);
+        *turn += 1;
+    }
+    named
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! Formats that are taken apart, so that a difference is named where it is: one file a format,
+//! and none knows another. What a format holds is looked at as if it were a file.
+
+mod ar;
+mod compressed;
+mod cpio;
+mod elf;
+mod json;
+mod mo;
+mod png;
+mod pyc;
+mod sqlite;
+mod tar;
+mod zip;
+
+use std::borrow::Cow;
+
+use super::Cause;
+
+/// Most bytes that one content may unpack to: what is larger is compared as it is.
+const MAX_UNPACKED: u64 = 256 << 20;
+/// Most times its size that a content may unpack to, beyond what is free.
+const MAX_RATIO: u64 = 200;
+/// Bytes that a content of any size may unpack to: small files compress well.
+const RATIO_FREE: u64 = 4 << 20;
+/// Most parts of one content. A jar of a large program has some ten thousand.
+const MAX_PARTS: usize = 100_000;
+
+/// What one content may cost.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Budget {
+    bytes: u64,
+}
+
+impl Budget {
+    /// For a content of `size` bytes where `left` may be used.
+    pub(super) fn new(size: u64, left: u64) -> Self {
+        let ratio = size.saturating_mul(MAX_RATIO).saturating_add(RATIO_FREE);
+        Self {
+            bytes: ratio.min(MAX_UNPACKED).min(left),
+        }
+    }
+
+    /// Most bytes that may still be unpacked.
+    const fn bytes(self) -> u64 {
+        self.bytes
+    }
+
+    /// Takes `bytes` of it.
+    fn take(&mut self, bytes: u64) -> Result<(), NotOpened> {
+        self.bytes = self.bytes.checked_sub(bytes).ok_or(NotOpened::TooLarge)?;
+        Ok(())
+    }
+}
+
+/// Why a content was not taken apart. It is compared as bytes then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotOpened {
+    /// It is damaged, or not of that format.
+    Damaged,
+    /// It unpacks to more than is allowed, or has too many parts.
+    TooLarge,
+}
+
+/// What a part of a content is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Looked at as a file of its own.
+    Content,
+    /// A field whose difference has this cause.
+    Field(Cause),
+    /// As a field; it follows from other parts of the same content.
+    Follows(Cause),
+    /// Text or code in which a path, where one differs, has this cause.
+    Paths(Cause),
+}
+
+/// One part.
+#[derive(Debug)]
+pub(super) struct Part<'a> {
+    /// Its name; two parts of the same name are matched by their turn.
+    pub(super) name: String,
+    pub(super) role: Role,
+    pub(super) bytes: Cow<'a, [u8]>,
+}
+
+impl<'a> Part<'a> {
+    fn content(name: impl Into<String>, bytes: impl Into<Cow<'a, [u8]>>) -> Self {
+        Self {
+            name: name.into(),
+            role: Role::Content,
+            bytes: bytes.into(),
+        }
+    }
+
+    fn field(name: impl Into<String>, cause: Cause, bytes: impl Into<Cow<'a, [u8]>>) -> Self {
+        Self {
+            name: name.into(),
+            role: Role::Field(cause),
+            bytes: bytes.into(),
+        }
+    }
+}
+
+/// A format.
+pub(super) trait Format: Sync {
+    /// Whether a content that begins with `head` may be of this format.
+    fn matches(&self, path: &[u8], head: &[u8]) -> bool;
+
+    /// Takes it apart.
+    fn open<'a>(&self, bytes: &'a [u8], budget: &mut Budget) -> Result<Vec<Part<'a>>, NotOpened>;
+
+    /// The cause where the same parts stand in another order.
+    fn order(&self) -> Option<Cause> {
+        None
+    }
+
+    /// The cause where all parts are equal and the bytes are not.
+    fn form(&self) -> Option<Cause> {
+        None
+    }
+}
+
+const FORMATS: [&dyn Format; 14] = [
+    &compressed::Gzip,
+    &compressed::Zstd,
+    &compressed::Xz,
+    &compressed::Bzip2,
+    &tar::Tar,
+    &zip::Zip,
+    &ar::Ar,
+    &cpio::Cpio,
+    &elf::Elf,
+    &pyc::Pyc,
+    &mo::Mo,
+    &png::Png,
+    &sqlite::Sqlite,
+    &json::Json,
+];
+
+/// The format of two contents at `path`, if both are of one that is known.
+pub(super) fn format_of(path: &[u8], a: &[u8], b: &[u8]) -> Option<&'static dyn Format> {
+    let mut formats = FORMATS.into_iter();
+    formats.find(|format| format.matches(path, a) && format.matches(path, b))
+}
+
+/// Refuses more parts than are compared.
+fn counted(parts: &[Part<'_>]) -> Result<(), NotOpened> {
+    if parts.len() > MAX_PARTS {
+        return Err(NotOpened::TooLarge);
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! ar: static libraries and Debian packages.
+
+use object::read::archive::ArchiveFile;
+use repro_core::tree::show_bytes;
+
+use super::{Budget, Format, NotOpened, Part, counted};
+use crate::causes::Cause;
+
+/// ar.
+pub(super) struct Ar;
+
+impl Format for Ar {
+    fn matches(&self, _: &[u8], head: &[u8]) -> bool {
+        head.starts_with(b"!<arch>\n")
+    }
+
+    fn open<'a>(&self, bytes: &'a [u8], budget: &mut Budget) -> Result<Vec<Part<'a>>, NotOpened> {
+        let archive = ArchiveFile::parse(bytes).map_err(|_| NotOpened::Damaged)?;
+        let mut parts = Vec::new();
+        for member in archive.members() {
+            let member = member.map_err(|_| NotOpened::Damaged)?;
+            let name = show_bytes(member.name()).into_owned();
+            let time = format!("{:?}", member.date());
+            let owner = format!("{:?} {:?} {:?}", member.uid(), member.gid(), member.mode());
+            parts.push(Part::field(
+                format!("{name}: time"),
+                Cause::ArchiveTime,
+                time.into_bytes(),
+            ));
+            parts.push(Part::field(
+                format!("{name}: owner and mode"),
+                Cause::ArchiveOwner,
+                owner.into_bytes(),
+            ));
+            let content = member.data(bytes).map_err(|_| NotOpened::Damaged)?;
+            budget.take(content.len() as u64)?;
+            parts.push(Part::content(name, content));
+            counted(&parts)?;
+        }
+        Ok(parts)
+    }
+
+    fn order(&self) -> Option<Cause> {
+        Some(Cause::ArchiveOrder)
+    }
+}

@@ -1,0 +1,58 @@
+//! ELF: programs, libraries and objects, section by section.
+
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _, read::File};
+use repro_core::tree::show_bytes;
+
+use super::{Budget, Format, NotOpened, Part, Role, counted};
+use crate::causes::Cause;
+
+/// ELF.
+pub(super) struct Elf;
+
+impl Format for Elf {
+    fn matches(&self, _: &[u8], head: &[u8]) -> bool {
+        head.starts_with(b"\x7fELF")
+    }
+
+    fn open<'a>(&self, bytes: &'a [u8], budget: &mut Budget) -> Result<Vec<Part<'a>>, NotOpened> {
+        let file = File::parse(bytes).map_err(|_| NotOpened::Damaged)?;
+        let mut parts = Vec::new();
+        for section in file.sections() {
+            let name = section.name_bytes().map_err(|_| NotOpened::Damaged)?;
+            let name = show_bytes(name).into_owned();
+            let packed = section.compressed_data().map_err(|_| NotOpened::Damaged)?;
+            budget.take(packed.uncompressed_size)?;
+            let data = packed.decompress().map_err(|_| NotOpened::Damaged)?;
+            let role = match name.as_str() {
+                ".note.gnu.build-id" | ".gnu_debuglink" => Role::Follows(Cause::LinkerBuildId),
+                ".note.go.buildid" => Role::Field(Cause::GoBuildId),
+                // Tables of names and places: what differs there is seen as symbols or contents.
+                ".strtab" | ".symtab" | ".shstrtab" => continue,
+                _ if name.starts_with(".gnu.lto_") => Role::Field(Cause::LtoSymbol),
+                _ if name.starts_with(".debug_") || name.starts_with(".zdebug_") => {
+                    Role::Paths(Cause::DebugPath)
+                }
+                _ => Role::Content,
+            };
+            parts.push(Part {
+                name,
+                role,
+                bytes: data,
+            });
+            counted(&parts)?;
+        }
+        let mut names = String::new();
+        for symbol in file.symbols() {
+            let name = symbol.name_bytes().map_err(|_| NotOpened::Damaged)?;
+            names.push_str(&show_bytes(name));
+            names.push('\n');
+        }
+        budget.take(names.len() as u64)?;
+        parts.push(Part::content("symbols", names.into_bytes()));
+        Ok(parts)
+    }
+
+    fn order(&self) -> Option<Cause> {
+        Some(Cause::SymbolOrder)
+    }
+}

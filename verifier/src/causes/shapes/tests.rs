@@ -1,0 +1,83 @@
+use super::*;
+
+fn named(path: &str, a: &str, b: &str) -> Option<Cause> {
+    shape(&Pair {
+        path: path.as_bytes(),
+        inside: "",
+        a: a.as_bytes(),
+        b: b.as_bytes(),
+    })
+}
+
+#[test]
+fn lines_tell_causes() {
+    for (path, a, b, cause) in [
+        (
+            "etc/shadow",
+            "u:!:1:0\n",
+            "u:!:2:0\n",
+            Some(Cause::ShadowDay),
+        ),
+        (
+            "etc/shadow",
+            "u:x:1:0\n",
+            "u:y:1:0\n",
+            Some(Cause::PasswordHash),
+        ),
+        ("etc/shadow", "u:x:1:0\n", "v:x:1:0\n", None),
+        (
+            "x/a.properties",
+            "#Mon 2026\nk=1\n",
+            "#Tue 2026\nk=1\n",
+            Some(Cause::JavaPropertiesDate),
+        ),
+        (
+            "x/a.properties",
+            "#Mon 2026\nk=1\n",
+            "#Tue 2026\nk=2\n",
+            None,
+        ),
+        (
+            "x/META-INF/MANIFEST.MF",
+            "Built-By: a\n",
+            "Built-By: b\n",
+            Some(Cause::ManifestDate),
+        ),
+        (
+            "a.po",
+            "\"POT-Creation-Date: 1\"\n",
+            "\"POT-Creation-Date: 2\"\n",
+            Some(Cause::GettextDate),
+        ),
+        (
+            "etc/apk/world",
+            ".d=20240501.123456\n",
+            ".d=20240501.123459\n",
+            Some(Cause::ApkVirtual),
+        ),
+        (
+            "var/lib/dpkg/status",
+            "Version: 1\n",
+            "Version: 2\n",
+            Some(Cause::PackageVersion),
+        ),
+        (
+            "a",
+            "in /build/one/x\n",
+            "in /build/two/x\n",
+            Some(Cause::EmbeddedPath),
+        ),
+        ("a", "in one\n", "in two\n", None),
+    ] {
+        assert_eq!(named(path, a, b), cause, "{path} {a:?}");
+    }
+}
+
+#[test]
+fn checksums_follow_and_other_lines_do_not() {
+    let line = |digit: &str| format!("{}  usr/bin/x\n", digit.repeat(64));
+    let (a, b) = (line("a"), line("b"));
+    assert_eq!(named("SHA256SUMS", &a, &b), Some(Cause::DerivedChecksum));
+    assert_eq!(named("SHA256SUMS", &a, "other\n"), None);
+    assert_eq!(named("notes", &a, &b), None);
+}
