@@ -1,39 +1,37 @@
 //! The whole of one build, from a request to a record.
 
+mod checks;
+mod epoch;
+mod record;
+mod take;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroUsize,
-    path::Path,
 };
 
 use repro_core::{
     build::{
-        BuildRecord, BuildRequest, Clock, ContextPlace, CopyLayout, Cost, EpochChoice, EpochRecord,
-        EpochSource, Executor, Finding, InputKind, InputRecord, MountSource, NamedContext,
-        NamedText, Outcome, PlannedStep, Reason, RunId, RunRecord, Runs, UserIds, Variation,
+        BuildRecord, BuildRequest, Clock, EpochChoice, EpochRecord, Executor, Finding, InputKind,
+        InputRecord, NamedContext, NamedText, RunId, RunRecord, Runs, Variation,
     },
     digest::{ChainId, Digest},
-    epoch::Epoch,
     event::{Event, EventSink},
     reference::ImageRef,
     store::Store,
-    tree::TreePath,
 };
 use repro_toolchains::{Sources, lock::LockBasis};
 
+use self::{
+    checks::{broken_rules, ignored_sources, refuse_secrets},
+    epoch::{epoch, epoch_of_file},
+    record::record,
+};
 use crate::{
-    context::{
-        ArchiveSpec, Context, ContextSpec, IgnoreFile, Ignored, check_source, take, take_archive,
-    },
-    dockerfile::{
-        self, ArgDefinition, Asked, Diagnostic, Dockerfile, GlobalScope, Instruction, Rule,
-        Scope as _, Severity, looks_like_secret,
-    },
+    context::Context,
+    dockerfile::{self, Asked, Dockerfile, GlobalScope, Rule, Severity},
     error::BuildError,
-    plan::{
-        self, Bases, CopyFrom, Outline, Plan, PlanError, PlanFault, SourceKey, SourceName,
-        StageBase, Triggers, Work,
-    },
+    plan::{self, Bases, Outline, Plan, PlanError, SourceKey, SourceName, Triggers},
     schedule::{Board, RunContext, RunEnd, run},
     source::{Resolved, Resolver, unpack},
 };
@@ -336,96 +334,6 @@ impl Builder<'_> {
         Ok(unpack(&layers, self.store, self.executor, self.events)?)
     }
 
-    /// Takes the context if a step copies from it, and makes sure that it and the directories that
-    /// have names have what is copied.
-    fn context(
-        &self,
-        request: &BuildRequest,
-        file: &Dockerfile,
-        plan: &Plan,
-        named: &BTreeMap<String, Context>,
-    ) -> Result<Option<Context>, BuildError> {
-        let needs_context = plan.steps.iter().any(|step| {
-            let sources = local_sources(&step.work);
-            sources
-                .iter()
-                .any(|source| matches!(source.from, CopyFrom::Context))
-        });
-        let context = needs_context
-            .then(|| match &request.context {
-                ContextPlace::Directory(root) => self.take(request, root, request.ignore.as_ref()),
-                ContextPlace::Archive(file) => self.take_archive(request, file),
-            })
-            .transpose()?;
-        for step in &plan.steps {
-            for LocalSource {
-                from,
-                pattern,
-                layout,
-            } in local_sources(&step.work)
-            {
-                let source = match from {
-                    CopyFrom::Context => context.as_ref(),
-                    CopyFrom::Named(name) => named.get(name),
-                    CopyFrom::Stage(_) | CopyFrom::Tree(_) => None,
-                };
-                let Some(source) = source else { continue };
-                check_source(source, &pattern, layout).map_err(|missing| {
-                    BuildError::MissingSource {
-                        diagnostic: Box::new(file.diagnostic_at(
-                            step.line,
-                            missing.to_string(),
-                            missing.hint.clone(),
-                        )),
-                        missing,
-                    }
-                })?;
-            }
-        }
-        Ok(context)
-    }
-
-    /// Takes an archive into the store and unpacks it.
-    fn take_archive(&self, request: &BuildRequest, file: &Path) -> Result<Context, BuildError> {
-        let spec = ArchiveSpec {
-            file,
-            tmp: self.store.blobs().tmp(),
-            ignore: &ignore_file(request.ignore.as_ref())?,
-            modes: request.context_modes,
-            ruleset: request.ruleset,
-        };
-        let context = take_archive(&spec, self.store.blobs(), self.events)?;
-        self.unpack_context(&context)?;
-        Ok(context)
-    }
-
-    fn unpack_context(&self, context: &Context) -> Result<(), BuildError> {
-        if let Some(layer) = &context.layer {
-            let layers = [layer.descriptor()];
-            unpack(&layers, self.store, self.executor, self.events)?;
-        }
-        Ok(())
-    }
-
-    /// Takes a directory into the store and unpacks it.
-    fn take(
-        &self,
-        request: &BuildRequest,
-        root: &Path,
-        ignore: Option<&NamedText>,
-    ) -> Result<Context, BuildError> {
-        let spec = ContextSpec {
-            root,
-            ignore: &ignore_file(ignore)?,
-            exclude: &request.exclude,
-            modes: request.context_modes,
-            ruleset: request.ruleset,
-        };
-        let context = take(&spec, self.store.blobs(), self.events)?;
-        self.unpack_context(&context)?;
-        Ok(context)
-    }
-
     fn runs(
         &self,
         request: &BuildRequest,
@@ -484,135 +392,11 @@ impl Builder<'_> {
     }
 }
 
-/// Something that a step takes from a directory of the caller.
-struct LocalSource<'a> {
-    from: &'a CopyFrom,
-    pattern: String,
-    layout: CopyLayout,
-}
-
-/// What a step takes from directories of the caller, and from other places as well.
-fn local_sources(work: &Work) -> Vec<LocalSource<'_>> {
-    match work {
-        Work::Copy { from, what } => {
-            let patterns = what.patterns.iter().cloned();
-            let source = |pattern| LocalSource {
-                from,
-                pattern,
-                layout: what.layout,
-            };
-            patterns.map(source).collect()
-        }
-        Work::Run(spec) => {
-            let mounts = spec.mounts.iter();
-            let sources = mounts.filter_map(|mount| match &mount.source {
-                MountSource::Bind { trees, path }
-                | MountSource::Cache {
-                    trees: Some(trees),
-                    path,
-                    ..
-                } => Some(LocalSource {
-                    from: trees,
-                    pattern: escaped(path),
-                    layout: CopyLayout::Contents,
-                }),
-                _ => None,
-            });
-            sources.collect()
-        }
-        Work::Nothing | Work::MakeDir(_) => Vec::new(),
-    }
-}
-
-/// A pattern that matches this path alone: sources of mounts are no patterns.
-fn escaped(path: &str) -> String {
-    let mut pattern = String::with_capacity(path.len());
-    for c in path.chars() {
-        if matches!(c, '*' | '?' | '[' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern
-}
-
-fn ignore_file(text: Option<&NamedText>) -> Result<IgnoreFile, BuildError> {
-    let Some(text) = text else {
-        return Ok(IgnoreFile::default());
-    };
-    IgnoreFile::parse(&text.text).map_err(|source| BuildError::Ignore {
-        file: text.name.clone(),
-        source,
-    })
-}
-
 fn finished(end: RunEnd) -> Option<RunRecord> {
     match end {
         RunEnd::Done(record) => Some(*record),
         RunEnd::Stopped => None,
     }
-}
-
-/// A build argument is recorded in clear, since a rebuild needs it.
-fn refuse_secrets(request: &BuildRequest) -> Result<(), BuildError> {
-    for (name, value) in &request.build_args {
-        if let Some(sign) = looks_like_secret(name, value)
-            && !request.allowed_args.contains(name)
-        {
-            return Err(BuildError::SecretArg {
-                name: name.clone(),
-                sign,
-            });
-        }
-    }
-    Ok(())
-}
-
-/// What `# check=error=true` makes errors: the findings of BuildKit's rules.
-fn broken_rules(file: &Dockerfile, findings: &[Finding]) -> Vec<Diagnostic> {
-    let of_rule = |finding: &&Finding| {
-        Rule::of_code(&finding.code).is_some_and(|rule| rule != Rule::UnusedBuildArg)
-    };
-    findings
-        .iter()
-        .filter(of_rule)
-        .map(|finding| {
-            let line = finding.line.unwrap_or(1);
-            file.diagnostic_at(line, finding.message.clone(), None)
-        })
-        .collect()
-}
-
-/// Sources of copies that the ignore file leaves out. Exceptions in it make this too hard to tell
-/// from the name alone, as BuildKit has it.
-fn ignored_sources(file: &Dockerfile, request: &BuildRequest, plan: &Plan) -> Vec<Finding> {
-    let ignore = request.ignore.as_ref();
-    let Some(Ok(ignore)) = ignore.map(|text| IgnoreFile::parse(&text.text)) else {
-        return Vec::new();
-    };
-    if file.directives.skips(Rule::CopyIgnoredFile) || ignore.has_exceptions() {
-        return Vec::new();
-    }
-    let mut findings = Vec::new();
-    for step in &plan.steps {
-        let Work::Copy {
-            from: CopyFrom::Context,
-            what,
-        } = &step.work
-        else {
-            continue;
-        };
-        for source in &what.patterns {
-            let Ok(path) = TreePath::parse_clamped(source.as_bytes()) else {
-                continue;
-            };
-            if !path.is_root() && ignore.excluded(&path, false) != Ignored::No {
-                let message = format!("the ignore file leaves {source} out of the context");
-                findings.push(Rule::CopyIgnoredFile.finding(message, Some(step.line)));
-            }
-        }
-    }
-    findings
 }
 
 /// What `FROM` sees.
@@ -647,221 +431,6 @@ fn dockerfile_input(request: &BuildRequest) -> InputRecord {
         step: None,
         locked: false,
     }
-}
-
-/// An epoch that the Dockerfile has for those who choose none: `ARG SOURCE_DATE_EPOCH=...` above its
-/// first `FROM`. BuildKit takes the name of a context or stage as well, and the time of what it
-/// fetches for that; nothing is fetched here.
-fn epoch_of_file(file: &Dockerfile, globals: &GlobalScope) -> Result<EpochChoice, PlanError> {
-    const NAME: &str = "SOURCE_DATE_EPOCH";
-    let Some(text) = globals.get(NAME).filter(|text| !text.is_empty()) else {
-        return Ok(EpochChoice::Base);
-    };
-    let refused = |fault: PlanFault| {
-        let declares = |args: &&Instruction<Vec<ArgDefinition>>| {
-            let mut names = args.kind.iter().filter_map(|arg| arg.name.literal());
-            names.any(|name| name == NAME)
-        };
-        match file.global_args.iter().rev().find(declares) {
-            Some(args) => PlanError::at(file, args, fault),
-            None => PlanError::at(file, &file.stages[0].from, fault),
-        }
-    };
-    let seconds = text
-        .parse()
-        .map_err(|_| refused(PlanFault::EpochText(text.to_owned())))?;
-    let epoch = Epoch::new(seconds).map_err(|error| refused(error.into()))?;
-    Ok(EpochChoice::Dockerfile(epoch))
-}
-
-/// Rule 1: the epoch in force, and a finding where it lies before the base.
-fn epoch(choice: EpochChoice, newest_base: u64) -> (EpochRecord, Option<Finding>) {
-    let (value, source) = match choice {
-        EpochChoice::Flag(epoch) => (epoch, EpochSource::Flag),
-        EpochChoice::BuildArg(epoch) => (epoch, EpochSource::BuildArg),
-        EpochChoice::Environment(epoch) => (epoch, EpochSource::Environment),
-        EpochChoice::Config(epoch) => (epoch, EpochSource::Config),
-        EpochChoice::Git(epoch) => (epoch, EpochSource::Git),
-        EpochChoice::Dockerfile(epoch) => (epoch, EpochSource::Dockerfile),
-        EpochChoice::Base => match Epoch::new(newest_base) {
-            Ok(epoch) if epoch > Epoch::MIN => (epoch, EpochSource::Base),
-            _ => (Epoch::MIN, EpochSource::Minimum),
-        },
-    };
-    let finding = (value.seconds() < newest_base).then(|| Finding {
-        code: "epoch-before-base".into(),
-        message: format!(
-            "SOURCE_DATE_EPOCH {} is older than the newest file of the base ({newest_base}): new \
-             files look older than those of the base",
-            value.seconds()
-        ),
-        line: None,
-    });
-    (EpochRecord { value, source }, finding)
-}
-
-fn record(request: &BuildRequest, prepared: Prepared, runs: Vec<RunRecord>) -> BuildRecord {
-    let Prepared {
-        plan,
-        inputs,
-        epoch,
-        mut findings,
-        ..
-    } = prepared;
-    findings.extend(intermediate_differences(&plan, &runs));
-    findings.extend(many_layers(&runs));
-    findings.extend(one_id(&runs));
-    let outcome = Outcome::new(reason(request.runs, &runs), cost(&runs));
-    BuildRecord {
-        version: 1,
-        invocation: request.invocation.clone(),
-        tags: request.tags.clone(),
-        platform: request.platform.clone(),
-        ruleset: request.ruleset,
-        epoch,
-        dockerfile: request.dockerfile.name.clone(),
-        target: request.target.clone(),
-        contexts: request
-            .contexts
-            .iter()
-            .map(|(name, context)| (name.clone(), context.to_string()))
-            .collect(),
-        build_args: request.build_args.clone(),
-        labels: request.labels.clone(),
-        annotations: request.annotations.clone(),
-        settings: request.settings.clone(),
-        secrets: request.secrets.clone(),
-        agents: request.agents.clone(),
-        inputs: sorted(inputs),
-        plan: planned(&plan),
-        runs,
-        findings,
-        outcome,
-    }
-}
-
-/// Each input once, by uri.
-fn sorted(inputs: Vec<InputRecord>) -> Vec<InputRecord> {
-    let by_key: BTreeMap<_, _> = inputs
-        .into_iter()
-        .map(|input| ((input.uri.clone(), input.digest), input))
-        .collect();
-    by_key.into_values().collect()
-}
-
-fn planned(plan: &Plan) -> Vec<PlannedStep> {
-    let mut in_image = BTreeSet::from([plan.target]);
-    let mut stage = plan.target;
-    while let StageBase::Stage(base) = plan.stages[stage].base {
-        in_image.insert(base);
-        stage = base;
-    }
-    plan.steps
-        .iter()
-        .map(|step| PlannedStep {
-            stage: plan.stages[step.stage].name.clone(),
-            instruction: step.history.clone(),
-            line: step.line,
-            filesystem: step.work.is_filesystem(),
-            in_image: in_image.contains(&step.stage),
-            secrets: step.work.secrets(),
-            agents: step.work.agents(),
-        })
-        .collect()
-}
-
-fn of(runs: &[RunRecord], id: RunId) -> Option<&RunRecord> {
-    runs.iter().find(|run| run.id == id)
-}
-
-fn reason(asked: Runs, runs: &[RunRecord]) -> Reason {
-    let Some(a) = of(runs, RunId::A) else {
-        return Reason::Internal;
-    };
-    if a.failure.is_some() {
-        return Reason::StepFailed;
-    }
-    if asked == Runs::One {
-        return Reason::NotCompared;
-    }
-    match (of(runs, RunId::B), of(runs, RunId::BRepeat)) {
-        (Some(b), _) if b.failure.is_none() => {
-            if b.image != a.image {
-                Reason::Differs
-            } else if b.variation == a.variation {
-                Reason::NotVaried
-            } else {
-                Reason::Reproduced
-            }
-        }
-        (Some(_), Some(repeat)) if repeat.failure.is_none() => Reason::FailsUnderVariation,
-        (Some(_), Some(_)) => Reason::StepFailed,
-        (Some(_) | None, _) => Reason::Internal,
-    }
-}
-
-/// Layers that an image can have without a word. Docker's storage driver takes 125 at most, and an
-/// image of just as many could not be built upon.
-const MAX_LAYERS: usize = 120;
-
-/// An image that Docker will not load, or will not let anyone add to. It builds: other engines take
-/// more.
-fn many_layers(runs: &[RunRecord]) -> Option<Finding> {
-    let image = of(runs, RunId::A)?.image.as_ref()?;
-    let layers = image.diff_ids.len();
-    (layers > MAX_LAYERS).then(|| Finding {
-        code: "layers-exceed-docker".into(),
-        message: format!(
-            "the image has {layers} layers; Docker takes 125, those of images built on this one \
-             included: join RUN instructions, or copy the result into a new stage"
-        ),
-        line: None,
-    })
-}
-
-/// Users of a step that are one to the kernel: a program that counts on being denied something may
-/// have got it.
-fn one_id(runs: &[RunRecord]) -> Option<Finding> {
-    let ids = runs.iter().find(|run| run.user_ids == UserIds::One);
-    ids.map(|_| Finding {
-        code: "users-not-kept-apart".into(),
-        message:
-            "the user who built has one id, which stood for all users of the steps: owners were \
-                  written down, and a file of one user could be read by another"
-                .into(),
-        line: None,
-    })
-}
-
-/// A stage that is copied from may differ in files that never reach the image: the verdict is on
-/// the image, and the user learns of the rest.
-fn intermediate_differences(plan: &Plan, runs: &[RunRecord]) -> Vec<Finding> {
-    let (Some(a), Some(b)) = (of(runs, RunId::A), of(runs, RunId::B)) else {
-        return Vec::new();
-    };
-    if a.image != b.image || a.image.is_none() {
-        return Vec::new();
-    }
-    a.steps
-        .iter()
-        .zip(&b.steps)
-        .filter(|(a, b)| a.diff_id != b.diff_id)
-        .map(|(a, _)| Finding {
-            code: "intermediate-differs".into(),
-            message: "the layers of this step differ, but nothing of it reaches the image".into(),
-            line: plan.steps.get(a.index as usize).map(|step| step.line),
-        })
-        .collect()
-}
-
-fn cost(runs: &[RunRecord]) -> Cost {
-    runs.iter()
-        .flat_map(|run| &run.steps)
-        .fold(Cost::default(), |cost, step| Cost {
-            cpu_ms: cost.cpu_ms + step.usage.cpu_ms,
-            peak_rss_bytes: cost.peak_rss_bytes.max(step.usage.peak_rss_bytes),
-            layer_bytes: cost.layer_bytes + step.blob_size.unwrap_or(0),
-        })
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use repro_core::{
-    build::{ImageRecord, Variation},
+    build::{EpochSource, ImageRecord, Variation},
     digest::DiffId,
+    epoch::Epoch,
     platform::Platform,
 };
 
-use super::*;
+use super::{record::*, *};
 use crate::dockerfile::{PlatformArgs, parse};
 
 /// The epoch that a Dockerfile has for those who choose none.
