@@ -143,6 +143,41 @@ pub(crate) fn exec(program: &CStr, arguments: &Strings, environment: &Strings) -
     last_errno()
 }
 
+/// The limit of file locks of a process, soft and hard; with `soft`, the soft one is this afterwards.
+/// Linux has kept nothing to it since 2.4.
+pub(crate) fn locks_limit(process: i32, soft: Option<u64>) -> Result<(u64, u64), Errno> {
+    /// Not every C library names it.
+    const RLIMIT_LOCKS: libc::c_int = 10;
+    let mut before = [0_u64; 2];
+    // SAFETY: the kernel writes one `struct rlimit64`, which is two numbers.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_prlimit64,
+            process,
+            RLIMIT_LOCKS,
+            ptr::null::<u64>(),
+            before.as_mut_ptr(),
+        )
+    };
+    checked(result)?;
+    let [old, hard] = before;
+    if let Some(soft) = soft {
+        let after = [soft, hard];
+        // SAFETY: the kernel reads one `struct rlimit64`, which is two numbers.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_prlimit64,
+                process,
+                RLIMIT_LOCKS,
+                after.as_ptr(),
+                ptr::null_mut::<u64>(),
+            )
+        };
+        checked(result)?;
+    }
+    Ok((old, hard))
+}
+
 /// The result of a raw system call that gives nothing but success.
 pub(crate) fn checked(result: libc::c_long) -> Result<(), Errno> {
     if result < 0 {

@@ -18,6 +18,7 @@ mod hostile;
 mod isolation;
 mod mounts;
 mod network;
+mod owners;
 mod probe;
 mod processes;
 mod trees;
@@ -51,6 +52,7 @@ fn trials_of_any_user() -> Vec<Trial> {
     trials.extend(hostile::trials(usual));
     trials.extend(isolation::trials(usual));
     trials.extend(network::trials(usual));
+    trials.extend(owners::trials(usual));
     trials.extend(processes::trials(usual));
     trials
 }

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::{
     fs::{
         AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Statx, Uid, chownat, mkdirat,
-        mknodat, openat, openat2, statx, symlinkat,
+        mknodat, openat, openat2, readlinkat, statx, symlinkat,
     },
     io::Errno,
 };
@@ -33,6 +33,8 @@ use crate::{
 
 /// "Leave it as it is", where an id is asked for.
 const SAME: u32 = u32::MAX;
+/// Links that the kernel follows in one path.
+const MAX_LINKS: usize = 40;
 /// Set-group-id: of a directory, that what is made in it gets its group.
 const SET_GROUP: u16 = 0o2000;
 /// Deleting and renaming in it wants more than writing.
@@ -137,14 +139,14 @@ impl<'a> Users<'a> {
                 self.make(caller, (Base::new(two), three, 0), &link)
             }
             C::Get(kind, which) => {
-                let ids = self.processes.of(&self.machine, caller).ids(kind);
+                let ids = self.processes.of(caller).ids(kind);
                 Ok(Reply::Value(match which {
                     Which::Real => ids.real,
                     Which::Effective => ids.effective,
                 }))
             }
             C::GetAll(kind) => {
-                let ids = self.processes.of(&self.machine, caller).ids(kind);
+                let ids = self.processes.of(caller).ids(kind);
                 for (place, id) in [(one, ids.real), (two, ids.effective), (three, ids.saved)] {
                     caller.write(place, &id.to_ne_bytes())?;
                 }
@@ -160,9 +162,9 @@ impl<'a> Users<'a> {
                 Ok(self.change(caller, |process| process.set_all(kind, ids)))
             }
             C::SetFile(kind) => {
-                let mut process = self.processes.of(&self.machine, caller);
+                let mut process = self.processes.of(caller);
                 let before = process.set_file(kind, word(one));
-                self.processes.remember(&self.machine, caller, process);
+                self.processes.remember(caller, process)?;
                 Ok(Reply::Value(before))
             }
             C::SetGroups => {
@@ -177,16 +179,16 @@ impl<'a> Users<'a> {
         caller: &Caller<'_>,
         change: impl FnOnce(&mut Credentials) -> Result<(), Errno>,
     ) -> Reply {
-        let mut process = self.processes.of(&self.machine, caller);
-        if let Err(errno) = change(&mut process) {
-            return Reply::Fail(errno);
+        let mut process = self.processes.of(caller);
+        let changed = change(&mut process).and_then(|()| self.processes.remember(caller, process));
+        match changed {
+            Ok(()) => Reply::Value(0),
+            Err(errno) => Reply::Fail(errno),
         }
-        self.processes.remember(&self.machine, caller, process);
-        Reply::Value(0)
     }
 
     fn groups(&mut self, caller: &Caller<'_>, size: u64, place: u64) -> Result<Reply, Errno> {
-        let groups = self.processes.of(&self.machine, caller).groups;
+        let groups = self.processes.of(caller).groups;
         let count = u32::try_from(groups.len()).map_err(|_| Errno::INVAL)?;
         if word(size) == 0 {
             return Ok(Reply::Value(count));
@@ -228,7 +230,7 @@ impl<'a> Users<'a> {
         let file = self.open_target(caller, target)?;
         let stat = look(&file)?;
         let before = self.owner_of(&stat);
-        let process = self.processes.of(&self.machine, caller);
+        let process = self.processes.of(caller);
         if !process.may_give(before, uid, gid) {
             return Ok(Reply::Fail(Errno::PERM));
         }
@@ -308,7 +310,7 @@ impl<'a> Users<'a> {
         (flags, mode, resolve): (u64, u64, u64),
     ) -> Result<Reply, Errno> {
         let flags = OFlags::from_bits_retain(word(flags));
-        let process = self.processes.of(&self.machine, caller);
+        let process = self.processes.of(caller);
         if process.is_root() && self.owners.is_empty() {
             return PASS;
         }
@@ -328,39 +330,48 @@ impl<'a> Users<'a> {
             Ok(_) => {}
             Err(_) => return PASS,
         }
-        let holder = if nameless {
-            target.path.as_slice()
-        } else {
-            parent(&target.path)
-        };
-        let Some(owner) = self.owner_of_new(caller, base, holder, &process)? else {
-            return PASS;
-        };
-        let owner = match owner {
-            Ok(owner) => owner,
-            Err(errno) => return Ok(Reply::Fail(errno)),
-        };
-        self.machine.enter(caller, base)?;
-        let exclusive = if nameless {
-            flags
-        } else {
-            flags | OFlags::EXCL
-        };
         let mode = Mode::from_raw_mode(word(mode) & u32::from(PERMISSIONS));
-        let file = self.machine.with_umask(caller, || {
-            openat2(
-                CWD,
-                target.path.as_slice(),
-                exclusive | OFlags::CLOEXEC,
-                mode,
-                ResolveFlags::from_bits_retain(resolve),
-            )
-        })?;
-        self.record(&file, owner)?;
-        Ok(Reply::Install {
-            file,
-            close_on_exec: flags.contains(OFlags::CLOEXEC),
-        })
+        let resolve = ResolveFlags::from_bits_retain(resolve);
+        let mut path = target.path;
+        for _ in 0..MAX_LINKS {
+            let holder = if nameless {
+                path.as_slice()
+            } else {
+                parent(&path)
+            };
+            let Some(owner) = self.owner_of_new(caller, base, holder, &process)? else {
+                return PASS;
+            };
+            let owner = match owner {
+                Ok(owner) => owner,
+                Err(errno) => return Ok(Reply::Fail(errno)),
+            };
+            self.machine.enter(caller, base)?;
+            let exclusive = if nameless {
+                flags
+            } else {
+                flags | OFlags::EXCL
+            };
+            let opened = self.machine.with_umask(caller, || {
+                let flags = exclusive | OFlags::CLOEXEC;
+                openat2(CWD, path.as_slice(), flags, mode, resolve)
+            });
+            let file = match opened {
+                // A link that leads nowhere: what it names is made.
+                Err(Errno::EXIST) if target.follow && !flags.contains(OFlags::EXCL) => {
+                    let text = readlinkat(CWD, path.as_slice(), Vec::new())?;
+                    path = beside(&path, text.as_bytes());
+                    continue;
+                }
+                result => result?,
+            };
+            self.record(&file, owner)?;
+            return Ok(Reply::Install {
+                file,
+                close_on_exec: flags.contains(OFlags::CLOEXEC),
+            });
+        }
+        PASS
     }
 
     /// `mkdir`, `mknod` and `symlink`.
@@ -370,7 +381,7 @@ impl<'a> Users<'a> {
         (base, path, mode): (Base, u64, u64),
         making: &Making,
     ) -> Result<Reply, Errno> {
-        let process = self.processes.of(&self.machine, caller);
+        let process = self.processes.of(caller);
         if process.is_root() && self.owners.is_empty() {
             return PASS;
         }
@@ -443,6 +454,13 @@ impl Target {
             // The kernel says what is wrong with it.
             return Err(Errno::NOENT);
         }
+        if let (true, Some(fd)) = (follow, own_file(&path)) {
+            return Ok(Self {
+                base: Base::File(fd),
+                path: Vec::new(),
+                follow,
+            });
+        }
         Ok(Self { base, path, follow })
     }
 
@@ -457,10 +475,18 @@ impl Target {
         if path.is_empty() && !flags.contains(AtFlags::EMPTY_PATH) {
             return Err(Errno::NOENT);
         }
+        let follow = !flags.contains(AtFlags::SYMLINK_NOFOLLOW);
+        if let (true, Some(fd)) = (follow, own_file(&path)) {
+            return Ok(Self {
+                base: Base::File(fd),
+                path: Vec::new(),
+                follow,
+            });
+        }
         Ok(Self {
             base: Base::new(base),
             path,
-            follow: !flags.contains(AtFlags::SYMLINK_NOFOLLOW),
+            follow,
         })
     }
 
@@ -476,6 +502,19 @@ impl Target {
 
 fn look(file: &OwnedFd) -> Result<Statx, Errno> {
     statx(file, "", AtFlags::EMPTY_PATH, FileId::WANTED)
+}
+
+/// The number of the caller's own file that a path means. The kernel would take it for one of ours.
+fn own_file(path: &[u8]) -> Option<i32> {
+    let number = match path {
+        b"/dev/stdin" => return Some(0),
+        b"/dev/stdout" => return Some(1),
+        b"/dev/stderr" => return Some(2),
+        path => path
+            .strip_prefix(b"/proc/self/fd/")
+            .or_else(|| path.strip_prefix(b"/dev/fd/"))?,
+    };
+    std::str::from_utf8(number).ok()?.parse().ok()
 }
 
 /// The lower half of an argument, which is all that the kernel takes of an `int` or an id.
@@ -510,6 +549,15 @@ fn wanted(flags: OFlags) -> u16 {
     }
 }
 
+/// Where a link with this text leads that is at `path`.
+fn beside(path: &[u8], text: &[u8]) -> Vec<u8> {
+    if text.starts_with(b"/") {
+        text.to_vec()
+    } else {
+        [parent(path), b"/", text].concat()
+    }
+}
+
 /// The directory of a path.
 fn parent(path: &[u8]) -> &[u8] {
     let end = path
@@ -540,6 +588,18 @@ mod tests {
         for (path, expected) in cases {
             assert_eq!(parent(path), expected, "{path:?}");
         }
+    }
+
+    #[test]
+    fn files_of_the_caller_have_numbers() {
+        assert_eq!(own_file(b"/dev/stdin"), Some(0));
+        assert_eq!(own_file(b"/dev/fd/12"), Some(12));
+        assert_eq!(own_file(b"/proc/self/fd/7"), Some(7));
+        for path in [&b"/dev/fd/"[..], b"/dev/stdinx", b"/proc/self/fd/x", b"a"] {
+            assert_eq!(own_file(path), None);
+        }
+        assert_eq!(beside(b"/a/l", b"x"), b"/a/x");
+        assert_eq!(beside(b"l", b"/x"), b"/x");
     }
 
     #[test]

@@ -205,18 +205,6 @@ impl Machine {
         line.map(|value| value.trim().to_owned()).ok_or(Errno::SRCH)
     }
 
-    /// When a process began, in ticks since the machine did: with its number, its name for good.
-    pub(super) fn began(&self, process: i32) -> Result<u64, Errno> {
-        /// Field 22, counted from that behind the program's name, which can hold anything.
-        const FIELD: usize = 19;
-        let text = self.text(process, "stat")?;
-        let fields = text.rsplit_once(')').map_or("", |(_, fields)| fields);
-        let field = fields.split_ascii_whitespace().nth(FIELD);
-        field
-            .and_then(|field| field.parse().ok())
-            .ok_or(Errno::SRCH)
-    }
-
     fn text(&self, process: i32, file: &str) -> Result<String, Errno> {
         let path = format!("{process}/{file}");
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;

@@ -1,19 +1,11 @@
 //! Who processes are (`credentials(7)`), by the kernel's own rules.
 
-use std::collections::BTreeMap;
-
 use rustix::io::Errno;
 
-use super::{
-    SAME,
-    caller::{Caller, Machine},
+use super::{SAME, caller::Caller};
+use crate::{
+    mapping::IDS, seccomp::table::Kind, sys::locks_limit, tree::Owner, users::ResolvedUser,
 };
-use crate::{mapping::IDS, seccomp::table::Kind, tree::Owner, users::ResolvedUser};
-
-/// Ancestors that are looked at: more than any build nests.
-const MAX_DEPTH: usize = 256;
-/// Processes that are remembered before those are forgotten that have ended.
-const MANY: usize = 4096;
 
 /// The ids of a process of one kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -201,16 +193,20 @@ const fn is_one_of(id: u32, ids: Ids) -> bool {
     id == ids.real || id == ids.effective
 }
 
-/// A process, by its number and the time when it began.
-type Process = (i32, u64);
-
-/// The processes of a step.
+/// The processes of a step. Which of them is who, the kernel keeps for us: in a limit that it has asked
+/// nobody for since Linux 2.4, and that a process hands on to its children and keeps over exec.
+/// Rejected: a table by process and its ancestors, since a parent can end before its child is seen.
 #[derive(Debug)]
 pub(super) struct Processes {
-    first: Credentials,
-    /// Those that became somebody else, and those that stem from them.
-    others: BTreeMap<Process, Credentials>,
+    /// The first is whom the step's program is run by.
+    known: Vec<Credentials>,
 }
+
+/// The soft limit of a process that is the first of those known, if it is not marked less. No program
+/// asks for as much, or for this.
+const MARK: u64 = 0x7265_7072_6f00_0000;
+/// Different identities in one step: more than it has ids is a step that makes them up.
+const MANY: usize = 1 << 16;
 
 impl Processes {
     /// Those of a step whose program is run by `first`.
@@ -221,75 +217,47 @@ impl Processes {
             saved: id,
             file: id,
         };
-        Self {
-            first: Credentials {
-                user: all(first.uid),
-                group: all(first.gid),
-                groups: sorted(first.groups.clone()),
-            },
-            others: BTreeMap::new(),
-        }
+        let first = Credentials {
+            user: all(first.uid),
+            group: all(first.gid),
+            groups: sorted(first.groups.clone()),
+        };
+        Self { known: vec![first] }
     }
 
     /// Who the caller is: what it became, or what the one was that it stems from.
-    pub(super) fn of(&mut self, machine: &Machine, caller: &Caller<'_>) -> Credentials {
-        if self.others.is_empty() {
-            return self.first.clone();
+    pub(super) fn of(&self, caller: &Caller<'_>) -> Credentials {
+        let first = || self.known[0].clone();
+        if self.known.len() == 1 {
+            return first();
         }
-        let Ok(own) = process_of(machine, caller.thread()) else {
-            return self.first.clone();
-        };
-        let mut process = own;
-        for _ in 0..MAX_DEPTH {
-            if let Some(credentials) = self.others.get(&process) {
-                let credentials = credentials.clone();
-                if process != own {
-                    // Before its parent ends, and another is its parent.
-                    self.others.insert(own, credentials.clone());
-                }
-                return credentials;
-            }
-            match above(machine, process.0) {
-                Some(parent) => process = parent,
-                None => break,
-            }
-        }
-        self.first.clone()
+        let mark = locks_limit(caller.thread(), None).ok();
+        let place = mark.and_then(|(soft, _)| usize::try_from(soft.checked_sub(MARK)?).ok());
+        place
+            .and_then(|place| self.known.get(place).cloned())
+            .unwrap_or_else(first)
     }
 
     /// The caller is this from now on.
     pub(super) fn remember(
         &mut self,
-        machine: &Machine,
         caller: &Caller<'_>,
         credentials: Credentials,
-    ) {
-        if self.others.is_empty() && credentials == self.first {
-            return;
-        }
-        if self.others.len() >= MANY {
-            self.others
-                .retain(|(number, began), _| machine.began(*number) == Ok(*began));
-        }
-        if let Ok(process) = process_of(machine, caller.thread()) {
-            self.others.insert(process, credentials);
-        }
+    ) -> Result<(), Errno> {
+        let place = self.known.iter().position(|known| *known == credentials);
+        let place = match place {
+            // Nobody is marked yet, and need not be.
+            Some(0) if self.known.len() == 1 => return Ok(()),
+            Some(place) => place,
+            None if self.known.len() >= MANY => return Err(Errno::AGAIN),
+            None => {
+                self.known.push(credentials);
+                self.known.len() - 1
+            }
+        };
+        let mark = MARK + u64::try_from(place).map_err(|_| Errno::AGAIN)?;
+        locks_limit(caller.thread(), Some(mark)).map(drop)
     }
-}
-
-/// The process that a thread belongs to.
-fn process_of(machine: &Machine, thread: i32) -> Result<Process, Errno> {
-    let number = machine.status(thread, "Tgid")?;
-    let number = number.parse().map_err(|_| Errno::SRCH)?;
-    Ok((number, machine.began(number)?))
-}
-
-fn above(machine: &Machine, process: i32) -> Option<Process> {
-    let parent: i32 = machine.status(process, "PPid").ok()?.parse().ok()?;
-    if parent <= 1 {
-        return None;
-    }
-    Some((parent, machine.began(parent).ok()?))
 }
 
 #[cfg(test)]
