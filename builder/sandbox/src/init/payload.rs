@@ -18,9 +18,10 @@ use rustix::{
     net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg},
     process::{Resource, Rlimit, fchdir, getrlimit, setrlimit, setsid, umask},
     thread::{
-        CapabilitySet, CapabilitySets, CpuSet, clear_ambient_capability_set,
-        remove_capability_from_bounding_set, sched_setaffinity, set_capabilities,
-        set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+        CapabilitiesSecureBits, CapabilitySet, CapabilitySets, CpuSet,
+        clear_ambient_capability_set, remove_capability_from_bounding_set, sched_setaffinity,
+        set_capabilities, set_capabilities_secure_bits, set_thread_groups, set_thread_res_gid,
+        set_thread_res_uid,
     },
 };
 
@@ -74,8 +75,10 @@ pub(crate) enum Identity {
         /// Supplementary groups.
         groups: Vec<Gid>,
     },
-    /// Root, whomever the supervisor takes it for.
-    OnlyOne,
+    /// Root of the step, to the kernel and the supervisor.
+    OnlyRoot,
+    /// Somebody whom the supervisor takes for another than root, which it is to the kernel.
+    OnlyOther,
 }
 
 impl Payload {
@@ -180,7 +183,13 @@ impl Payload {
                     CapabilitySet::empty()
                 }
             }
-            Identity::OnlyOne => kept,
+            Identity::OnlyRoot => kept,
+            Identity::OnlyOther => {
+                // Or exec would give it all that root may have.
+                set_capabilities_secure_bits(CapabilitiesSecureBits::NO_ROOT)
+                    .map_err(at(Place::Capabilities))?;
+                CapabilitySet::empty()
+            }
         };
         let sets = CapabilitySets {
             effective: own,

@@ -3,10 +3,10 @@
 use std::{thread, time::Duration};
 
 use repro_core::build::{
-    AddressSpace, Executor as _, ExecutorError, StepAction, StepExit, UserIds, Variation,
+    AddressSpace, Executor as _, ExecutorError, StepAction, StepExit, Variation,
 };
 
-use crate::bench::{Bench, sh, user_ids};
+use crate::bench::{Bench, sh};
 
 crate::trials![
     a_program_runs_and_its_changes_are_the_layer,
@@ -137,11 +137,11 @@ fn users_have_their_groups_and_home() {
     let seen = bench.run(run.clone()).unwrap();
     let user = "uid=1000(ann) gid=1000(ann) groups=50(staff),1000(ann)\n/home/ann\n";
     assert!(seen.output.starts_with(user), "{}", seen.output);
-    match user_ids() {
-        UserIds::Range => assert!(seen.output.ends_with("CapEff:\t0000000000000000\n")),
-        // Root to the kernel.
-        UserIds::One => {}
-    }
+    assert!(
+        seen.output.ends_with("CapEff:\t0000000000000000\n"),
+        "{}",
+        seen.output
+    );
     let entry = &seen.layer.0[0].0;
     assert_eq!((entry.meta.uid, entry.meta.gid), (1000, 1000));
     run.user = "nobody-of-this-name".into();

@@ -67,6 +67,16 @@ const READ: u16 = 4;
 const WRITE: u16 = 2;
 const SEARCH: u16 = 1;
 
+/// What is known of a file before it is made.
+enum New {
+    /// It is root's: the kernel can make it.
+    OfRoot,
+    /// It is somebody's, in this directory.
+    Of(OwnedFd, Owner),
+    /// The process may not make it.
+    Denied,
+}
+
 /// A call that the kernel is to answer, be it since nothing is known here that it does not know.
 const PASS: Result<Reply, Errno> = Ok(Reply::Continue);
 
@@ -212,7 +222,7 @@ impl<'a> Users<'a> {
         let mut flags = OFlags::PATH | OFlags::CLOEXEC;
         flags.set(OFlags::NOFOLLOW, !target.follow);
         self.machine.enter(caller, target.base)?;
-        openat(CWD, target.path.as_slice(), flags, Mode::empty())
+        find(&target.path, flags)
     }
 
     fn owner_of(&self, stat: &Statx) -> Owner {
@@ -326,7 +336,8 @@ impl<'a> Users<'a> {
                 }
                 return PASS;
             }
-            Err(Errno::NOENT) if flags.contains(OFlags::CREATE) => {}
+            Err(Errno::NOENT) if flags.contains(OFlags::CREATE) && !target.path.ends_with(b"/") => {
+            }
             Ok(_) => {}
             Err(_) => return PASS,
         }
@@ -339,14 +350,12 @@ impl<'a> Users<'a> {
             } else {
                 parent(&path)
             };
-            let Some(owner) = self.owner_of_new(caller, base, holder, &process)? else {
-                return PASS;
+            let (holder, owner) = match self.owner_of_new(caller, base, holder, &process)? {
+                New::Of(holder, owner) => (holder, owner),
+                New::OfRoot => return PASS,
+                New::Denied => return Ok(Reply::Fail(Errno::ACCESS)),
             };
-            let owner = match owner {
-                Ok(owner) => owner,
-                Err(errno) => return Ok(Reply::Fail(errno)),
-            };
-            self.machine.enter(caller, base)?;
+            let name = if nameless { b"." } else { last(&path) };
             let exclusive = if nameless {
                 flags
             } else {
@@ -354,12 +363,12 @@ impl<'a> Users<'a> {
             };
             let opened = self.machine.with_umask(caller, || {
                 let flags = exclusive | OFlags::CLOEXEC;
-                openat2(CWD, path.as_slice(), flags, mode, resolve)
+                openat2(&holder, name, flags, mode, resolve)
             });
             let file = match opened {
                 // A link that leads nowhere: what it names is made.
                 Err(Errno::EXIST) if target.follow && !flags.contains(OFlags::EXCL) => {
-                    let text = readlinkat(CWD, path.as_slice(), Vec::new())?;
+                    let text = readlinkat(&holder, name, Vec::new())?;
                     path = beside(&path, text.as_bytes());
                     continue;
                 }
@@ -386,46 +395,47 @@ impl<'a> Users<'a> {
             return PASS;
         }
         let target = Target::at(caller, base, path, false)?;
-        if self.open_target(caller, &target).is_ok() {
+        let is_directory = matches!(making, Making::Directory);
+        if self.open_target(caller, &target).is_ok()
+            || (target.path.ends_with(b"/") && !is_directory)
+        {
+            // Where the kernel has an error to tell.
             return PASS;
         }
         let holder = parent(&target.path);
-        let Some(owner) = self.owner_of_new(caller, base, holder, &process)? else {
-            return PASS;
+        let (holder, owner) = match self.owner_of_new(caller, base, holder, &process)? {
+            New::Of(holder, owner) => (holder, owner),
+            New::OfRoot => return PASS,
+            New::Denied => return Ok(Reply::Fail(Errno::ACCESS)),
         };
-        let owner = match owner {
-            Ok(owner) => owner,
-            Err(errno) => return Ok(Reply::Fail(errno)),
-        };
-        self.machine.enter(caller, base)?;
-        let path = target.path.as_slice();
+        let name = last(&target.path);
         let mode = Mode::from_raw_mode(word(mode) & u32::from(PERMISSIONS));
         self.machine.with_umask(caller, || match making {
-            Making::Directory => mkdirat(CWD, path, mode),
-            Making::Node(kind, device) => mknodat(CWD, path, *kind, mode, *device),
-            Making::Link(text) => symlinkat(text.as_slice(), CWD, path),
+            Making::Directory => mkdirat(&holder, name, mode),
+            Making::Node(kind, device) => mknodat(&holder, name, *kind, mode, *device),
+            Making::Link(text) => symlinkat(text.as_slice(), &holder, name),
         })?;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(CWD, path, flags, Mode::empty())?;
+        let file = openat(&holder, name, flags, Mode::empty())?;
         self.record(&file, owner)?;
         Ok(Reply::Value(0))
     }
 
-    /// Who owns what `process` makes in the directory `holder`; `None` if that is root, and an error
-    /// if the process may not.
+    /// Who owns what `process` makes in the directory `holder`.
     fn owner_of_new(
         &self,
         caller: &Caller<'_>,
         base: Base,
         holder: &[u8],
         process: &Credentials,
-    ) -> Result<Option<Result<Owner, Errno>>, Errno> {
+    ) -> Result<New, Errno> {
         self.machine.enter(caller, base)?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let stat = look(&openat(CWD, holder, flags, Mode::empty())?)?;
+        let holder = find(holder, flags)?;
+        let stat = look(&holder)?;
         let owner = self.owner_of(&stat);
         if !process.may(owner, stat.stx_mode, WRITE | SEARCH) {
-            return Ok(Some(Err(Errno::ACCESS)));
+            return Ok(New::Denied);
         }
         let made = Owner {
             uid: process.ids(Kind::User).file,
@@ -435,7 +445,11 @@ impl<'a> Users<'a> {
                 process.ids(Kind::Group).file
             },
         };
-        Ok((made != Owner::ROOT).then_some(Ok(made)))
+        Ok(if made == Owner::ROOT {
+            New::OfRoot
+        } else {
+            New::Of(holder, made)
+        })
     }
 
     fn record(&self, file: &OwnedFd, owner: Owner) -> Result<(), Errno> {
@@ -500,6 +514,12 @@ impl Target {
     }
 }
 
+/// Opens what is at `path` for its name only. A link of `/proc` into a process is not followed: this
+/// process may look into some that the caller may not.
+fn find(path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS)
+}
+
 fn look(file: &OwnedFd) -> Result<Statx, Errno> {
     statx(file, "", AtFlags::EMPTY_PATH, FileId::WANTED)
 }
@@ -558,12 +578,26 @@ fn beside(path: &[u8], text: &[u8]) -> Vec<u8> {
     }
 }
 
+/// The last name of a path.
+fn last(path: &[u8]) -> &[u8] {
+    let end = end_of(path);
+    let start = path[..end]
+        .iter()
+        .rposition(|byte| *byte == b'/')
+        .map_or(0, |slash| slash + 1);
+    &path[start..end]
+}
+
+/// Where a path ends but for slashes.
+fn end_of(path: &[u8]) -> usize {
+    path.iter()
+        .rposition(|byte| *byte != b'/')
+        .map_or(0, |last| last + 1)
+}
+
 /// The directory of a path.
 fn parent(path: &[u8]) -> &[u8] {
-    let end = path
-        .iter()
-        .rposition(|byte| *byte != b'/')
-        .map_or(0, |last| last + 1);
+    let end = end_of(path);
     match path[..end].iter().rposition(|byte| *byte == b'/') {
         None => b".",
         Some(0) => b"/",
@@ -588,6 +622,8 @@ mod tests {
         for (path, expected) in cases {
             assert_eq!(parent(path), expected, "{path:?}");
         }
+        assert_eq!(last(b"/a/b//"), b"b");
+        assert_eq!(last(b"a"), b"a");
     }
 
     #[test]
