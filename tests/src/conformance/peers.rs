@@ -268,6 +268,26 @@ impl Drop for Peers {
             std::thread::panicking() || (told.is_ok() && ended.is_ok()),
             "dockerd does not end"
         );
+        unmount_below(self.dir.path());
+    }
+}
+
+/// Unmounts what builders left: buildah leaves the trees of builds that failed. The directory could not
+/// be removed else.
+fn unmount_below(dir: &Path) {
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let points = table.lines().filter_map(|line| line.split(' ').nth(4));
+    let mut below: Vec<&str> = points
+        .filter(|point| Path::new(point).starts_with(dir))
+        .collect();
+    // What lies on another one goes first.
+    below.reverse();
+    for point in below {
+        let unmounted = Command::new(tool("umount")).arg(point).status();
+        assert!(
+            std::thread::panicking() || unmounted.is_ok_and(|status| status.success()),
+            "{point} is still mounted"
+        );
     }
 }
 
