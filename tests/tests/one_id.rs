@@ -23,6 +23,17 @@ chmod 4755 /srv/app/tool
 postinst
 RUN echo x >/b/srv/app/tool && dpkg-deb --build --root-owner-group /b /repo/app.deb && rm -r /b && cd /repo && { dpkg-deb -f app.deb && echo 'Filename: ./app.deb' && stat -c 'Size: %s' app.deb && sha256sum app.deb | sed 's/^/SHA256: /; s/  .*//'; } >Packages
 RUN rm -f /etc/apt/sources.list.d/* && echo 'deb [trusted=yes] copy:/repo ./' >/etc/apt/sources.list && apt-get update && apt-get install -y app && rm -rf /var/lib/apt/lists /var/cache/apt /var/log/apt /var/log/dpkg.log
+COPY <<source /capable.c
+#include <stdio.h>
+#include <sys/xattr.h>
+int main(int count, char **names) {
+    unsigned char net_raw[20] = {1, 0, 0, 2, 0, 0x20}, seen[64] = {0};
+    if (setxattr(names[1], \"security.capability\", net_raw, 20, 0)) return 1;
+    ssize_t size = getxattr(names[1], \"security.capability\", seen, 64);
+    return printf(\"capability of %zd bytes, version %d\\n\", size, seen[3]) < 0;
+}
+source
+RUN gcc -o /capable /capable.c && cp /bin/true /usr/bin/raw && /capable /usr/bin/raw && rm /capable /capable.c
 RUN dpkg --verify app && stat -c '%U:%G %a %n' /srv/app /srv/app/tool
 RUN su -s /bin/sh app -c 'id -un && touch /srv/app/own && ! touch /srv/no && ! chown root /srv/app/own'
 USER app
@@ -36,6 +47,7 @@ fn digest(context: &TestContext, ids: &str) -> String {
         "app:app 755 /srv/app",
         "app:app 4755 /srv/app/tool",
         "app /tmp/mine",
+        "capability of 20 bytes, version 2",
     ]);
     assert_eq!(pack.run("a")["userIds"], ids);
     assert_eq!(pack.verdict(), "reproducible");
