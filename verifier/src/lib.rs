@@ -10,6 +10,7 @@ pub mod dsse;
 pub mod keys;
 pub mod pack;
 pub mod predicate;
+pub mod remedy;
 pub mod render;
 pub mod report;
 pub mod statement;

@@ -12,6 +12,7 @@ mod request;
 mod results;
 mod run;
 mod same;
+mod suggest;
 mod values;
 
 pub(crate) use grants::{SecretArg, SshArg};
@@ -148,6 +149,12 @@ pub(crate) struct Args {
         env = "REPRO_ON_DIFFERENCE"
     )]
     pub(crate) on_difference: OnDifference,
+    /// If the runs differ, write remedies that are mechanical to DOCKERFILE.repro.patch in the context
+    ///
+    /// Nothing is applied. An older patch of that name is removed first, and it is never part of the
+    /// context.
+    #[arg(long, help_heading = "Comparison", env = "REPRO_SUGGEST")]
+    pub(crate) suggest: bool,
 
     /// Take this time for "now" everywhere in the image: seconds since 1970, or git for the time of
     /// the last commit

@@ -30,7 +30,7 @@ use super::{
     outputs::Outputs,
     place::Place,
     request::{Asked, asked},
-    results,
+    results, suggest,
 };
 use crate::{
     ambient::{self, SystemClock},
@@ -78,7 +78,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
         })?;
         return say_findings(output, format, &asked.request, &findings);
     }
-    results::forget(&[args.iidfile.as_deref(), args.metadata_file.as_deref()])?;
+    asked.request.exclude.extend(suggest::path(&asked.request));
+    let patch = if args.suggest {
+        Some(suggest::wanted(&asked.request)?)
+    } else {
+        None
+    };
+    results::forget(&[
+        args.iidfile.as_deref(),
+        args.metadata_file.as_deref(),
+        patch.as_deref(),
+    ])?;
     let builder = BuilderInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         binary: program_digest()?,
@@ -91,6 +101,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     deliver(args, context, &asked, &store, &record, &report)?;
     let pack = write_pack(args, &store, &record, &report, &builder)?;
     say(args, context, &record, &report, &pack)?;
+    if let Some(path) = &patch {
+        suggest::write(path, &asked.request, &report, output)?;
+    }
     Ok(status(args.on_difference, &record, &report))
 }
 

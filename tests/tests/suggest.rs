@@ -1,0 +1,79 @@
+//! `--suggest`: a patch that tools take, after which the build is reproducible.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test panics where the test fails"
+)]
+
+use std::{fs, path::Path, process::Command};
+
+use repro_tests::{TestContext, succeeds, tool};
+
+/// Applies the patch as its message says.
+fn apply(project: &Path, patch: &str) {
+    let file = fs::File::open(project.join(patch)).unwrap();
+    let mut command = Command::new(tool("patch"));
+    succeeds(command.arg("-p1").current_dir(project).stdin(file));
+}
+
+#[test]
+fn with_the_patch_applied_the_build_is_reproducible_and_the_patch_is_not_in_the_image() {
+    let context = TestContext::new();
+    let project = context.project(
+        "dated",
+        &[(
+            "Dockerfile",
+            "FROM busybox\nCOPY . /src\nRUN date > /etc/build-time && \\\n    echo built\n\
+             RUN <<EOF\ndate -u +%s > /etc/seconds\nEOF\n",
+        )],
+    );
+    let patch = project.join("Dockerfile.repro.patch");
+    fs::write(&patch, "of an earlier build").unwrap();
+    let before = fs::read_to_string(project.join("Dockerfile")).unwrap();
+
+    let (build, _) = context.build(&project);
+    let ended = build.arg("--suggest").run().exits(1);
+    ended.says(["embedded-timestamp (line 3)", "Dockerfile.repro.patch"]);
+    assert_eq!(
+        fs::read_to_string(project.join("Dockerfile")).unwrap(),
+        before,
+        "nothing is applied without the user"
+    );
+    apply(&project, "Dockerfile.repro.patch");
+    let (_, pack) = context.built(&project, 0);
+    assert_eq!(pack.verdict(), "reproducible");
+
+    let with_patch = pack.digest().to_owned();
+    fs::remove_file(&patch).unwrap();
+    let (_, pack) = context.built(&project, 0);
+    assert_eq!(
+        pack.digest(),
+        with_patch,
+        "the patch is no part of the context"
+    );
+}
+
+#[test]
+fn what_has_no_mechanical_remedy_is_said_and_an_older_patch_does_not_stay() {
+    let context = TestContext::new();
+    // No shell runs it, so nothing can be added to it.
+    let dockerfile = "FROM busybox\nRUN [\"/bin/sh\", \"-c\", \"date > /etc/build-time\"]\n";
+    let project = context.project("random", &[("Dockerfile", dockerfile)]);
+    let patch = project.join("Dockerfile.repro.patch");
+    fs::write(&patch, "of an earlier build").unwrap();
+    let (build, _) = context.build(&project);
+    let ended = build.arg("--suggest").run().exits(1);
+    ended.says(["no mechanical remedy for ", "(line 2)"]);
+    assert!(!patch.exists());
+}
+
+#[test]
+fn a_dockerfile_outside_the_context_is_wrong_usage() {
+    let context = TestContext::new();
+    let project = context.project("inside", &[("a", "")]);
+    let outside = context.write("Otherfile", "FROM busybox\n");
+    let (build, evidence) = context.build(&project);
+    let file = outside.to_str().unwrap();
+    let ended = build.args(["--suggest", "-f", file]).run().exits(2);
+    ended.says(["--suggest"]);
+    assert!(!evidence.exists());
+}

@@ -1,0 +1,100 @@
+//! What can be done about a cause without a choice to make.
+
+use crate::causes::Cause;
+
+use super::command::Program;
+
+/// One mechanical remedy. Patterns are texts of which the step must have one; an empty list fits
+/// every step.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Act {
+    /// A program of the step is called in its reproducible form.
+    Rewrite(Program),
+    /// Variables are set for the step.
+    Export(&'static [&'static str], &'static [&'static str]),
+    /// These files are removed at the end of the step.
+    Remove(&'static str),
+    /// The files that differ are removed at the end of the step.
+    RemovePaths,
+    /// The files that differ are left empty, to be filled when a container starts: a constant in
+    /// place of a secret would be worse than a difference.
+    Empty(&'static [&'static str], &'static str),
+    /// A command for each file that differs, `{}` being its path.
+    OnPaths(&'static [&'static str], &'static str),
+    /// The files are removed, and must be made when a container starts.
+    RemoveAtStart(&'static str),
+}
+
+const FILL: &str = "left empty, to be written when a container starts";
+const MAKE: &str = "removed, to be made when a container starts";
+
+/// The remedies of `cause`: the first that fits is taken. None for those that need a decision.
+pub(super) fn acts(cause: Cause) -> &'static [Act] {
+    use Act::{Empty, Export, OnPaths, Remove, RemoveAtStart, RemovePaths, Rewrite};
+    match cause {
+        Cause::EmbeddedTimestamp => &[Rewrite(Program::Date)],
+        Cause::EmbeddedHostname => &[Rewrite(Program::Hostname)],
+        Cause::EmbeddedCpuCount => &[Rewrite(Program::Nproc)],
+        Cause::RandomContent => &[Empty(
+            &[
+                "/dev/urandom",
+                "/dev/random",
+                "uuidgen",
+                "/random/uuid",
+                "openssl rand",
+            ],
+            FILL,
+        )],
+        Cause::GeneratedKey | Cause::SnakeoilCertificate | Cause::SshHostKey => {
+            &[RemoveAtStart(MAKE)]
+        }
+        Cause::MachineId => &[OnPaths(&[], ": > {}")],
+        Cause::LineOrder => &[
+            Export(&["python"], &["PYTHONHASHSEED=0"]),
+            Export(&["perl"], &["PERL_HASH_SEED=0", "PERL_PERTURB_KEYS=0"]),
+            OnPaths(&["find ", "ls ", "make "], "LC_ALL=C sort -o {} {}"),
+        ],
+        Cause::FileTime => &[OnPaths(&[], "touch -h -d @$SOURCE_DATE_EPOCH {}")],
+        Cause::GzipHeader => &[Rewrite(Program::Gzip)],
+        Cause::ArchiveTime | Cause::ArchiveOrder | Cause::ArchiveOwner => &[
+            Rewrite(Program::Tar),
+            OnPaths(&["ar ", "AR"], "objcopy --enable-deterministic-archives {}"),
+        ],
+        Cause::PycSourceTime | Cause::PycCode => &[
+            Rewrite(Program::Compileall),
+            Export(
+                &["pip", "python"],
+                &["PYTHONDONTWRITEBYTECODE=1", "PIP_NO_COMPILE=1"],
+            ),
+        ],
+        Cause::PipCache => &[Export(
+            &["pip", "uv "],
+            &["PIP_NO_CACHE_DIR=1", "UV_NO_CACHE=1"],
+        )],
+        Cause::JavaPropertiesDate => &[OnPaths(
+            &[],
+            "sed -i '/^#[A-Z][a-z][a-z] [A-Z][a-z][a-z] /d' {}",
+        )],
+        Cause::DpkgLog => &[Remove("/var/log/dpkg.log")],
+        Cause::AptLog => &[Remove("/var/log/apt")],
+        Cause::AlternativesLog => &[Remove("/var/log/alternatives.log")],
+        Cause::BootstrapLog => &[Remove("/var/log/bootstrap.log")],
+        Cause::DnfLog => &[Remove("/var/log/dnf* /var/log/yum* /var/log/zypp*")],
+        Cause::AptCache => &[Remove("/var/lib/apt/lists/* /var/cache/apt/*")],
+        Cause::LdconfigCache => &[Remove("/var/cache/ldconfig/aux-cache")],
+        Cause::FontconfigCache => &[Remove("/var/cache/fontconfig")],
+        Cause::DebconfCache => &[Remove("/var/cache/debconf/*-old")],
+        Cause::StatusBackup => &[Remove("/var/lib/dpkg/*-old")],
+        Cause::ManIndex => &[Remove("/var/cache/man")],
+        Cause::AccountBackup
+        | Cause::UpdateStamp
+        | Cause::NpmCache
+        | Cause::NodeCompileCache
+        | Cause::GemLog
+        | Cause::MavenState
+        | Cause::GradleState
+        | Cause::CondaHistory
+        | Cause::TemporaryFile => &[RemovePaths],
+        _ => &[],
+    }
+}
