@@ -16,13 +16,13 @@ use rustix::{
     system::setdomainname,
 };
 
-use super::{faults::user_failure, stubs::Stubs};
+use super::{faults::user_failure, machine, stubs::Stubs};
 use crate::{
     channel::Channel,
     init::{self, Attachment, Plan, mounts},
     net::{counters::Counters, dns::Responder, loopback, observed::Observed},
     protocol::{During, Failure, FailureKind, Program, Secret},
-    seccomp::notify::Users,
+    seccomp::notify::{KernelNames, Users},
     tree::Ids,
     users,
 };
@@ -86,10 +86,13 @@ pub(super) fn run(
     if let Some(script) = &spec.script {
         setup.extend(mounts::script(script).during("name of a script")?);
     }
+    let mut machine = machine::attachments(variation)?;
+    // What a step mounts over them is seen.
+    machine.extend(attachments);
     let plan = Plan {
         root,
         setup,
-        attachments,
+        attachments: machine,
         payload,
         report: report_writer,
     };
@@ -120,6 +123,7 @@ pub(super) fn run(
         report,
         dns,
         observed: Observed::default(),
+        names: KernelNames::new().during("open(\"/proc\", O_PATH)")?,
     };
     let (end, observed) = supervisor.watch(ours)?;
     let ended = match end {
