@@ -35,7 +35,7 @@ use crate::causes::FactsError;
 pub use difference::{Comparison, Difference, DifferenceKind, Evidence, NotListed, Origin, Ratio};
 pub use directory::{DirectoryError, store_directory};
 pub use images::{View, compare_images};
-pub use runs::{compare_runs, first_divergence};
+pub use runs::{compare_run, compare_runs, first_divergence};
 
 /// Most differences that are kept one by one; the rest is counted. A report with more rows
 /// says nothing that its causes do not say.

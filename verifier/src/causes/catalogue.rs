@@ -72,6 +72,8 @@ catalogue! {
     LayerCompression = "layer-compression",
     /// The build fails in the varied environment and succeeds in the plain one.
     FailsUnderVariation = "fails-under-variation",
+    /// The build succeeds and fails in the same environment.
+    FailsByChance = "fails-by-chance",
     /// The configuration holds the time of the build.
     ImageCreated = "image-created",
     /// The history names another builder or another text.

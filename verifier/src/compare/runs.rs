@@ -20,12 +20,12 @@ use crate::{
     predicate::reproducibility::FirstDivergence,
 };
 
-/// The first step of the plan that ended differently in runs A and B: with other layers, or in
+/// The first step of the plan that ended differently in run A and the `other`: with other layers, or in
 /// one of them only.
 #[must_use]
-pub fn first_divergence(record: &BuildRecord) -> Option<FirstDivergence> {
+pub fn first_divergence(record: &BuildRecord, other: RunId) -> Option<FirstDivergence> {
     let a = run(record, RunId::A).ok()?;
-    let b = run(record, RunId::B).ok()?;
+    let b = run(record, other).ok()?;
     record.plan.iter().zip(0..).find_map(|(planned, index)| {
         let (a, b) = (step(a, index), step(b, index));
         let differs = match (a, b) {
@@ -48,8 +48,18 @@ pub fn compare_runs(
     record: &BuildRecord,
     options: &Options,
 ) -> Result<Comparison, CompareError> {
-    let facts = Facts::of(record, options.host_cpus)?;
-    let (a, b) = (run(record, RunId::A)?, run(record, RunId::B)?);
+    compare_run(store, record, run(record, RunId::B)?, options)
+}
+
+/// The same with another run of the build than B, which `record` need not hold.
+pub fn compare_run(
+    store: &dyn BlobStore,
+    record: &BuildRecord,
+    b: &RunRecord,
+    options: &Options,
+) -> Result<Comparison, CompareError> {
+    let a = run(record, RunId::A)?;
+    let facts = Facts::between(Some(a), Some(b), options.host_cpus)?;
     let mut comparer = Comparer::new(store, options, &facts);
     let base = base_layers(record, a)?;
     let mut layer = base;
@@ -67,7 +77,7 @@ pub fn compare_runs(
         let descriptor = |run, step| descriptor(run, step);
         comparer.layers(
             descriptor(RunId::A, step_a)?.as_ref(),
-            descriptor(RunId::B, step_b)?.as_ref(),
+            descriptor(b.id, step_b)?.as_ref(),
             place,
         )?;
         layer += u32::from(place.layer.is_some());

@@ -176,8 +176,21 @@ pub(super) const CONTENT: &[(Cause, CauseInfo)] = &[
                           build depends on something that must not matter, such as the number of \
                           CPUs or the host name.",
             detection: "Run B was repeated with run A's environment after it had failed.",
-            remedy: "Read the output of the failed step in the log of run B. Naming fewer axes \
-                         (`--vary hostname`, then others) shows which one it is.",
+            remedy: "Read the output of the failed step in the log of run B. `--bisect-axes` runs \
+                         the build again with fewer axes and names the one that breaks it.",
+            axis: None,
+            links: links::GENERAL,
+        },
+    ),
+    (
+        Cause::FailsByChance,
+        CauseInfo {
+            title: "the build fails now and then",
+            meaning: "Run A succeeded, and a run in the same environment failed: the build has a \
+                          race, or depends on something random.",
+            detection: "`--control` ran the build once more as run A, and a step failed.",
+            remedy: "Read the output of the failed step in the log of the control run. A failure \
+                         that goes away with one job (`make -j1`) is a race between the jobs.",
             axis: None,
             links: links::GENERAL,
         },
