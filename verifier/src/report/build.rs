@@ -101,7 +101,8 @@ impl Report {
             (RunId::B, b)
         };
         let differences = comparison.map_or_else(Vec::new, |found| found.differences.clone());
-        let mut causes = causes(&differences);
+        let not_listed = comparison.map(|found| found.not_listed_by_cause.clone());
+        let mut causes = causes(&differences, &not_listed.unwrap_or_default());
         match record.outcome.reason {
             Reason::FailsUnderVariation => causes.insert(0, fails_under_variation(record)),
             Reason::DiffersByChance => causes.extend(fails_by_chance(record)),
@@ -226,8 +227,9 @@ impl Report {
     }
 }
 
-fn place(row: &Difference) -> (Option<u32>, Option<u32>, &str) {
-    (row.step, row.layer, row.path.as_str())
+fn place(row: &Difference) -> (Option<&str>, Option<u32>, Option<u32>, &str) {
+    let platform = row.platform.as_deref();
+    (platform, row.step, row.layer, row.path.as_str())
 }
 
 fn find_run(record: &BuildRecord, id: RunId) -> Option<&RunRecord> {
@@ -367,8 +369,12 @@ fn hermetic(record: &BuildRecord) -> Hermetic {
     }
 }
 
-/// Groups the rows by cause: primary ones first, then those with a name, then by step.
-pub(super) fn causes(differences: &[Difference]) -> Vec<CauseSummary> {
+/// Groups the rows by cause: primary ones first, then those with a name, then by step. `not_listed`
+/// counts those that are not among the rows.
+pub(super) fn causes(
+    differences: &[Difference],
+    not_listed: &BTreeMap<Cause, u64>,
+) -> Vec<CauseSummary> {
     let mut groups: BTreeMap<Cause, Vec<&Difference>> = BTreeMap::new();
     for row in differences {
         groups.entry(row.cause).or_default().push(row);
@@ -389,7 +395,11 @@ pub(super) fn causes(differences: &[Difference]) -> Vec<CauseSummary> {
                 cause,
                 rows.iter().any(|row| row.derived_from.is_none()),
                 confidence.unwrap_or(Confidence::Unknown),
-                (places.len() as u64, paths, steps.into_iter().collect()),
+                (
+                    places.len() as u64 + not_listed.get(&cause).copied().unwrap_or(0),
+                    paths,
+                    steps.into_iter().collect(),
+                ),
             )
         })
         .collect();

@@ -169,6 +169,21 @@ pub(super) const CONTENT: &[(Cause, CauseInfo)] = &[
         },
     ),
     (
+        Cause::LimitReached,
+        CauseInfo {
+            title: "a limit was reached before the content was taken apart",
+            meaning: "The content has a format that is looked into, but is larger, nests deeper \
+                          or unpacks to more than is allowed. It was compared as bytes, so what \
+                          differs inside is not named.",
+            detection: "Content above 64 MiB, nesting deeper than 8, or unpacking to more than \
+                            200 times its size, 128 MiB or 100,000 parts; JSON above 8 MiB.",
+            remedy: "Compare what is inside by itself: unpack both and give the two directories \
+                         to `repro diff`. A small file that unpacks to gigabytes is a bomb.",
+            axis: None,
+            links: links::GENERAL,
+        },
+    ),
+    (
         Cause::FailsUnderVariation,
         CauseInfo {
             title: "the build fails in the varied environment",
