@@ -426,4 +426,8 @@ fn by_name<'p, 'a>(parts: &'p [Part<'a>]) -> BTreeMap<(&'p str, usize), &'p Part
 }
 
 #[cfg(test)]
+mod format_tests;
+#[cfg(test)]
+mod limit_tests;
+#[cfg(test)]
 mod tests;
