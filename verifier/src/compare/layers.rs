@@ -249,7 +249,9 @@ impl Tools<'_> {
             || keep(b, |pair| &pair.b),
         );
         let (kept_a, kept_b) = (kept_a?, kept_b?);
-        let judge = |pair: &Pair| -> Result<Judged, CompareError> {
+        let first = self.samples.map_or(0, Samples::next);
+        let numbered: Vec<(usize, &Pair)> = (first..).zip(pairs).collect();
+        let judge = |(number, pair): &(usize, &Pair)| -> Result<Judged, CompareError> {
             let digests = [a.digest(&pair.a)?, b.digest(&pair.b)?];
             let modes = [(a, &pair.a), (b, &pair.b)]
                 .map(|(side, key)| side.file(key).map_or(0, |item| item.meta.mode));
@@ -266,18 +268,19 @@ impl Tools<'_> {
                 .map_err(|source| self.broken(source))?;
             if let Some(samples) = self.samples
                 && excerpts == Excerpts::Allowed
-                // A file without excerpts looks like a secret.
-                && findings.iter().any(|finding| finding.excerpt.is_some())
+                // What has no excerpt looks like a secret.
+                && findings.iter().all(|finding| finding.excerpt.is_some())
             {
                 let name = pair.path.to_string();
                 samples
-                    .keep(&name, &view_a, &view_b)
+                    .keep(*number, &name, (&view_a, &view_b))
                     .map_err(|source| self.broken(source))?;
             }
             Ok(Judged { digests, findings })
         };
         let mut contents = Vec::new();
-        for (pair, judged) in pairs.iter().zip(parallel::each(self.threads, pairs, judge)) {
+        let judged = parallel::each(self.threads, &numbered, judge);
+        for (pair, judged) in pairs.iter().zip(judged) {
             let judged = judged?;
             if let [Some(digest_a), Some(digest_b)] = judged.digests {
                 contents.push(((digest_a, digest_b), pair.path.to_string()));

@@ -166,6 +166,7 @@ fn report(record: &BuildRecord, store: &Store) -> Result<Report, CommandError> {
     let comparison = if built(RunId::A) && built(RunId::B) {
         let mut options = compare::Options::new(store.blobs().tmp().to_owned());
         options.host_cpus = NonZeroU32::try_from(processors()).ok();
+        options.threads = processors();
         Some(compare_runs(store.blobs(), record, &options)?)
     } else {
         None

@@ -91,10 +91,8 @@ fn nesting_without_end_reaches_a_named_limit() {
 #[test]
 fn many_parts_reach_a_named_limit() {
     let json = |last: u8| {
-        let mut text = "[".to_owned();
-        text.push_str(&"0,".repeat(120_000));
-        text.push_str(&format!("{last}]"));
-        text
+        let many = "0,".repeat(120_000);
+        format!("[{many}{last}]")
     };
     let causes = causes("x.json", json(1).as_bytes(), json(2).as_bytes());
     assert!(causes.contains(&Cause::LimitReached), "{causes:?}");
