@@ -126,3 +126,20 @@ fn unknown_bytes_are_shown_as_a_hex_dump() {
         "00000020: 8080 8080 8041 8080 8080 8080 8080 8080 |.....A..........|"
     );
 }
+
+#[test]
+fn a_header_field_of_one_side_only_is_said() {
+    let gzip = |name: Option<&str>| {
+        let mut head = flate2::GzBuilder::new();
+        if let Some(name) = name {
+            head = head.filename(name);
+        }
+        let mut out = head.write(Vec::new(), flate2::Compression::default());
+        out.write_all(b"same").unwrap();
+        out.finish().unwrap()
+    };
+    assert_eq!(
+        said("x.gz", &gzip(Some("data")), &gzip(None)),
+        [(Cause::GzipHeader, "gzip header: name".to_owned())]
+    );
+}

@@ -103,8 +103,8 @@ fn many_parts_reach_a_named_limit() {
 fn names_that_are_shared_cost_what_they_are_long() {
     let elf = |mark: u8| {
         const HEADER: usize = 64;
-        const SECTIONS: usize = 2_000;
-        const NAME: usize = 4 << 20;
+        const SECTIONS: usize = 800;
+        const NAME: usize = 64 << 10;
         let mut file = vec![0; HEADER];
         file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
         file[16..20].copy_from_slice(&[3, 0, 62, 0]);
