@@ -348,15 +348,6 @@ impl Window {
         }
     }
 
-    /// What stands at a change of one side: the line, or bytes as a hex dump.
-    fn shown(&self, bytes: &[u8], range: &Range<usize>, binary: bool) -> String {
-        if binary {
-            return hex(bytes, self.offset, range.start);
-        }
-        let line = line(bytes, range).trim_ascii();
-        show_bytes(&line[..line.len().min(EXCERPT)]).into_owned()
-    }
-
     /// Whether two changes without a name are parts of one: only separators lie between.
     fn belongs(&self, last: &Change, next: &Change) -> bool {
         let between = |bytes: &[u8], from: usize, to: usize| {
@@ -447,17 +438,25 @@ impl Collected {
         {
             return;
         }
+        // Binary data is one change as a whole: what matters is where it begins to differ.
+        let (a, b) = (&window.a[change.a.clone()], &window.b[change.b.clone()]);
+        let equal = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+        let skipped = if change.binary { equal } else { 0 };
         let excerpt = match self.excerpts {
             Excerpts::Refused => None,
+            Excerpts::Allowed if change.binary => Some(Excerpt {
+                a: hex(&window.a, window.offset, change.a.start + skipped),
+                b: hex(&window.b, window.offset, change.b.start + skipped),
+            }),
             Excerpts::Allowed => Some(Excerpt {
-                a: window.shown(&window.a, &change.a, change.binary),
-                b: window.shown(&window.b, &change.b, change.binary),
+                a: shown(&window.a, &change.a),
+                b: shown(&window.b, &change.b),
             }),
         };
         let finding = ContentFinding {
             cause,
             confidence,
-            offset: window.offset + change.a.start as u64,
+            offset: window.offset + (change.a.start + skipped) as u64,
             excerpt,
             inside: None,
         };
@@ -493,10 +492,17 @@ impl Collected {
     }
 }
 
+/// The line of a change.
+fn shown(bytes: &[u8], range: &Range<usize>) -> String {
+    let line = line(bytes, range).trim_ascii();
+    show_bytes(&line[..line.len().min(EXCERPT)]).into_owned()
+}
+
 /// One line of a hex dump, of the bytes around a place.
 fn hex(bytes: &[u8], offset: u64, at: usize) -> String {
     let aligned = (offset + at as u64) / BINARY_EXCERPT as u64 * BINARY_EXCERPT as u64;
     let from = usize::try_from(aligned.saturating_sub(offset)).unwrap_or(at);
+    let from = from.min(bytes.len());
     let row = &bytes[from..bytes.len().min(from + BINARY_EXCERPT)];
     let mut pairs = String::new();
     for (index, byte) in row.iter().enumerate() {

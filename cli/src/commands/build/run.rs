@@ -175,6 +175,7 @@ fn processors() -> NonZeroUsize {
 fn options(store: &Store) -> compare::Options {
     let mut options = compare::Options::new(store.blobs().tmp().to_owned());
     options.host_cpus = NonZeroU32::try_from(processors()).ok();
+    options.threads = processors();
     options
 }
 
