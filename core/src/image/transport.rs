@@ -97,9 +97,6 @@ pub enum TransportError {
         /// What there is.
         found: Vec<String>,
     },
-    /// Indexes in indexes without end.
-    #[error("the image lies below more than {0} indexes")]
-    TooDeep(usize),
     /// An index that lists more than any image needs.
     #[error("the index lists more than {0} manifests")]
     TooManyManifests(usize),
