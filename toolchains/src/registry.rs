@@ -87,6 +87,22 @@ pub struct RegistrySettings {
     pub cancelled: Arc<AtomicBool>,
 }
 
+impl RegistrySettings {
+    /// Nobody known, no mirrors, the machine's certificates, unfinished downloads in `partial`.
+    #[must_use]
+    pub fn at(partial: PathBuf) -> Self {
+        Self {
+            credentials: CredentialSources::default(),
+            mirrors: Vec::new(),
+            plain_http: BTreeSet::new(),
+            trust: Trust::default(),
+            partial,
+            retry: RetryPolicy::default(),
+            cancelled: Arc::default(),
+        }
+    }
+}
+
 /// What a reference means for one platform now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {

@@ -187,6 +187,16 @@ impl Client {
             // Not only the host: another port is another server.
             let at_home = url.origin == call.url.origin;
             let response = self.once(call, &url, authorization.filter(|_| at_home))?;
+            if !at_home && response.status() == StatusCode::UNAUTHORIZED {
+                // Whoever answered it would tell a host of the registry's choice who we are
+                // (CVE-2020-15157).
+                return Err(RegistryError::Status {
+                    host: url.origin.host,
+                    what: call.what.clone(),
+                    status: response.status().as_u16(),
+                    message: String::new(),
+                });
+            }
             if !is_read || !response.status().is_redirection() {
                 return Ok(response);
             }

@@ -324,3 +324,6 @@ impl Login {
         Secret::new(format!("Basic {}", general_purpose::STANDARD.encode(pair)))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,6 @@
 //! Everything that a layout lists: images for several platforms, and what is said about them.
 
-use super::{
-    Archive, ImportOptions, TransportError, import,
-    oci,
-    source::FileSource,
-};
+use super::{Archive, ImportOptions, TransportError, import, oci, source::FileSource};
 use crate::{
     digest::Digest,
     image::{Descriptor, ImageError, Index, MAX_DOCUMENT, Manifest, stored::MAX_DEPTH},
