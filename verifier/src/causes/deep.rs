@@ -117,16 +117,46 @@ fn refined(
     });
     // A known place says more than that a path is in the file.
     let special = shape.filter(|cause| *cause != Cause::EmbeddedPath);
-    let Some(cause) = special.or_else(|| trace(path)).or(shape) else {
-        return found;
-    };
-    replaced(cause, found)
+    match (special, trace(path), shape) {
+        (Some(cause), ..) | (None, None, Some(cause)) => replaced(cause, found),
+        (None, Some(cause), _) => placed(cause, found),
+        (None, None, None) => found,
+    }
+}
+
+/// Causes that say what of the run is in a file, wherever it lies.
+const PROVEN: [Cause; 4] = [
+    Cause::EmbeddedHostname,
+    Cause::EmbeddedCpuCount,
+    Cause::EmbeddedProcessId,
+    Cause::EmbeddedAddress,
+];
+
+/// Puts the cause of a known place in place of all that follows from it: of a cache it does not
+/// matter that the archives in it hold times.
+fn placed(cause: Cause, found: Vec<ContentFinding>) -> Vec<ContentFinding> {
+    let mut seen = BTreeSet::new();
+    let renamed = found.into_iter().map(|mut finding| {
+        if !PROVEN.contains(&finding.cause) {
+            finding.cause = cause;
+            finding.confidence = finding.confidence.max(Confidence::Likely);
+        }
+        finding
+    });
+    renamed
+        .filter(|finding| seen.insert(finding.cause))
+        .collect()
 }
 
 fn replaced(cause: Cause, found: Vec<ContentFinding>) -> Vec<ContentFinding> {
     let mut seen = BTreeSet::new();
     let renamed = found.into_iter().map(|mut finding| {
-        if GENERAL.contains(&finding.cause) {
+        // That a path is there explains nothing that was drawn at random beside it.
+        let explained = match cause {
+            Cause::EmbeddedPath => finding.cause == Cause::Unknown,
+            _ => GENERAL.contains(&finding.cause),
+        };
+        if explained {
             finding.cause = cause;
             // A place tells what wrote the file, not what differs in it.
             finding.confidence = finding.confidence.max(Confidence::Likely);
