@@ -8,6 +8,8 @@ mod languages;
 mod layers;
 mod links;
 mod packages;
+#[cfg(test)]
+mod sources;
 
 use std::{fmt, str::FromStr};
 

@@ -118,10 +118,31 @@ fn refined(
     // A known place says more than that a path is in the file.
     let special = shape.filter(|cause| *cause != Cause::EmbeddedPath);
     match (special, trace(path), shape) {
+        (Some(Cause::PackageVersion), ..) => versions(path, whole, found),
         (Some(cause), ..) | (None, None, Some(cause)) => replaced(cause, found),
         (None, Some(cause), _) => placed(cause, found),
         (None, None, None) => found,
     }
+}
+
+/// Says which packages have other versions, where excerpts may be shown.
+fn versions(
+    path: &[u8],
+    whole: Option<(&[u8], &[u8])>,
+    found: Vec<ContentFinding>,
+) -> Vec<ContentFinding> {
+    let mut found = replaced(Cause::PackageVersion, found);
+    let told = whole.and_then(|(a, b)| shapes::changed_versions(path, a, b));
+    let of = |finding: &&mut ContentFinding| finding.cause == Cause::PackageVersion;
+    if let Some((a, b)) = told
+        && let Some(finding) = found.iter_mut().find(of)
+        && finding.excerpt.is_some()
+    {
+        finding.excerpt = Some(Excerpt { a, b });
+        // The database itself says so.
+        finding.confidence = Confidence::Certain;
+    }
+    found
 }
 
 /// Causes that say what of the run is in a file, wherever it lies.

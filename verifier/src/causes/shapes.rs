@@ -8,6 +8,8 @@ mod packages;
 
 use std::collections::BTreeSet;
 
+pub(super) use packages::changed_versions;
+
 use super::Cause;
 
 /// Largest content that is looked at line by line.
