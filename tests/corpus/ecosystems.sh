@@ -115,6 +115,6 @@ printf '==> %s <==\n# cmd: conda install x\n' "$(date '+%F %T')" > opt/conda/con
 END
 shape 'GHC is large' haskell haskell-interface primary usr/lib/haskell/P.hi <<'END'
 mkdir -p usr/lib/haskell
-printf '\1\376\254\255' > usr/lib/haskell/P.hi
+printf '\1\372\316\144' > usr/lib/haskell/P.hi
 head -c 60 /dev/urandom >> usr/lib/haskell/P.hi
 END

@@ -582,9 +582,9 @@ const FINDINGS: &[Cause] = &[Cause::FailsUnderVariation, Cause::Unknown];
 #[test]
 fn every_source_has_a_cause_or_a_reason_and_every_cause_a_source() {
     let mut named: BTreeSet<Cause> = FINDINGS.iter().copied().collect();
-    let mut names = BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for (name, _, by) in SOURCES.iter().flat_map(|(_, sources)| *sources) {
-        assert!(names.insert(name), "{name} stands there twice");
+        assert!(seen.insert(name), "{name} stands there twice");
         match by {
             By(causes) => {
                 assert!(!causes.is_empty(), "{name}");
@@ -593,7 +593,7 @@ fn every_source_has_a_cause_or_a_reason_and_every_cause_a_source() {
             Not(reason) => assert!(reason.len() > 40, "{name}: {reason}"),
         }
     }
-    assert!(names.len() >= 113, "{} sources", names.len());
+    assert!(seen.len() >= 113, "{} sources", seen.len());
     let without: Vec<Cause> = Cause::ALL
         .into_iter()
         .filter(|cause| !named.contains(cause))
@@ -605,7 +605,10 @@ fn every_source_has_a_cause_or_a_reason_and_every_cause_a_source() {
 fn docs_list_every_source_and_cause() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/causes.md");
     let text = page();
-    // As for the reference of the command line.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a switch of this test, not of the program"
+    )]
     if env::var_os("UPDATE").is_some() {
         fs::write(&file, &text).unwrap();
     }
