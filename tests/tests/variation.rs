@@ -144,9 +144,8 @@ fn more_runs_than_one_are_for_what_a_second_one_shows() {
 #[test]
 fn stages_that_wait_for_nothing_run_in_both_orders() {
     let context = TestContext::new();
-    let stages: String = (1..=3)
-        .map(|n| format!("FROM busybox AS s{n}\nRUN echo {n} > /out\n"))
-        .collect();
+    let stage = |n| format!("FROM busybox AS s{n}\nRUN echo {n} > /out\n");
+    let stages = [1, 2, 3].map(stage).concat();
     let text = format!(
         "{stages}FROM busybox\nCOPY --from=s1 /out /1\nCOPY --from=s2 /out /2\nCOPY --from=s3 /out /3\n"
     );
@@ -214,6 +213,7 @@ const BY_CHANCE: &[(&str, &str)] = &[
     ("mount-numbers", "counted by the kernel over all mounts"),
     ("namespaces", "numbered by the kernel over all namespaces"),
     ("random", "made anew with each reading"),
+    ("times-of-mounts", "they are made for the step"),
     ("sockets", "inode numbers of the responder's sockets"),
 ];
 

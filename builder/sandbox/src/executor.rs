@@ -470,6 +470,7 @@ impl Executor for NativeExecutor {
     }
 
     fn discard(&self, invocation: &InvocationId) -> Result<(), ExecutorError> {
+        self.running().stopped.retain(|(of, _)| of != invocation);
         let Some(name) = self.layout.existing_invocation(invocation)? else {
             return Ok(());
         };

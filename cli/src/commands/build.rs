@@ -32,6 +32,7 @@ use crate::{
     registries::RegistryArgs,
 };
 use annotation::AnnotationArg;
+use bisect::MoreRuns;
 use call::Call;
 use contexts::ContextArg;
 use docker::DockerArgs;
@@ -151,14 +152,8 @@ pub(crate) struct Args {
         env = "REPRO_VARY"
     )]
     pub(crate) vary: Option<Vary>,
-    /// Run the build once more exactly as the first time: what differs then too, differs by chance
-    #[arg(long, help_heading = "Comparison", env = "REPRO_CONTROL")]
-    pub(crate) control: bool,
-    /// If the runs differ, run the build again with fewer axes until each difference has its axis
-    ///
-    /// Takes two runs where one axis breaks the build and its cause is known, and a few more where not.
-    #[arg(long, help_heading = "Comparison", env = "REPRO_BISECT_AXES")]
-    pub(crate) bisect_axes: bool,
+    #[command(flatten)]
+    pub(crate) more: MoreRuns,
     /// End with exit code 1, or 0, if the runs differ
     #[arg(
         long,

@@ -151,11 +151,12 @@ pub trait Executor: Send + Sync {
         observer: &dyn StepObserver,
     ) -> Result<StepResult, ExecutorError>;
 
-    /// Removes everything that steps of `invocation` left.
+    /// Removes everything that steps of `invocation` left, none of which may be running. Its runs can
+    /// then be made again.
     fn discard(&self, invocation: &InvocationId) -> Result<(), ExecutorError>;
 
     /// Stops the running steps of one run: they end in [`ExecutorError::Cancelled`], and so does each
-    /// that is started later. Other runs go on.
+    /// that is started before [`Self::discard`]. Other runs go on.
     fn stop(&self, invocation: &InvocationId, run: RunId);
 
     /// Stops every running step; they end in [`ExecutorError::Cancelled`].

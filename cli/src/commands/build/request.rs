@@ -285,7 +285,7 @@ fn runs(args: &Args) -> Result<Runs, CommandError> {
         )
         .hint("leave out `--runs 1` (or REPRO_RUNS)")
     };
-    match (args.runs, args.control, args.bisect_axes) {
+    match (args.runs, args.more.control, args.more.bisect_axes) {
         (RunCount::One, true, _) => Err(more("--control")),
         (RunCount::One, false, true) => Err(more("--bisect-axes")),
         (RunCount::One, false, false) => Ok(Runs::One),

@@ -102,7 +102,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
         let build = builder.start(request)?;
         let record = build.record();
         let mut findings = bisect::compare(&record, &store, &options)?;
-        if args.bisect_axes {
+        if args.more.bisect_axes {
             findings.bisection = bisect::bisect(&build, &record, &store, &options, &findings)?;
         }
         Ok::<_, CommandError>((build.finish(), findings))
