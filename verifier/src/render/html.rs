@@ -154,6 +154,7 @@ fn cause_card(report: &Report, cause: &CauseSummary) -> Markup {
                 (cause.confidence)
                 @if !cause.primary { ", follows from an earlier step" }
                 @if let Some(axis) = cause.axis { ", axis " (axis) }
+                @if let Some(shown) = axes::of_cause(cause) { ", " (shown) }
                 @for line in words::lines(report, &cause.steps) {
                     ", " span.line { (printable(&line)) }
                 }
@@ -215,7 +216,13 @@ fn row_of(report: &Report, row: &Difference) -> Markup {
                 }
             }
             td { (row.kind) }
-            td { code { (row.cause) } br; span.quiet { (row.confidence) } }
+            td {
+                code { (row.cause) } br;
+                span.quiet {
+                    (row.confidence)
+                    @if let Some(by) = axes::of_row(report, row) { ", " (by) }
+                }
+            }
             @match &row.evidence {
                 Some(evidence) => {
                     td { code.a { (printable(&evidence.a)) } }
