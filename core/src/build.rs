@@ -35,7 +35,7 @@ pub use settings::{
     HostEntry, HostEntryError, LimitError, LimitRange, LimitSetting, ProcessLimit, RunSettings,
 };
 pub use step::{
-    LayerPolicy, MakeDirSpec, NetworkObservation, Normalisation, RunSpec, SnapshotName, StepAction,
-    StepExit, StepResult, StepSpec, Usage,
+    Hindrances, LayerPolicy, MakeDirSpec, NetworkObservation, Normalisation, RunSpec, SnapshotName,
+    StepAction, StepExit, StepResult, StepSpec, Usage,
 };
-pub use variation::{AddressSpace, Axis, AxisError, Cpus, Variation};
+pub use variation::{AddressSpace, Axis, AxisError, Cpus, DirectoryOrder, Variation};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Axis {
-    /// The moment at which a step starts.
+    /// The time of day that programs read.
     Clock,
     /// Host name and domain name.
     Hostname,
@@ -34,19 +34,19 @@ pub enum Axis {
 
 impl Axis {
     /// Every axis that this version varies.
-    pub const VARIED: [Self; 5] = [
+    pub const VARIED: [Self; 6] = [
         Self::Clock,
         Self::Hostname,
         Self::Cpus,
         Self::Pids,
         Self::AddressSpace,
+        Self::DirectoryOrder,
     ];
 
     /// Axes that are known and not varied yet: the report names them, so that nobody takes
     /// silence for a test.
-    pub const NOT_YET: [Self; 6] = [
+    pub const NOT_YET: [Self; 5] = [
         Self::BootTime,
-        Self::DirectoryOrder,
         Self::KernelName,
         Self::InodeNumbers,
         Self::Caller,
@@ -82,7 +82,9 @@ impl fmt::Display for Axis {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AxisError {
     /// No axis has this name.
-    #[error("{0:?} is not an axis; the axes are clock, hostname, cpus, pids, address-space")]
+    #[error(
+        "{0:?} is not an axis; the axes are clock, hostname, cpus, pids, address-space, directory-order"
+    )]
     Unknown(String),
     /// The axis is known, this version does not vary it.
     #[error("the axis {0} is not varied by this version of repro")]
@@ -123,6 +125,17 @@ pub enum AddressSpace {
     Random,
 }
 
+/// The order in which programs are given the names of a directory. "." and ".." come first in both:
+/// there are programs that count on it, and no file system that would prove them wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DirectoryOrder {
+    /// By the bytes of the names.
+    Sorted,
+    /// The other way round.
+    Reversed,
+}
+
 /// The environment of one run, axis by axis.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -139,11 +152,20 @@ pub struct Variation {
     pub address_space: AddressSpace,
     /// Least time, in milliseconds, between the start of a step in run A and in this run.
     pub start_delay_ms: u64,
+    /// Seconds by which the clock that programs read is ahead of the machine's.
+    pub clock_shift_s: u64,
+    /// Order of names in directories.
+    pub directory_order: DirectoryOrder,
 }
 
 impl Variation {
     /// Host name of run B: found in a file, it proves that the file holds the host name.
     pub const HOSTNAME_CANARY: &str = "repro-b-canary";
+
+    /// Seconds by which run B's clock is ahead: 398 days, 5 hours and 17 minutes, so that year, month,
+    /// day, weekday, hour and minute differ. Ahead and not behind: files keep the kernel's times, and
+    /// `make` takes one of the future for a fault.
+    pub const CLOCK_SHIFT_S: u64 = (398 * 24 * 60 + 5 * 60 + 17) * 60;
 
     /// The environment of run A.
     #[must_use]
@@ -155,6 +177,8 @@ impl Variation {
             first_pid: 2,
             address_space: AddressSpace::Fixed,
             start_delay_ms: 0,
+            clock_shift_s: 0,
+            directory_order: DirectoryOrder::Sorted,
         }
     }
 
@@ -164,7 +188,14 @@ impl Variation {
         let mut variation = Self::run_a();
         for axis in axes {
             match axis {
-                Axis::Clock => variation.start_delay_ms = 2_000,
+                Axis::Clock => {
+                    variation.clock_shift_s = Self::CLOCK_SHIFT_S;
+                    // The kernel's own clock, which files get their times from, stays what it is: an
+                    // archive of fresh files shows it only if the runs are seconds apart, and two of
+                    // them are the unit of zip.
+                    variation.start_delay_ms = 2_000;
+                }
+                Axis::DirectoryOrder => variation.directory_order = DirectoryOrder::Reversed,
                 Axis::Hostname => {
                     variation.hostname = Self::HOSTNAME_CANARY.into();
                     variation.domainname = "repro-b-domain-canary".into();
@@ -173,7 +204,6 @@ impl Variation {
                 Axis::Pids => variation.first_pid = 20_011,
                 Axis::AddressSpace => variation.address_space = AddressSpace::Random,
                 Axis::BootTime
-                | Axis::DirectoryOrder
                 | Axis::KernelName
                 | Axis::InodeNumbers
                 | Axis::Caller
@@ -186,9 +216,13 @@ impl Variation {
     /// The value on each varied axis, as the report shows it.
     #[must_use]
     pub fn values(&self) -> BTreeMap<Axis, String> {
-        let clock = match self.start_delay_ms {
-            0 => "real".to_owned(),
-            ms => format!("real, each step at least {ms} ms after run a"),
+        let clock = match (self.clock_shift_s, self.start_delay_ms) {
+            (0, 0) => "real".to_owned(),
+            (0, ms) => format!("real, each step at least {ms} ms after run a"),
+            (shift, ms) => format!(
+                "{} ahead, moving; each step at least {ms} ms after run a",
+                span(shift)
+            ),
         };
         BTreeMap::from([
             (Axis::Clock, clock),
@@ -211,8 +245,22 @@ impl Variation {
                     AddressSpace::Random => "random".into(),
                 },
             ),
+            (
+                Axis::DirectoryOrder,
+                match self.directory_order {
+                    DirectoryOrder::Sorted => "sorted".into(),
+                    DirectoryOrder::Reversed => "reverse sorted".into(),
+                },
+            ),
         ])
     }
+}
+
+/// A span of time for people, to the minute.
+fn span(seconds: u64) -> String {
+    let minutes = seconds / 60;
+    let (days, hours) = (minutes / (24 * 60), minutes / 60 % 24);
+    format!("{days} days, {hours} h {} min", minutes % 60)
 }
 
 #[cfg(test)]
@@ -231,6 +279,13 @@ mod tests {
                 .collect();
             assert_eq!(differing, [axis]);
         }
+    }
+
+    #[test]
+    fn the_shift_is_told_in_days() {
+        let varied = Variation::run_b(&[Axis::Clock].into());
+        assert_eq!(varied.clock_shift_s, 34_406_220);
+        assert!(varied.values()[&Axis::Clock].starts_with("398 days, 5 h 17 min ahead"));
     }
 
     #[test]

@@ -6,13 +6,14 @@
 #[cfg(test)]
 mod machine;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use repro_core::build::UserIds;
 
 use super::{
     Rule,
     table::{self, UserCall},
+    varied::{self, Change, Clock, VariedCall, When, Word},
 };
 
 /// One instruction, `struct sock_filter`.
@@ -30,14 +31,43 @@ const RETURN: u16 = 0x06; // BPF_RET | BPF_K
 const NUMBER: u32 = 0;
 const ARCH: u32 = 4;
 
-/// The low half of an argument. All that is looked at are C `int`s, whose upper half is ignored by
-/// the kernel too; `clone` flags that make namespaces are in the lower half.
+/// The low half of an argument. But for pointers, all that is looked at are C `int`s, whose upper half
+/// is ignored by the kernel too; `clone` flags that make namespaces are in the lower half.
 const fn argument(index: u32) -> u32 {
     16 + 8 * index
 }
 
+/// The upper half.
+const fn upper(index: u32) -> u32 {
+    argument(index) + 4
+}
+
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
+
+/// Stops the caller for the tracer, which is told the number.
+const fn stop(place: u16) -> u32 {
+    // 0 is what the kernel says where a filter says nothing.
+    libc::SECCOMP_RET_TRACE | (place as u32 + 1)
+}
+
+/// Clocks that show the time of day.
+const OF_DAY: [i32; 4] = [
+    libc::CLOCK_REALTIME,
+    libc::CLOCK_REALTIME_COARSE,
+    libc::CLOCK_REALTIME_ALARM,
+    libc::CLOCK_TAI,
+];
+
+/// `FUTEX_CMD_MASK` and `FUTEX_CLOCK_REALTIME`.
+const FUTEX_OPERATION: u32 = 0x17f;
+/// Operations of `futex` whose deadline is a moment of the time of day: `FUTEX_LOCK_PI` always; with
+/// the flag `FUTEX_WAIT_BITSET`, `FUTEX_WAIT_REQUEUE_PI` and `FUTEX_LOCK_PI2`.
+const FUTEX_OF_DAY: [u32; 4] = [6, 0x109, 0x10b, 0x10d];
+
+/// Requests of `ptrace` by which a process becomes a tracer or gets one: `PTRACE_TRACEME`,
+/// `PTRACE_ATTACH`, `PTRACE_SEIZE`. All others want one first.
+const TRACING: [u32; 3] = [0, 16, 0x4206];
 
 const fn errno(number: i32) -> u32 {
     libc::SECCOMP_RET_ERRNO | number.unsigned_abs()
@@ -73,6 +103,8 @@ pub(super) struct Abi {
     pub(super) name: &'static str,
     /// `AUDIT_ARCH_*`.
     audit: u32,
+    /// Its `long`.
+    word: Word,
     number: fn(&str) -> Option<u32>,
 }
 
@@ -95,24 +127,28 @@ pub(super) const ABIS: [Abi; 2] = [AARCH64, ARM];
 const X86_64: Abi = Abi {
     name: "x86-64",
     audit: 0xc000_003e,
+    word: Word::Eight,
     number: number!(x86_64),
 };
 #[cfg(any(test, target_arch = "x86_64"))]
 const I386: Abi = Abi {
     name: "i386",
     audit: 0x4000_0003,
+    word: Word::Four,
     number: number!(x86),
 };
 #[cfg(any(test, target_arch = "aarch64"))]
 const AARCH64: Abi = Abi {
     name: "aarch64",
     audit: 0xc000_00b7,
+    word: Word::Eight,
     number: number!(aarch64),
 };
 #[cfg(any(test, target_arch = "aarch64"))]
 const ARM: Abi = Abi {
     name: "arm",
     audit: 0x4000_0028,
+    word: Word::Four,
     number: number!(arm),
 };
 
@@ -127,37 +163,59 @@ pub(super) enum Notified {
     SocketCall,
     /// A call on users and owners.
     Users(UserCall),
+    /// A call whose answer depends on the run, with the length of the numbers in its structure.
+    Varied(VariedCall, Word),
 }
 
-/// Which call `number` is in the ABI `arch`.
-pub(super) fn notified(arch: u32, number: i32) -> Option<Notified> {
-    let abi = ABIS.iter().find(|abi| abi.audit == arch)?;
-    let number = u32::try_from(number).ok();
-    [
+/// What each number means that can be handed over.
+static NOTIFIED: LazyLock<BTreeMap<(u32, u32), Notified>> = LazyLock::new(|| {
+    let fixed = [
         ("connect", Notified::Connect),
         ("socket", Notified::Socket),
         ("socketcall", Notified::SocketCall),
-    ]
-    .into_iter()
-    .chain(
-        table::EMULATED
-            .iter()
-            .map(|(name, call, _)| (*name, Notified::Users(*call))),
-    )
-    .find(|(name, _)| number.is_some() && (abi.number)(name) == number)
-    .map(|(_, call)| call)
+    ];
+    let users = table::EMULATED
+        .iter()
+        .map(|(name, call, _)| (*name, Notified::Users(*call)));
+    let in_all: Vec<_> = fixed.into_iter().chain(users).collect();
+    let mut known = BTreeMap::new();
+    for abi in &ABIS {
+        let varied = varied::answered(Clock::Shifted)
+            .map(|(name, call, form, _)| (*name, Notified::Varied(*call, form.word(abi.word))));
+        for (name, call) in in_all.iter().copied().chain(varied) {
+            if let Some(number) = (abi.number)(name) {
+                known.entry((abi.audit, number)).or_insert(call);
+            }
+        }
+    }
+    known
+});
+
+/// Which call `number` is in the ABI `arch`.
+pub(super) fn notified(arch: u32, number: i32) -> Option<Notified> {
+    let number = u32::try_from(number).ok()?;
+    NOTIFIED.get(&(arch, number)).copied()
 }
 
-/// The filter of every step whose users are so many to the kernel.
-pub(crate) fn program(users: UserIds) -> Vec<Instruction> {
-    assemble(&ABIS, users)
+/// What the tracer is to do about a call of the ABI `arch` that stopped, and the length of the numbers
+/// that it finds; by what the filter said.
+pub(crate) fn stopped(arch: u32, said: u32) -> Option<(Change, Word)> {
+    let abi = ABIS.iter().find(|abi| abi.audit == arch)?;
+    let place = usize::try_from(said.checked_sub(1)?).ok()?;
+    let stop = varied::STOPS.get(place)?;
+    Some((stop.change, stop.form.word(abi.word)))
 }
 
-fn assemble(abis: &[Abi], users: UserIds) -> Vec<Instruction> {
+/// The filter of every step whose users are so many to the kernel, and whose clock is this.
+pub(crate) fn program(users: UserIds, clock: Clock) -> Vec<Instruction> {
+    assemble(&ABIS, users, clock)
+}
+
+fn assemble(abis: &[Abi], users: UserIds, clock: Clock) -> Vec<Instruction> {
     let mut code = answer(errno(libc::ENOSYS));
     for abi in abis.iter().rev() {
         let mut calls = vec![at(LOAD, NUMBER)];
-        let known = search(&ranges(abi, users));
+        let known = search(&ranges(abi, users, clock));
         if abi.audit == X86_64.audit {
             calls.extend(branch(IF_AT_LEAST, X32, known, answer(errno(libc::ENOSYS))));
         } else {
@@ -172,7 +230,7 @@ fn assemble(abis: &[Abi], users: UserIds) -> Vec<Instruction> {
 /// A rule and the first number from which it holds; `None` denies.
 type Range = (u32, Option<Rule>);
 
-fn ranges(abi: &Abi, users: UserIds) -> Vec<Range> {
+fn ranges(abi: &Abi, users: UserIds, clock: Clock) -> Vec<Range> {
     let emulated = match users {
         UserIds::One if abi.audit == ABIS[0].audit => &table::EMULATED[..],
         UserIds::One | UserIds::Range => &[],
@@ -181,6 +239,7 @@ fn ranges(abi: &Abi, users: UserIds) -> Vec<Range> {
         .map(|name| (name, Rule::Allow))
         .chain(table::SPECIAL)
         .chain(emulated.iter().map(|(name, _, rule)| (*name, *rule)))
+        .chain(varied::rules(clock))
         .filter_map(|(name, rule)| Some(((abi.number)(name)?, rule)))
         .collect();
     let mut ranges: Vec<Range> = vec![(0, None)];
@@ -216,27 +275,27 @@ fn verdict(rule: Option<Rule>) -> Vec<Instruction> {
         None => answer(errno(libc::EPERM)),
         Some(Rule::Allow) => answer(ALLOW),
         Some(Rule::NotImplemented) => answer(errno(libc::ENOSYS)),
-        Some(Rule::Observe | Rule::Emulate) => answer(NOTIFY),
+        Some(Rule::Observe | Rule::Emulate | Rule::Vary) => answer(NOTIFY),
+        Some(Rule::ReadClock) => of_day(0, answer(ALLOW), answer(NOTIFY)),
+        Some(Rule::Ptrace) => load(
+            argument(0),
+            one_of(&TRACING, answer(ALLOW), || answer(NOTIFY)),
+        ),
+        Some(Rule::Stop(place)) => stop_if(place),
         Some(Rule::EmulateOpen(flags)) => load(
             argument(flags.into()),
             branch(IF_ANY, WRITING, answer(ALLOW), answer(NOTIFY)),
         ),
-        Some(Rule::CloneWithoutNamespaces) => load(
-            argument(0),
-            branch(
-                IF_ANY,
-                NEW_NAMESPACES,
-                answer(ALLOW),
-                answer(errno(libc::EPERM)),
-            ),
-        ),
+        Some(Rule::CloneWithoutNamespaces) => clone(answer(ALLOW)),
+        Some(Rule::CloneTraced(place)) => clone(branch(
+            IF_ANY,
+            libc::CLONE_UNTRACED.unsigned_abs(),
+            answer(ALLOW),
+            answer(stop(place)),
+        )),
         Some(Rule::Personality) => load(
             argument(0),
-            PERSONALITIES
-                .iter()
-                .fold(answer(errno(libc::EPERM)), |otherwise, allowed| {
-                    branch(IF_EQUAL, *allowed, otherwise, answer(ALLOW))
-                }),
+            one_of(&PERSONALITIES, answer(errno(libc::EPERM)), || answer(ALLOW)),
         ),
         Some(Rule::Socket) => socket(),
         Some(Rule::SocketCall) => load(
@@ -244,6 +303,70 @@ fn verdict(rule: Option<Rule>) -> Vec<Instruction> {
             // SYS_SOCKET of linux/net.h.
             branch(IF_EQUAL, 1, answer(ALLOW), answer(NOTIFY)),
         ),
+    }
+}
+
+/// `allowed` has the flags at hand.
+fn clone(allowed: Vec<Instruction>) -> Vec<Instruction> {
+    let denied = answer(errno(libc::EPERM));
+    load(argument(0), branch(IF_ANY, NEW_NAMESPACES, allowed, denied))
+}
+
+/// Whether the number in the accumulator is among `values`.
+fn one_of(
+    values: &[u32],
+    otherwise: Vec<Instruction>,
+    then: impl Fn() -> Vec<Instruction>,
+) -> Vec<Instruction> {
+    values.iter().fold(otherwise, |otherwise, value| {
+        branch(IF_EQUAL, *value, otherwise, then())
+    })
+}
+
+/// Whether an argument is a clock that shows the time of day.
+fn of_day(clock: u8, otherwise: Vec<Instruction>, then: Vec<Instruction>) -> Vec<Instruction> {
+    let clocks = OF_DAY.map(i32::unsigned_abs);
+    load(
+        argument(clock.into()),
+        one_of(&clocks, otherwise, || then.clone()),
+    )
+}
+
+/// Whether a pointer is not null.
+fn given(pointer: u8, then: &[Instruction]) -> Vec<Instruction> {
+    let in_lower = branch(IF_EQUAL, 0, then.to_vec(), answer(ALLOW));
+    let lower = load(argument(pointer.into()), in_lower);
+    load(
+        upper(pointer.into()),
+        branch(IF_EQUAL, 0, then.to_vec(), lower),
+    )
+}
+
+/// One of the stops, where its condition holds.
+fn stop_if(place: u16) -> Vec<Instruction> {
+    let stops = answer(stop(place));
+    let absolute = |then| {
+        branch(
+            IF_ANY,
+            libc::TIMER_ABSTIME.unsigned_abs(),
+            answer(ALLOW),
+            then,
+        )
+    };
+    match varied::STOPS[usize::from(place)].when {
+        When::Always => stops,
+        When::Given(pointer) => given(pointer, &stops),
+        When::Futex => {
+            let mut code = vec![at(LOAD, argument(1)), at(AND, FUTEX_OPERATION)];
+            let waits = given(3, &stops);
+            code.extend(one_of(&FUTEX_OF_DAY, answer(ALLOW), || waits.clone()));
+            code
+        }
+        When::OfDay { clock, deadline } => of_day(clock, answer(ALLOW), given(deadline, &stops)),
+        When::Sleep => of_day(0, answer(ALLOW), load(argument(1), absolute(stops))),
+        When::Absolute => load(argument(1), absolute(stops)),
+        // A part of the rule of clone.
+        When::Untraced => answer(ALLOW),
     }
 }
 
@@ -347,13 +470,15 @@ mod tests {
 
     fn run_number(abi: &Abi, number: u32, arguments: &[u64]) -> u32 {
         let call = Call::new(number, abi.audit, arguments);
-        machine::run(&assemble(&ALL, UserIds::Range), &call)
+        machine::run(&assemble(&ALL, UserIds::Range, Clock::Real), &call)
     }
 
     #[test]
     fn a_filter_fits_into_the_kernels_limit() {
         for users in [UserIds::Range, UserIds::One] {
-            assert!(program(users).len() <= 4096);
+            for clock in [Clock::Real, Clock::Shifted] {
+                assert!(program(users, clock).len() <= 4096);
+            }
         }
     }
 
@@ -367,9 +492,14 @@ mod tests {
                 .iter()
                 .filter_map(|(name, _)| (abi.number)(name))
                 .collect();
+            let varied: std::collections::BTreeSet<u32> = varied::rules(Clock::Real)
+                .filter_map(|(name, _)| (abi.number)(name))
+                .collect();
             for number in 0..1000 {
                 let action = run_number(abi, number, &[]);
-                if allowed.contains(&number) {
+                if varied.contains(&number) {
+                    assert_eq!(action, NOTIFY, "{} {number}", abi.name);
+                } else if allowed.contains(&number) {
                     assert_eq!(action, ALLOW, "{} {number}", abi.name);
                 } else if !special.contains(&number) {
                     assert_eq!(action, errno(libc::EPERM), "{} {number}", abi.name);
@@ -457,7 +587,7 @@ mod tests {
         let run = |abi: &Abi, name: &str, arguments: &[u64], users| {
             let number = (abi.number)(name).unwrap_or_else(|| panic!("{name} on {}", abi.name));
             let call = Call::new(number, abi.audit, arguments);
-            machine::run(&assemble(&ABIS, users), &call)
+            machine::run(&assemble(&ABIS, users, Clock::Real), &call)
         };
         let own = &ABIS[0];
         for (name, _, rule) in &table::EMULATED {
@@ -476,6 +606,125 @@ mod tests {
         assert_eq!(run(&ABIS[1], "fchown", &[], UserIds::One), ALLOW);
     }
 
+    fn shifted(abi: &Abi, name: &str, arguments: &[u64]) -> u32 {
+        let number = (abi.number)(name).unwrap_or_else(|| panic!("{name} on {}", abi.name));
+        let call = Call::new(number, abi.audit, arguments);
+        machine::run(&assemble(&ALL, UserIds::Range, Clock::Shifted), &call)
+    }
+
+    #[test]
+    fn clocks_of_the_day_are_answered_where_they_are_shifted() {
+        for abi in &ALL {
+            let mut names = vec!["clock_gettime"];
+            if abi.word == Word::Four {
+                names.push("clock_gettime64");
+            }
+            for name in names {
+                for clock in OF_DAY {
+                    let arguments = [clock.unsigned_abs().into()];
+                    assert_eq!(shifted(abi, name, &arguments), NOTIFY, "{clock}");
+                    assert_eq!(run(abi, name, &arguments), ALLOW, "{clock}");
+                }
+                for clock in [libc::CLOCK_MONOTONIC, libc::CLOCK_PROCESS_CPUTIME_ID] {
+                    assert_eq!(shifted(abi, name, &[clock.unsigned_abs().into()]), ALLOW);
+                }
+                // The clock of a process is a negative number.
+                assert_eq!(shifted(abi, name, &[0xffff_fffa]), ALLOW);
+            }
+            assert_eq!(shifted(abi, "gettimeofday", &[]), NOTIFY);
+            assert_eq!(shifted(abi, "getdents64", &[]), NOTIFY);
+            assert_eq!(shifted(abi, "clone3", &[]), errno(libc::ENOSYS));
+        }
+        assert_eq!(shifted(&X86_64, "time", &[]), NOTIFY);
+        assert_eq!(shifted(&X86_64, "connect", &[]), NOTIFY);
+    }
+
+    /// The place of a stop as the tracer is told it.
+    fn place(name: &str) -> u32 {
+        let index = varied::STOPS.iter().position(|stop| stop.name == name);
+        stop(u16::try_from(index.unwrap()).unwrap())
+    }
+
+    #[test]
+    fn deadlines_stop_only_where_they_are_moments_of_the_day() {
+        const POINTER: u64 = 0x1000;
+        const HIGH: u64 = 1 << 32;
+        let cases: [(&str, &[u64], bool); 23] = [
+            ("futex", &[0, 0x189, 0, POINTER], true),
+            ("futex", &[0, 0x109, 0, HIGH], true),
+            // A condition variable that waits for ever.
+            ("futex", &[0, 0x189, 0, 0], false),
+            ("futex", &[0, 0x89, 0, POINTER], false),
+            ("futex", &[0, 0x80, 0, POINTER], false),
+            ("futex", &[0, 6, 0, POINTER], true),
+            ("futex", &[0, 0x86, 0, POINTER], true),
+            ("futex", &[0, 0x8d, 0, POINTER], false),
+            ("futex", &[0, 0x18d, 0, POINTER], true),
+            ("futex", &[0, 1], false),
+            ("futex_waitv", &[0, 0, 0, POINTER, 0], true),
+            ("futex_waitv", &[0, 0, 0, POINTER, 1], false),
+            ("futex_waitv", &[0, 0, 0, 0, 0], false),
+            ("clock_nanosleep", &[0, 1, POINTER], true),
+            ("clock_nanosleep", &[11, 1, POINTER], true),
+            ("clock_nanosleep", &[1, 1, POINTER], false),
+            ("clock_nanosleep", &[0, 0, POINTER], false),
+            ("timerfd_settime", &[0, 3, POINTER], true),
+            ("timerfd_settime", &[0, 2, POINTER], false),
+            ("timer_settime", &[0, 1, POINTER], true),
+            ("mq_timedsend", &[0, 0, 0, 0, POINTER], true),
+            ("mq_timedreceive", &[0, 0, 0, 0, 0], false),
+            ("adjtimex", &[], true),
+        ];
+        for abi in &ALL {
+            for (name, arguments, stops) in cases {
+                let expected = if stops { place(name) } else { ALLOW };
+                let said = shifted(abi, name, arguments);
+                assert_eq!(said, expected, "{} {name} {arguments:x?}", abi.name);
+                assert_eq!(run(abi, name, arguments), ALLOW, "{} {name}", abi.name);
+            }
+            let untraced = [libc::CLONE_UNTRACED.unsigned_abs().into()];
+            assert_eq!(shifted(abi, "clone", &untraced), place("clone"));
+            assert_eq!(shifted(abi, "clone", &[0x11]), ALLOW);
+            let both = [untraced[0] | 0x1000_0000];
+            assert_eq!(shifted(abi, "clone", &both), errno(libc::EPERM));
+        }
+        assert_eq!(
+            shifted(&I386, "futex_time64", &[0, 0x189, 0, POINTER]),
+            place("futex_time64")
+        );
+    }
+
+    #[test]
+    fn the_tracer_knows_each_stop() {
+        let said = |name: &str| place(name) & libc::SECCOMP_RET_DATA;
+        let own = ABIS[0].audit;
+        let predecessor = ABIS[1].audit;
+        assert_eq!(
+            stopped(own, said("futex")),
+            Some((Change::Deadline(3), Word::Eight))
+        );
+        assert_eq!(
+            stopped(predecessor, said("futex")),
+            Some((Change::Deadline(3), Word::Four))
+        );
+        assert_eq!(
+            stopped(predecessor, said("timer_settime64")),
+            Some((Change::Expiry(2), Word::Eight))
+        );
+        assert_eq!(stopped(own, 0), None);
+        assert_eq!(stopped(own, 1000), None);
+        assert_eq!(stopped(1, said("futex")), None);
+    }
+
+    #[test]
+    fn who_wants_to_trace_is_told_no_only_where_there_is_a_tracer() {
+        for request in [0, 16, 0x4206] {
+            assert_eq!(shifted(&X86_64, "ptrace", &[request]), NOTIFY);
+            assert_eq!(run(&X86_64, "ptrace", &[request]), ALLOW);
+        }
+        assert_eq!(shifted(&X86_64, "ptrace", &[7]), ALLOW);
+    }
+
     #[test]
     fn numbers_of_other_abis_do_not_exist() {
         let absent = errno(libc::ENOSYS);
@@ -483,6 +732,9 @@ mod tests {
             assert_eq!(run_number(&X86_64, number, &[]), absent);
         }
         let call = Call::new(0, 0xc000_0015, &[]);
-        assert_eq!(machine::run(&program(UserIds::Range), &call), absent);
+        assert_eq!(
+            machine::run(&program(UserIds::Range, Clock::Real), &call),
+            absent
+        );
     }
 }

@@ -7,15 +7,15 @@ use std::{
 };
 
 use repro_core::build::{
-    LayerPolicy, NetworkObservation, Normalisation, Placement, Snapshotter, StepExit, StepResult,
-    Usage,
+    Hindrances, LayerPolicy, NetworkObservation, Normalisation, Placement, Snapshotter, StepExit,
+    StepResult, Usage,
 };
 use repro_core::tree::TreePath;
 use rustix::{fs::Mode, fs::mkdirat};
 
 use super::{
     Session,
-    enter::{Isolation, become_root, namespaces, open_tree},
+    enter::{Isolation, become_root, namespaces_with, open_tree},
     faults::{remove_failure, tree_failure},
     job::{
         TREE_DIR, borrowed, entry_writer, existing_dir, keep_owners, lower_view, make_dir,
@@ -29,6 +29,7 @@ use super::{
 use crate::{
     channel::Channel,
     protocol::{Action, During, Failure, FailureKind, Notice, Program, StepJob},
+    trace::TracerProcess,
     tree::{self, Content, DiffRequest, Ids, Merged, Root, TimeRule},
 };
 
@@ -62,6 +63,7 @@ struct Trees<'a> {
 struct Happened {
     exit: StepExit,
     network: NetworkObservation,
+    hindrances: Hindrances,
     cpu_ms: u64,
     peak_rss_bytes: u64,
     /// Sockets that a copy passed over.
@@ -81,7 +83,8 @@ pub(super) fn perform(
         Action::Run(_) => Isolation::Program,
         Action::Copy { .. } | Action::MakeDir(_) => Isolation::Trees,
     };
-    let store = namespaces(&session.control, &session.root, isolation)?;
+    let (store, tracer) =
+        namespaces_with(&session.control, &session.root, isolation, || tracer(job))?;
     let parents = open_trees(&store, &job.parents, ids)?;
     // While directories of the store can still be opened. A copy has one source, a program one for
     // each of its mounts.
@@ -127,7 +130,7 @@ pub(super) fn perform(
             let log = log.ok_or_else(|| {
                 Failure::new(FailureKind::Internal, "a program was given no log", None)
             })?;
-            trees.run(spec, &sources, job, log, &control)?
+            trees.run(spec, &sources, job, log, &control, tracer)?
         }
         Action::Copy { spec, .. } => {
             let sources = sources.first().map_or(&[][..], Vec::as_slice);
@@ -156,6 +159,7 @@ pub(super) fn perform(
     Ok(StepResult {
         exit: happened.exit,
         network: happened.network,
+        hindrances: happened.hindrances,
         normalised,
         usage: Usage {
             wall_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -163,6 +167,14 @@ pub(super) fn perform(
             peak_rss_bytes: happened.peak_rss_bytes,
         },
     })
+}
+
+/// Who will trace the job's program, if its clock is shifted.
+fn tracer(job: &StepJob) -> Result<Option<TracerProcess>, Failure> {
+    match (&job.action, job.variation.clock_shift_s) {
+        (Action::Copy { .. } | Action::MakeDir(_), _) | (Action::Run(_), 0) => Ok(None),
+        (Action::Run(_), shift) => TracerProcess::start(shift).map(Some).during("fork()"),
+    }
 }
 
 /// Makes and opens the directories of the run and of the step, which are in that of the invocation.
@@ -196,6 +208,7 @@ impl Trees<'_> {
         job: &StepJob,
         log: OwnedFd,
         control: &Channel,
+        tracer: Option<TracerProcess>,
     ) -> Result<Happened, Failure> {
         let stub = make_dir(&self.own, STUB_DIR)?;
         let mut stubs = stubs::write(
@@ -237,6 +250,7 @@ impl Trees<'_> {
             stubs: &stubs,
             attachments: std::mem::take(&mut mounts.attachments),
             ids: self.ids,
+            tracer,
         };
         let ended = program::run(given, root, log, control)?;
         mounts.take_away()?;
@@ -244,6 +258,7 @@ impl Trees<'_> {
         Ok(Happened {
             exit: ended.exit,
             network: ended.network,
+            hindrances: ended.hindrances,
             cpu_ms: ended.cpu_ms,
             peak_rss_bytes: ended.peak_rss_bytes,
             sockets: 0,
@@ -380,6 +395,7 @@ impl Happened {
         Self {
             exit: StepExit::Success,
             network: NetworkObservation::default(),
+            hindrances: Hindrances::default(),
             cpu_ms: 0,
             peak_rss_bytes: 0,
             sockets,

@@ -14,6 +14,7 @@
 
 mod basics;
 mod bench;
+mod clock;
 mod hostile;
 mod isolation;
 mod mounts;
@@ -49,6 +50,7 @@ fn trials_of_any_user() -> Vec<Trial> {
         trials.extend(trees::trials(snapshotter));
     }
     let usual = bench::snapshotters()[0];
+    trials.extend(clock::trials(usual));
     trials.extend(hostile::trials(usual));
     trials.extend(isolation::trials(usual));
     trials.extend(network::trials(usual));
