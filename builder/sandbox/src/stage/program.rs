@@ -11,7 +11,7 @@ use std::{
 use nix::unistd::sethostname;
 use repro_core::build::{Hindrances, NetworkObservation, StepExit, Variation};
 use rustix::{
-    net::{AddressFamily, SocketFlags, SocketType, socketpair},
+    net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt},
     pipe::{PipeFlags, pipe_with},
     system::setdomainname,
 };
@@ -86,7 +86,10 @@ pub(super) fn run(
     .during("socketpair(AF_UNIX, SOCK_SEQPACKET)")?;
     let clock = match tracer {
         None => Clock::Real,
-        Some(_) => Clock::Shifted,
+        Some(_) => {
+            sockopt::set_socket_passcred(&ours, true).during("setsockopt(SO_PASSCRED)")?;
+            Clock::Shifted
+        }
     };
     let own_log = log
         .try_clone()

@@ -283,13 +283,13 @@ fn end_tracing(tracer: TracerProcess) -> Result<(), Failure> {
     }
 }
 
-/// The process that has sent a byte, in the process namespace of this one; `None` if it is gone.
+/// The process that has sent a byte, in the process namespace of this one; `None` if it is gone. The socket
+/// has told the kernel to add the sender since before there was one.
 fn asking(socket: &OwnedFd) -> Result<Option<Pid>, Errno> {
-    sockopt::set_socket_passcred(socket, true)?;
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];
-    retry_on_intr(|| {
+    let received = retry_on_intr(|| {
         recvmsg(
             socket,
             &mut [IoSliceMut::new(&mut byte)],
@@ -297,12 +297,16 @@ fn asking(socket: &OwnedFd) -> Result<Option<Pid>, Errno> {
             RecvFlags::empty(),
         )
     })?;
+    if received.bytes == 0 {
+        return Ok(None);
+    }
     // What follows has descriptors and no sender.
     sockopt::set_socket_passcred(socket, false)?;
-    Ok(ancillary.drain().find_map(|message| match message {
+    let sender = ancillary.drain().find_map(|message| match message {
         RecvAncillaryMessage::ScmCredentials(sender) => Some(sender.pid),
         _ => None,
-    }))
+    });
+    sender.map(Some).ok_or(Errno::PROTO)
 }
 
 fn receive_listener(socket: &OwnedFd) -> Option<OwnedFd> {
