@@ -1,5 +1,6 @@
 //! The whole of one build, from a request to a record.
 
+mod again;
 mod checks;
 mod epoch;
 mod record;
@@ -12,8 +13,8 @@ use std::{
 
 use repro_core::{
     build::{
-        BuildRecord, BuildRequest, Clock, EpochChoice, EpochRecord, Executor, Finding, InputKind,
-        InputRecord, NamedContext, NamedText, RunId, RunRecord, Runs, Variation,
+        Axis, BuildRecord, BuildRequest, Clock, EpochChoice, EpochRecord, Executor, Finding,
+        InputKind, InputRecord, NamedContext, NamedText, RunId, RunRecord, Runs, Variation,
     },
     digest::{ChainId, Digest},
     event::{Event, EventSink},
@@ -22,10 +23,10 @@ use repro_core::{
 };
 use repro_toolchains::{Sources, lock::LockBasis};
 
+pub use self::again::Build;
 use self::{
     checks::{broken_rules, ignored_sources, refuse_secrets},
     epoch::{epoch, epoch_of_file},
-    record::record,
 };
 use crate::{
     context::Context,
@@ -98,27 +99,26 @@ struct Found {
 
 impl Builder<'_> {
     /// Builds. What the steps leave is the caller's to discard, since it is the caller who knows
-    /// when an invocation is over. A step that fails is a record with that outcome; an error is everything that kept
-    /// the build from coming so far.
+    /// when an invocation is over. A step that fails is a record with that outcome; an error is
+    /// everything that kept the build from coming so far.
     pub fn build(&self, request: &BuildRequest) -> Result<BuildRecord, BuildError> {
+        self.start(request).map(Build::finish)
+    }
+
+    /// The same, to be finished by the caller, who may want to run it again with fewer axes.
+    pub fn start<'b>(&'b self, request: &'b BuildRequest) -> Result<Build<'b>, BuildError> {
         let prepared = self.prepare(request)?;
         self.events.event(Event::Planned {
-            steps: (0..)
-                .zip(&prepared.plan.steps)
-                .filter(|(_, step)| step.work.is_filesystem())
-                .map(|(index, _)| index)
-                .collect(),
-            runs: match request.runs {
-                Runs::One => 1,
-                Runs::Two => 2,
-            },
+            steps: filesystem_steps(&prepared.plan),
+            runs: request.runs.count(),
         });
         let runs = self.runs(request, &prepared)?;
-        let record = record(request, prepared, runs);
-        self.events.event(Event::Finished {
-            outcome: record.outcome,
-        });
-        Ok(record)
+        Ok(Build {
+            builder: self,
+            request,
+            prepared,
+            runs,
+        })
     }
 
     /// Holds the Dockerfile to the rules, and builds nothing. Names are looked up as for a build,
@@ -334,12 +334,12 @@ impl Builder<'_> {
         Ok(unpack(&layers, self.store, self.executor, self.events)?)
     }
 
-    fn runs(
-        &self,
-        request: &BuildRequest,
-        prepared: &Prepared,
-    ) -> Result<Vec<RunRecord>, BuildError> {
-        let context = RunContext {
+    fn context_of_runs<'r>(
+        &'r self,
+        request: &'r BuildRequest,
+        prepared: &'r Prepared,
+    ) -> RunContext<'r> {
+        RunContext {
             plan: &prepared.plan,
             context: prepared
                 .context
@@ -357,12 +357,25 @@ impl Builder<'_> {
             events: self.events,
             clock: self.clock,
             jobs: self.jobs,
-        };
-        let plain = Variation::run_a();
+        }
+    }
+
+    /// The environment of a run that differs from run A's on `axes`.
+    fn variation(&self, axes: &BTreeSet<Axis>) -> Variation {
+        Variation::run_b(axes).with_snapshotter(self.executor.snapshotter())
+    }
+
+    fn runs(
+        &self,
+        request: &BuildRequest,
+        prepared: &Prepared,
+    ) -> Result<Vec<RunRecord>, BuildError> {
+        let context = self.context_of_runs(request, prepared);
+        let plain = self.variation(&BTreeSet::new());
         let (a, b) = match request.runs {
             Runs::One => (run(&context, RunId::A, &plain, None), None),
-            Runs::Two => {
-                let varied = Variation::run_b(&request.vary);
+            Runs::Two | Runs::TwoAndControl => {
+                let varied = self.variation(&request.vary);
                 let board = Board::default();
                 std::thread::scope(|scope| {
                     let b = scope.spawn(|| run(&context, RunId::B, &varied, Some(&board)));
@@ -388,8 +401,21 @@ impl Builder<'_> {
                 runs.extend(finished(run(&context, RunId::BRepeat, &plain, None)?));
             }
         }
+        // After both others: side by side with them it would run in less of the machine than A did.
+        if a_built && request.runs == Runs::TwoAndControl {
+            runs.extend(finished(run(&context, RunId::Control, &plain, None)?));
+        }
         Ok(runs)
     }
+}
+
+/// Indices of the steps that work on files, ascending.
+fn filesystem_steps(plan: &Plan) -> Vec<u32> {
+    (0..)
+        .zip(&plan.steps)
+        .filter(|(_, step)| step.work.is_filesystem())
+        .map(|(index, _)| index)
+        .collect()
 }
 
 fn finished(end: RunEnd) -> Option<RunRecord> {

@@ -38,4 +38,7 @@ pub use step::{
     Hindrances, LayerPolicy, MakeDirSpec, NetworkObservation, Normalisation, RunSpec, SnapshotName,
     StepAction, StepExit, StepResult, StepSpec, Usage,
 };
-pub use variation::{AddressSpace, Axis, AxisError, Cpus, DirectoryOrder, Variation};
+pub use variation::{
+    AddressSpace, Axis, AxisError, Caller, Cpus, DeviceNumber, DirectoryOrder, KernelName,
+    Scheduling, Variation,
+};

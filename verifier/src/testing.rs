@@ -7,8 +7,8 @@ use std::{
 
 use repro_core::{
     build::{
-        Annotations, Axis, BuildRecord, Cost, EpochRecord, EpochSource, ImageRecord, InputKind,
-        InputRecord, Hindrances, NetworkObservation, Outcome, PlannedStep, Reason, RunId, RunRecord,
+        Annotations, Axis, BuildRecord, Cost, EpochRecord, EpochSource, Hindrances, ImageRecord,
+        InputKind, InputRecord, NetworkObservation, Outcome, PlannedStep, Reason, RunId, RunRecord,
         RunSettings, StepRecord, Usage, Variation,
     },
     digest::Digest,
@@ -147,6 +147,15 @@ impl Case {
         };
         case.report();
         case
+    }
+
+    /// The same with a control run that printed `output` where run A printed `repro-a`.
+    pub(crate) fn with_control(mut self, output: &str) -> Self {
+        let mut control = run(&self.blobs, RunId::Control, output);
+        control.variation = Variation::run_a();
+        self.record.runs.push(control);
+        self.report();
+        self
     }
 
     /// Writes the report anew after the record or the findings were changed.

@@ -12,7 +12,7 @@ mod varied;
 use repro_core::build::UserIds;
 use serde::Serialize;
 
-pub(crate) use bpf::{Instruction, program, stopped};
+pub(crate) use bpf::{Instruction, Varying, program, stopped};
 use table::Rule;
 pub(crate) use varied::{Change, Clock, Word};
 

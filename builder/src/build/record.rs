@@ -12,19 +12,21 @@ use crate::plan::{Plan, StageBase};
 
 pub(super) fn record(
     request: &BuildRequest,
-    prepared: Prepared,
+    prepared: &Prepared,
     runs: Vec<RunRecord>,
 ) -> BuildRecord {
     let Prepared {
         plan,
         inputs,
         epoch,
-        mut findings,
+        findings,
         ..
     } = prepared;
-    findings.extend(intermediate_differences(&plan, &runs));
+    let mut findings = findings.clone();
+    findings.extend(intermediate_differences(plan, &runs));
     findings.extend(many_layers(&runs));
     findings.extend(one_id(&runs));
+    findings.extend(hindrances(plan, &runs));
     let outcome = Outcome::new(reason(request.runs, &runs), cost(&runs));
     BuildRecord {
         version: 1,
@@ -32,7 +34,7 @@ pub(super) fn record(
         tags: request.tags.clone(),
         platform: request.platform.clone(),
         ruleset: request.ruleset,
-        epoch,
+        epoch: *epoch,
         dockerfile: request.dockerfile.name.clone(),
         target: request.target.clone(),
         contexts: request
@@ -46,8 +48,8 @@ pub(super) fn record(
         settings: request.settings.clone(),
         secrets: request.secrets.clone(),
         agents: request.agents.clone(),
-        inputs: sorted(inputs),
-        plan: planned(&plan),
+        inputs: sorted(inputs.clone()),
+        plan: planned(plan),
         runs,
         findings,
         outcome,
@@ -100,8 +102,11 @@ pub(super) fn reason(asked: Runs, runs: &[RunRecord]) -> Reason {
     }
     match (of(runs, RunId::B), of(runs, RunId::BRepeat)) {
         (Some(b), _) if b.failure.is_none() => {
+            let control = of(runs, RunId::Control);
             if b.image != a.image {
                 Reason::Differs
+            } else if control.is_some_and(|control| control.image != a.image) {
+                Reason::DiffersByChance
             } else if b.variation == a.variation {
                 Reason::NotVaried
             } else {
@@ -145,6 +150,43 @@ pub(super) fn one_id(runs: &[RunRecord]) -> Option<Finding> {
                 .into(),
         line: None,
     })
+}
+
+/// Where an axis got in a program's way, or was not varied after all.
+pub(super) fn hindrances(plan: &Plan, runs: &[RunRecord]) -> Vec<Finding> {
+    let mut found = BTreeMap::new();
+    for step in runs.iter().flat_map(|run| &run.steps) {
+        let line = plan.steps.get(step.index as usize).map(|step| step.line);
+        let programs: Vec<&str> = step
+            .hindrances
+            .tracing_denied
+            .keys()
+            .map(String::as_str)
+            .collect();
+        if !programs.is_empty() {
+            let message = format!(
+                "{} asked for ptrace(), which run b needs itself to shift the clock, and was denied: \
+                 for a step that cannot do without, build with --vary all,-clock",
+                programs.join(", ")
+            );
+            found.insert((step.index, "tracing-denied"), (message, line));
+        }
+        if step.hindrances.unsorted_directories > 0 {
+            let message =
+                "a directory with more than a million names was listed in the order of the \
+                           file system, not in that of the run"
+                    .to_owned();
+            found.insert((step.index, "directory-order-kept"), (message, line));
+        }
+    }
+    found
+        .into_iter()
+        .map(|((_, code), (message, line))| Finding {
+            code: code.into(),
+            message,
+            line,
+        })
+        .collect()
 }
 
 /// A stage that is copied from may differ in files that never reach the image: the verdict is on

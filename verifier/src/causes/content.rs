@@ -27,8 +27,8 @@ const CHUNK: usize = 64 << 10;
 const OVERLAP: u64 = 128;
 /// Longest excerpt, in bytes before escaping.
 const EXCERPT: usize = 96;
-/// Bytes of binary data in an excerpt.
-const BINARY_EXCERPT: usize = 24;
+/// Bytes of binary data in an excerpt: one line of a hex dump.
+const BINARY_EXCERPT: usize = 16;
 /// Words between two unrecognised changes that keep them from being one: a byte offset of a
 /// hex dump is seven digits, so three separators are never one.
 const GAP: usize = 3;
@@ -438,17 +438,25 @@ impl Collected {
         {
             return;
         }
+        // Binary data is one change as a whole: what matters is where it begins to differ.
+        let (a, b) = (&window.a[change.a.clone()], &window.b[change.b.clone()]);
+        let equal = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+        let skipped = if change.binary { equal } else { 0 };
         let excerpt = match self.excerpts {
             Excerpts::Refused => None,
+            Excerpts::Allowed if change.binary => Some(Excerpt {
+                a: hex(&window.a, window.offset, change.a.start + skipped),
+                b: hex(&window.b, window.offset, change.b.start + skipped),
+            }),
             Excerpts::Allowed => Some(Excerpt {
-                a: shown(&window.a, &change.a, change.binary),
-                b: shown(&window.b, &change.b, change.binary),
+                a: shown(&window.a, &change.a),
+                b: shown(&window.b, &change.b),
             }),
         };
         let finding = ContentFinding {
             cause,
             confidence,
-            offset: window.offset + change.a.start as u64,
+            offset: window.offset + (change.a.start + skipped) as u64,
             excerpt,
             inside: None,
         };
@@ -484,13 +492,35 @@ impl Collected {
     }
 }
 
-fn shown(bytes: &[u8], range: &Range<usize>, binary: bool) -> String {
-    if binary {
-        let end = range.end.min(range.start + BINARY_EXCERPT);
-        return show_bytes(&bytes[range.start..end]).into_owned();
-    }
+/// The line of a change.
+fn shown(bytes: &[u8], range: &Range<usize>) -> String {
     let line = line(bytes, range).trim_ascii();
     show_bytes(&line[..line.len().min(EXCERPT)]).into_owned()
+}
+
+/// One line of a hex dump, of the bytes around a place.
+fn hex(bytes: &[u8], offset: u64, at: usize) -> String {
+    let aligned = (offset + at as u64) / BINARY_EXCERPT as u64 * BINARY_EXCERPT as u64;
+    let from = usize::try_from(aligned.saturating_sub(offset)).unwrap_or(at);
+    let from = from.min(bytes.len());
+    let row = &bytes[from..bytes.len().min(from + BINARY_EXCERPT)];
+    let mut pairs = String::new();
+    for (index, byte) in row.iter().enumerate() {
+        if index > 0 && index % 2 == 0 {
+            pairs.push(' ');
+        }
+        for digit in [byte >> 4, byte & 15] {
+            pairs.push(char::from_digit(digit.into(), 16).unwrap_or('?'));
+        }
+    }
+    let text: String = row
+        .iter()
+        .map(|byte| match byte {
+            b' '..=b'~' => char::from(*byte),
+            _ => '.',
+        })
+        .collect();
+    format!("{:08x}: {pairs} |{text}|", offset + from as u64)
 }
 
 #[cfg(test)]

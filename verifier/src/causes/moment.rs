@@ -8,14 +8,14 @@ use jiff::{
 };
 use regex::bytes::{Captures, Regex};
 
-use super::{Confidence, Facts, facts::Window};
+use super::{Confidence, Facts, RunFacts, facts::Window};
 
 /// The shapes of a moment. The group names say what a part is: `y` year, `m` month number,
 /// `n` month name, `d` day, `H` `M` `S` time of day, `p` AM or PM, `z` zone, `e` a number since
 /// 1970 in the unit that its length tells.
 ///
 /// First the longer shapes, since the first that fits wins.
-pub(super) const PATTERNS: [&str; 9] = [
+pub(super) const PATTERNS: [&str; 12] = [
     // 2026-11-23T21:33:27.5+01:00, 2026/11/23 21:33:27 UTC
     r"(?P<y>\d{4})[-/](?P<m>\d\d)[-/](?P<d>\d\d)[T _](?P<H>\d\d):(?P<M>\d\d):(?P<S>\d\d)(?:[.,]\d{1,9})?(?: ?(?P<z>Z|UTC|GMT|[+-]\d\d:?\d\d))?\b",
     // Mon Nov 23 21:33:27 UTC 2026, Mon Nov 23 21:33:27 2026
@@ -30,6 +30,12 @@ pub(super) const PATTERNS: [&str; 9] = [
     r"(?P<y>(?:19|20)\d\d)(?P<m>0[1-9]|1[0-2])(?P<d>[0-2]\d|3[01])[T_.-]?(?P<H>[01]\d|2[0-3])(?P<M>[0-5]\d)(?P<S>[0-5]\d)Z?\b",
     // 21:33:27
     r"(?P<H>[01]\d|2[0-3]):(?P<M>[0-5]\d):(?P<S>[0-5]\d)(?:\.\d{1,9})?\b",
+    // 2026-11-23
+    r"(?P<y>(?:19|20)\d\d)[-/.](?P<m>0[1-9]|1[0-2])[-/.](?P<d>[0-2]\d|3[01])\b",
+    // Nov 23 2026
+    r"(?P<n>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) +(?P<d>\d{1,2}),? (?P<y>\d{4})\b",
+    // 23 Nov 2026
+    r"(?P<d>\d{1,2})[ -](?P<n>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[ -](?P<y>\d{4})\b",
     // 1795469607.123456789
     r"(?P<e>\d{10})\.\d{1,9}\b",
     // 1795469607, and the same in milliseconds, microseconds, nanoseconds
@@ -54,6 +60,8 @@ const DAY: i64 = 24 * 3600;
 enum Moment {
     /// Seconds since 1970, read from a date; in UTC unless the text names an offset.
     Date(i64),
+    /// Seconds from 1970 to the beginning of a day.
+    Day(i64),
     /// Seconds since midnight.
     TimeOfDay(i64),
     /// Seconds since 1970, read from a bare number.
@@ -63,23 +71,50 @@ enum Moment {
 /// Whether `a` and `b` are moments of the two runs.
 pub(super) fn judge(a: &[u8], b: &[u8], facts: &Facts) -> Option<Confidence> {
     let (a, b) = (parse(a)?, parse(b)?);
-    let windows = facts.a.window.zip(facts.b.window);
-    match (a, b, windows) {
-        (
-            Moment::Date(a) | Moment::Number(a),
-            Moment::Date(b) | Moment::Number(b),
-            Some((wa, wb)),
-        ) if wa.holds(a) && wb.holds(b) => Some(Confidence::Certain),
-        (Moment::TimeOfDay(a), Moment::TimeOfDay(b), Some(windows)) => {
-            in_some_zone(a, b, windows).then_some(Confidence::Likely)
+    let known = facts.a.window.is_some() && facts.b.window.is_some();
+    match (a, b) {
+        (Moment::Date(a) | Moment::Number(a), Moment::Date(b) | Moment::Number(b))
+            if of_run(&facts.a, a, 0) && of_run(&facts.b, b, 0) =>
+        {
+            Some(Confidence::Certain)
         }
+        // By whatever clock and zone: nothing else lies just as far apart.
+        (Moment::Date(a), Moment::Date(b)) | (Moment::Day(a), Moment::Day(b))
+            if is_shift(b - a, facts) =>
+        {
+            Some(Confidence::Certain)
+        }
+        // Two days that differ and are those of the runs, as at midnight.
+        (Moment::Day(a), Moment::Day(b)) => {
+            (of_run(&facts.a, a, DAY) && of_run(&facts.b, b, DAY)).then_some(Confidence::Likely)
+        }
+        (Moment::TimeOfDay(a), Moment::TimeOfDay(b)) if known => facts
+            .a
+            .windows()
+            .flat_map(|wa| facts.b.windows().map(move |wb| (wa, wb)))
+            .any(|windows| in_some_zone(a, b, windows))
+            .then_some(Confidence::Likely),
         // Two dates, or without the times of the runs two times of day, that differ can hardly
         // be anything else.
-        (Moment::Date(_), Moment::Date(_), _)
-        | (Moment::TimeOfDay(_), Moment::TimeOfDay(_), None) => Some(Confidence::Likely),
+        (Moment::Date(_), Moment::Date(_)) | (Moment::TimeOfDay(_), Moment::TimeOfDay(_)) => {
+            Some(Confidence::Likely)
+        }
         // Without the times of the runs a bare number of ten digits can be anything.
         _ => None,
     }
+}
+
+/// Whether a span of `length` seconds from `moment` on meets the run, by one of its clocks.
+fn of_run(run: &RunFacts, moment: i64, length: i64) -> bool {
+    run.windows()
+        .any(|window| moment <= window.end + 1 && moment + length >= window.start - 1)
+}
+
+/// Whether run B's clock was shifted, and by as much. A day more or less is that of a zone, of the time
+/// between the runs, or of a date without a time.
+fn is_shift(apart: i64, facts: &Facts) -> bool {
+    let shift = facts.b.clock_shift_s.saturating_sub(facts.a.clock_shift_s);
+    shift > 2 * DAY && apart.saturating_sub(shift).saturating_abs() <= DAY
 }
 
 /// Whether both times of day lie in their runs for one and the same zone.
@@ -113,14 +148,21 @@ fn read(captures: &Captures<'_>) -> Option<Moment> {
         return Some(Moment::Number(digits[..10].parse().ok()?));
     }
     let small = |name| i8::try_from(number(name)?).ok();
-    let mut hour = small("H")?;
+    let mut hour = if text("H").is_some() { small("H")? } else { 0 };
     match text("p") {
         Some("PM") if hour < 12 => hour += 12,
         Some("AM") if hour == 12 => hour = 0,
         _ => {}
     }
     // A leap second is the last second of its minute here.
-    let time = Time::new(hour, small("M")?, small("S")?.min(59), 0).ok()?;
+    let of_hour = |name| {
+        if text("H").is_some() {
+            small(name)
+        } else {
+            Some(0)
+        }
+    };
+    let time = Time::new(hour, of_hour("M")?, of_hour("S")?.min(59), 0).ok()?;
     let Some(year) = number("y") else {
         let since_midnight = i64::from(time.hour()) * 3600
             + i64::from(time.minute()) * 60
@@ -134,6 +176,9 @@ fn read(captures: &Captures<'_>) -> Option<Moment> {
     let date = jiff::civil::Date::new(year, month, small("d")?).ok()?;
     let local = DateTime::from_parts(date, time);
     let utc = Offset::UTC.to_timestamp(local).ok()?.as_second();
+    if text("H").is_none() {
+        return Some(Moment::Day(utc));
+    }
     Some(Moment::Date(utc - text("z").and_then(offset).unwrap_or(0)))
 }
 
@@ -159,8 +204,6 @@ fn offset(zone: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::causes::RunFacts;
-
     /// 2026-11-23T21:33:27Z and two seconds later, each the middle of its run.
     fn facts() -> Facts {
         let run = |second: i64| RunFacts {
@@ -210,6 +253,38 @@ mod tests {
         ] {
             assert_eq!(verdict(a, b), Some(Confidence::Certain), "{a}");
         }
+    }
+
+    /// Run B reads a clock that is 398 days, 5 hours and 17 minutes ahead; files have the machine's.
+    #[test]
+    fn moments_of_a_shifted_clock_are_certain() {
+        let mut facts = facts();
+        facts.b.clock_shift_s = 34_406_220;
+        let verdict = |a: &str, b: &str| judge(a.as_bytes(), b.as_bytes(), &facts);
+        for (a, b) in [
+            ("2026-11-23T21:33:27Z", "2027-12-27T02:50:29Z"),
+            ("Nov 23 2026 21:33:27", "Dec 27 2027 02:50:29"),
+            ("1795469607", "1829875829"),
+            // Of the machine: the time of a file.
+            ("1795469607", "1795469609"),
+            // In another zone.
+            ("2026-11-24 11:33:27", "2027-12-27 16:50:29"),
+            ("2026-11-23", "2027-12-27"),
+            ("Nov 23 2026", "Dec 27 2027"),
+            ("23-Nov-2026", "27-Dec-2027"),
+        ] {
+            assert_eq!(verdict(a, b), Some(Confidence::Certain), "{a}");
+        }
+        assert_eq!(verdict("21:33:27", "02:50:29"), Some(Confidence::Likely));
+        assert_eq!(verdict("2026-11-23", "2026-11-24"), None);
+        assert_eq!(verdict("1995-11-23", "2027-12-27"), None);
+        assert_eq!(verdict("1795469607", "1829975829"), None);
+    }
+
+    #[test]
+    fn days_alone_are_named_only_where_the_runs_met_them() {
+        assert_eq!(verdict("2026-11-23", "2026-11-25"), None);
+        assert_eq!(verdict("2001-01-01", "2001-01-02"), None);
     }
 
     #[test]

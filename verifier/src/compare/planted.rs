@@ -7,8 +7,8 @@ use std::{
 
 use repro_core::{
     build::{
-        Annotations, Axis, BuildRecord, Cost, EpochRecord, EpochSource, ImageRecord,
-        Hindrances, NetworkObservation, Outcome, PlannedStep, Reason, RunId, RunRecord, RunSettings,
+        Annotations, Axis, BuildRecord, Cost, EpochRecord, EpochSource, Hindrances, ImageRecord,
+        NetworkObservation, Outcome, PlannedStep, Reason, RunId, RunRecord, RunSettings,
         StepRecord, Usage, Variation,
     },
     digest::Digest,

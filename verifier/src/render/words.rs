@@ -31,6 +31,10 @@ pub(super) const fn reason(reason: Reason) -> &'static str {
         Reason::NotVaried => {
             "both runs gave the same image, and nothing was varied between them, which proves little"
         }
+        Reason::DiffersByChance => {
+            "runs a and b agree, and the control run, which is equal to run a, came out differently \
+             (shown as b)"
+        }
         Reason::FailsUnderVariation => {
             "run b failed in the varied environment and succeeded in the plain one"
         }

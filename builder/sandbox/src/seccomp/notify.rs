@@ -4,6 +4,7 @@
 mod address;
 mod clock;
 mod kernel;
+mod kernel_name;
 mod list;
 mod process;
 mod users;
@@ -36,6 +37,7 @@ use super::{
 };
 use crate::net::observed::Observed;
 pub(crate) use kernel::install;
+use kernel_name::KernelNames;
 pub(crate) use users::Users;
 
 /// Longest socket address (`struct sockaddr_storage`).
@@ -55,6 +57,8 @@ pub(crate) struct Answers<'a> {
     /// Seconds by which the step's clock is ahead.
     shift: u64,
     processes: Processes,
+    /// The kernel's.
+    names: KernelNames,
     lists: Lists,
     /// Who wanted to trace.
     pub(crate) traces: Traces,
@@ -72,6 +76,7 @@ impl<'a> Answers<'a> {
             users,
             shift: variation.clock_shift_s,
             processes: Processes::new()?,
+            names: KernelNames::new()?,
             lists: Lists::new(variation.directory_order),
             traces: Traces::new(log),
         })
@@ -120,6 +125,7 @@ impl Listener {
                 Reply::Fail(refuse(int(family), int(kind), int(protocol), observed))
             }
             Some(Notified::SocketCall) => self.old_socket(call, &mut answers.observed),
+            Some(Notified::KernelName) => answers.names.answer(self, call),
             Some(Notified::Users(what)) => match &mut answers.users {
                 Some(users) => users.answer(self, call, what),
                 // The filter hands none on where the kernel knows all users.
@@ -218,7 +224,7 @@ impl Listener {
         kernel::is_valid(&self.0, call.id).then_some(&bytes[..count])
     }
 
-    /// Writes into the memory of the calling process.
+    /// Writes into the calling process's memory.
     fn write(&self, call: &Notification, to: u64, bytes: &[u8]) -> Result<(), Errno> {
         if !self.is_waiting(call) {
             return Err(Errno::SRCH);

@@ -16,7 +16,7 @@ use rustix::{
     system::setdomainname,
 };
 
-use super::{faults::user_failure, stubs::Stubs};
+use super::{faults::user_failure, machine, stubs::Stubs};
 use crate::{
     channel::Channel,
     init::{self, Attachment, Plan, mounts},
@@ -110,10 +110,13 @@ pub(super) fn run(
     if let Some(script) = &spec.script {
         setup.extend(mounts::script(script).during("name of a script")?);
     }
+    let mut machine = machine::attachments(variation)?;
+    // What a step mounts over them is seen.
+    machine.extend(attachments);
     let plan = Plan {
         root,
         setup,
-        attachments,
+        attachments: machine,
         payload,
         report: report_writer,
     };
