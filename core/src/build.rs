@@ -35,9 +35,10 @@ pub use settings::{
     HostEntry, HostEntryError, LimitError, LimitRange, LimitSetting, ProcessLimit, RunSettings,
 };
 pub use step::{
-    LayerPolicy, MakeDirSpec, NetworkObservation, Normalisation, RunSpec, SnapshotName, StepAction,
-    StepExit, StepResult, StepSpec, Usage,
+    Hindrances, LayerPolicy, MakeDirSpec, NetworkObservation, Normalisation, RunSpec, SnapshotName,
+    StepAction, StepExit, StepResult, StepSpec, Usage,
 };
 pub use variation::{
-    AddressSpace, Axis, AxisError, Caller, Cpus, DeviceNumber, KernelName, Scheduling, Variation,
+    AddressSpace, Axis, AxisError, Caller, Cpus, DeviceNumber, DirectoryOrder, KernelName,
+    Scheduling, Variation,
 };

@@ -7,8 +7,8 @@ use std::{
 
 use repro_core::{
     build::{
-        Annotations, Axis, BuildRecord, Cost, EpochRecord, EpochSource, ImageRecord, InputKind,
-        InputRecord, NetworkObservation, Outcome, PlannedStep, Reason, RunId, RunRecord,
+        Annotations, Axis, BuildRecord, Cost, EpochRecord, EpochSource, Hindrances, ImageRecord,
+        InputKind, InputRecord, NetworkObservation, Outcome, PlannedStep, Reason, RunId, RunRecord,
         RunSettings, StepRecord, Usage, Variation,
     },
     digest::Digest,
@@ -244,6 +244,7 @@ fn run(blobs: &MemoryBlobs, id: RunId, output: &str) -> RunRecord {
         diff_id: Some(layer.diff_id),
         blob: Some(layer.blob.digest),
         blob_size: Some(layer.blob.size),
+        hindrances: Hindrances::default(),
         network: NetworkObservation {
             no_route: 3 * u64::from(index),
             ..NetworkObservation::default()

@@ -13,6 +13,7 @@ mod protocol;
 mod seccomp;
 mod stage;
 mod sys;
+mod trace;
 pub mod tree;
 pub mod users;
 

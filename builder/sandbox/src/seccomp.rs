@@ -7,12 +7,14 @@
 mod bpf;
 pub(crate) mod notify;
 mod table;
+mod varied;
 
 use repro_core::build::UserIds;
 use serde::Serialize;
 
-pub(crate) use bpf::{Instruction, program};
+pub(crate) use bpf::{Instruction, Varying, program, stopped};
 use table::Rule;
+pub(crate) use varied::{Change, Clock, Word};
 
 /// The rules, as the policy document shows them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,10 +29,23 @@ pub struct Document {
     /// Calls that the supervisor answers, as far as they are of users, in the first ABI.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub emulated: Vec<&'static str>,
+    /// Calls whose answers depend on the run, each with how, and whether in every run or only where
+    /// the clock is shifted.
+    pub varied: Varied,
     /// What calls by numbers of another ABI than the listed fail with.
     pub other_abis: &'static str,
     /// ABIs, each with the same rules.
     pub abis: Vec<&'static str>,
+}
+
+/// Calls whose answers depend on the run, and the rule in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Varied {
+    /// In every run.
+    pub always: Vec<(&'static str, &'static str)>,
+    /// Beside these where the clock is shifted.
+    pub clock: Vec<(&'static str, &'static str)>,
 }
 
 /// The rules as plain data.
@@ -47,6 +62,17 @@ pub(crate) fn document(users: UserIds) -> Document {
         emulated: match users {
             UserIds::Range => Vec::new(),
             UserIds::One => table::EMULATED.iter().map(|(name, ..)| *name).collect(),
+        },
+        varied: {
+            let words = |(name, rule): (_, Rule)| (name, rule.words());
+            let always = varied::rules(Clock::Real).count();
+            Varied {
+                always: varied::rules(Clock::Real).map(words).collect(),
+                clock: varied::rules(Clock::Shifted)
+                    .skip(always)
+                    .map(words)
+                    .collect(),
+            }
         },
         other_abis: "ENOSYS",
         abis: bpf::ABIS.iter().map(|abi| abi.name).collect(),

@@ -26,6 +26,7 @@ pub(super) fn record(
     findings.extend(intermediate_differences(plan, &runs));
     findings.extend(many_layers(&runs));
     findings.extend(one_id(&runs));
+    findings.extend(hindrances(plan, &runs));
     let outcome = Outcome::new(reason(request.runs, &runs), cost(&runs));
     BuildRecord {
         version: 1,
@@ -149,6 +150,43 @@ pub(super) fn one_id(runs: &[RunRecord]) -> Option<Finding> {
                 .into(),
         line: None,
     })
+}
+
+/// Where an axis got in a program's way, or was not varied after all.
+pub(super) fn hindrances(plan: &Plan, runs: &[RunRecord]) -> Vec<Finding> {
+    let mut found = BTreeMap::new();
+    for step in runs.iter().flat_map(|run| &run.steps) {
+        let line = plan.steps.get(step.index as usize).map(|step| step.line);
+        let programs: Vec<&str> = step
+            .hindrances
+            .tracing_denied
+            .keys()
+            .map(String::as_str)
+            .collect();
+        if !programs.is_empty() {
+            let message = format!(
+                "{} asked for ptrace(), which run b needs itself to shift the clock, and was denied: \
+                 for a step that cannot do without, build with --vary all,-clock",
+                programs.join(", ")
+            );
+            found.insert((step.index, "tracing-denied"), (message, line));
+        }
+        if step.hindrances.unsorted_directories > 0 {
+            let message =
+                "a directory with more than a million names was listed in the order of the \
+                           file system, not in that of the run"
+                    .to_owned();
+            found.insert((step.index, "directory-order-kept"), (message, line));
+        }
+    }
+    found
+        .into_iter()
+        .map(|((_, code), (message, line))| Finding {
+            code: code.into(),
+            message,
+            line,
+        })
+        .collect()
 }
 
 /// A stage that is copied from may differ in files that never reach the image: the verdict is on

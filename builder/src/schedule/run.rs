@@ -355,6 +355,7 @@ impl Running<'_> {
             blob: layer.as_ref().map(|layer| layer.blob.digest),
             blob_size: layer.as_ref().map(|layer| layer.blob.size),
             network: result.network,
+            hindrances: result.hindrances,
             normalised: result.normalised,
             usage: result.usage,
             log,

@@ -8,8 +8,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Annotations, InvocationId, NetworkObservation, Normalisation, Outcome, RunId, RunSettings,
-    Snapshotter, StepExit, Usage, UserIds, Variation,
+    Annotations, Hindrances, InvocationId, NetworkObservation, Normalisation, Outcome, RunId,
+    RunSettings, Snapshotter, StepExit, Usage, UserIds, Variation,
 };
 use crate::{
     digest::{DiffId, Digest},
@@ -209,6 +209,9 @@ pub struct StepRecord {
     pub blob_size: Option<u64>,
     /// Attempts to reach further.
     pub network: NetworkObservation,
+    /// Where an axis got in the way.
+    #[serde(default, skip_serializing_if = "Hindrances::is_empty")]
+    pub hindrances: Hindrances,
     /// What was put right.
     pub normalised: BTreeMap<Normalisation, u64>,
     /// What it used.

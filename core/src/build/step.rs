@@ -221,6 +221,26 @@ impl NetworkObservation {
     }
 }
 
+/// Where an axis got in a program's way, or could not be varied.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hindrances {
+    /// Programs that wanted to trace others or to be traced, with how often; at most 20. Denied where
+    /// the clock is shifted, since a process can have one tracer.
+    pub tracing_denied: BTreeMap<String, u64>,
+    /// How often a directory was listed in the order of the file system, since it has more names than
+    /// are held in memory.
+    pub unsorted_directories: u64,
+}
+
+impl Hindrances {
+    /// Whether there was none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// What a step used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -241,6 +261,8 @@ pub struct StepResult {
     pub exit: StepExit,
     /// Attempts to reach further.
     pub network: NetworkObservation,
+    /// Where an axis got in the way.
+    pub hindrances: Hindrances,
     /// What was put right.
     pub normalised: BTreeMap<Normalisation, u64>,
     /// What it used.

@@ -37,6 +37,8 @@ pub struct RunFacts {
     pub first_pid: Option<u32>,
     /// When the run took place.
     pub window: Option<Window>,
+    /// Seconds by which the clock that its programs read was ahead. Files keep the machine's time.
+    pub clock_shift_s: i64,
 }
 
 /// What is known of the two runs that are compared.
@@ -90,6 +92,15 @@ impl Facts {
 }
 
 impl RunFacts {
+    /// When the run took place by the clocks that can show in a file: the programs', and the machine's.
+    pub(super) fn windows(&self) -> impl Iterator<Item = Window> {
+        let moved = self.window.map(|Window { start, end }| Window {
+            start: start.saturating_add(self.clock_shift_s),
+            end: end.saturating_add(self.clock_shift_s),
+        });
+        moved.into_iter().chain(self.window)
+    }
+
     fn of(run: &RunRecord, host_cpus: Option<NonZeroU32>) -> Result<Self, FactsError> {
         let seconds = |text: &str| match text.parse::<Timestamp>() {
             Ok(time) => Ok(time.as_second()),
@@ -107,6 +118,8 @@ impl RunFacts {
                 Cpus::One => Some(NonZeroU32::MIN),
             },
             first_pid: Some(run.variation.first_pid),
+            // One that no clock has is of a record that was made up: no time is then of its run.
+            clock_shift_s: i64::try_from(run.variation.clock_shift_s).unwrap_or(i64::MAX),
             window: Some(Window {
                 start: seconds(&run.started_on)?,
                 end: seconds(&run.finished_on)?,

@@ -8,7 +8,7 @@ use jiff::{
 };
 use regex::bytes::{Captures, Regex};
 
-use super::{Cause, Confidence, Facts, facts::Window};
+use super::{Cause, Confidence, Facts, RunFacts, facts::Window};
 
 /// Names of months, short and long.
 macro_rules! months {
@@ -173,30 +173,38 @@ fn names(line: &[u8]) -> impl Iterator<Item = String> {
 /// Whether `a` and `b`, which stand in `line`, are moments of the two runs.
 pub(super) fn judge(a: &[u8], b: &[u8], line: &[u8], facts: &Facts) -> Option<(Cause, Confidence)> {
     let (a, b) = (parse(a)?, parse(b)?);
-    let windows = facts.a.window.zip(facts.b.window);
+    let known = facts.a.window.is_some() && facts.b.window.is_some();
     let now = |confidence| Some((Cause::EmbeddedTimestamp, confidence));
-    if let Some((window_a, window_b)) = windows {
-        match (a, b) {
-            (Moment::Number(a), Moment::Number(b)) if window_a.holds(a) && window_b.holds(b) => {
-                return now(Confidence::Certain);
-            }
-            (Moment::Date(a, span), Moment::Date(b, _))
-                if meets(window_a, a, span) && meets(window_b, b, span) =>
-            {
-                // A month, or two days that follow each other, can be those of the runs by chance.
-                let exact = span <= MINUTE || (span == DAY && (a - b).abs() > DAY);
-                return now(if exact {
-                    Confidence::Certain
-                } else {
-                    Confidence::Likely
-                });
-            }
-            (Moment::TimeOfDay(a), Moment::TimeOfDay(b)) => {
-                let likely = in_some_zone(a, b, (window_a, window_b));
-                return likely.then_some((Cause::EmbeddedTimestamp, Confidence::Likely));
-            }
-            _ => {}
+    match (a, b) {
+        (Moment::Number(a), Moment::Number(b))
+            if of_run(&facts.a, a, 0) && of_run(&facts.b, b, 0) =>
+        {
+            return now(Confidence::Certain);
         }
+        // By whatever clock and zone: nothing else lies just as far apart.
+        (Moment::Date(a, span), Moment::Date(b, _)) if span <= DAY && is_shift(b - a, facts) => {
+            return now(Confidence::Certain);
+        }
+        (Moment::Date(a, span), Moment::Date(b, _))
+            if of_run(&facts.a, a, span) && of_run(&facts.b, b, span) =>
+        {
+            // A month, or two days that follow each other, can be those of the runs by chance.
+            let exact = span <= MINUTE || (span == DAY && (a - b).abs() > DAY);
+            return now(if exact {
+                Confidence::Certain
+            } else {
+                Confidence::Likely
+            });
+        }
+        (Moment::TimeOfDay(a), Moment::TimeOfDay(b)) if known => {
+            let likely = facts
+                .a
+                .windows()
+                .flat_map(|wa| facts.b.windows().map(move |wb| (wa, wb)))
+                .any(|windows| in_some_zone(a, b, windows));
+            return likely.then_some((Cause::EmbeddedTimestamp, Confidence::Likely));
+        }
+        _ => {}
     }
     match (a, b) {
         (Moment::Date(a, span), Moment::Date(b, _)) if span <= MINUTE => {
@@ -212,10 +220,7 @@ pub(super) fn judge(a: &[u8], b: &[u8], line: &[u8], facts: &Facts) -> Option<(C
         // A day or a month may be one that a person wrote, a number anything.
         (Moment::Date(..), Moment::Date(..)) if says_when(line) => now(Confidence::Likely),
         (Moment::Number(a), Moment::Number(b))
-            if windows.is_none()
-                && PLAUSIBLE.contains(&a)
-                && PLAUSIBLE.contains(&b)
-                && says_when(line) =>
+            if !known && PLAUSIBLE.contains(&a) && PLAUSIBLE.contains(&b) && says_when(line) =>
         {
             now(Confidence::Likely)
         }
@@ -223,10 +228,19 @@ pub(super) fn judge(a: &[u8], b: &[u8], line: &[u8], facts: &Facts) -> Option<(C
     }
 }
 
-/// Whether a part of the run falls into `span` seconds from `start`; a day is one of some zone.
-fn meets(window: Window, start: i64, span: i64) -> bool {
-    let zone = if span < DAY { 0 } else { WIDEST_ZONE };
-    window.start - 1 <= start + span + zone && window.end + 1 >= start - zone
+/// Whether `length` seconds from `moment` on meet the run, by one of its clocks; a day is one of some
+/// zone.
+fn of_run(run: &RunFacts, moment: i64, length: i64) -> bool {
+    let zone = if length < DAY { 0 } else { WIDEST_ZONE };
+    run.windows()
+        .any(|window| moment - zone <= window.end + 1 && moment + length + zone >= window.start - 1)
+}
+
+/// Whether run B's clock was shifted, and by as much. A day more or less is that of a zone, of the time
+/// between the runs, or of a date without a time.
+fn is_shift(apart: i64, facts: &Facts) -> bool {
+    let shift = facts.b.clock_shift_s.saturating_sub(facts.a.clock_shift_s);
+    shift > 2 * DAY && apart.saturating_sub(shift).saturating_abs() <= DAY
 }
 
 /// Whether both times of day lie in their runs for one and the same zone.
@@ -322,8 +336,6 @@ fn offset(zone: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::causes::RunFacts;
-
     /// 2026-11-23T21:33:27Z and two seconds later, each the middle of its run.
     fn facts() -> Facts {
         let run = |second: i64| RunFacts {
@@ -455,6 +467,44 @@ mod tests {
         ] {
             assert_eq!(verdict(a, b), Some(Confidence::Certain), "{a}");
         }
+    }
+
+    /// Run B reads a clock that is 398 days, 5 hours and 17 minutes ahead; files have the machine's.
+    #[test]
+    fn moments_of_a_shifted_clock_are_certain() {
+        let mut facts = facts();
+        facts.b.clock_shift_s = 34_406_220;
+        let verdict = |a: &str, b: &str| {
+            judge(a.as_bytes(), b.as_bytes(), b"", &facts).map(|(_, confidence)| confidence)
+        };
+        for (a, b) in [
+            ("2026-11-23T21:33:27Z", "2027-12-27T02:50:29Z"),
+            ("Nov 23 2026 21:33:27", "Dec 27 2027 02:50:29"),
+            ("1795469607", "1829875829"),
+            // Of the machine: the time of a file.
+            ("1795469607", "1795469609"),
+            // In another zone.
+            ("2026-11-24 11:33:27", "2027-12-27 16:50:29"),
+            ("2026-11-23", "2027-12-27"),
+            ("Nov 23 2026", "Dec 27 2027"),
+            ("23-Nov-2026", "27-Dec-2027"),
+        ] {
+            assert_eq!(verdict(a, b), Some(Confidence::Certain), "{a}");
+        }
+        assert_eq!(verdict("21:33:27", "02:50:29"), Some(Confidence::Likely));
+        // Of the machine, and a day apart, as any two days can be.
+        assert_eq!(
+            verdict("2026-11-23", "2026-11-24"),
+            Some(Confidence::Likely)
+        );
+        assert_eq!(verdict("1995-11-23", "2027-12-27"), None);
+        assert_eq!(verdict("1795469607", "1829975829"), None);
+    }
+
+    #[test]
+    fn days_alone_are_named_only_where_the_runs_met_them() {
+        assert_eq!(verdict("2026-11-23", "2026-11-25"), None);
+        assert_eq!(verdict("2001-01-01", "2001-01-02"), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 
 use repro_core::{
     build::{
-        Annotations, Axis, BuildRecord, Cost, EpochRecord, EpochSource, ImageRecord,
+        Annotations, Axis, BuildRecord, Cost, EpochRecord, EpochSource, Hindrances, ImageRecord,
         NetworkObservation, Outcome, PlannedStep, Reason, RunId, RunRecord, RunSettings,
         StepRecord, Usage, Variation,
     },
@@ -183,6 +183,7 @@ fn build(blobs: &MemoryBlobs, steps: &[Step], base: &[Vec<Planted>], run: usize)
         diff_id: layer.map(|layer| layer.diff_id),
         blob: layer.map(|layer| layer.blob.digest),
         blob_size: layer.map(|layer| layer.blob.size),
+        hindrances: Hindrances::default(),
         network: NetworkObservation::default(),
         normalised: BTreeMap::new(),
         usage: Usage {

@@ -36,8 +36,6 @@ pub enum WhyNot {
     LeftOut,
     /// Trees were copied, and copies lie on one file system.
     PlainCopies,
-    /// This version does not vary it.
-    Later,
 }
 
 impl WhyNot {
@@ -48,7 +46,6 @@ impl WhyNot {
             Self::OneRun => "no second run",
             Self::LeftOut => "left out",
             Self::PlainCopies => "steps start from plain copies, which lie on one file system",
-            Self::Later => "not varied by this version",
         }
     }
 }
@@ -116,11 +113,9 @@ pub(super) fn axes(record: &BuildRecord) -> AxesReport {
     };
     let not_varied: Vec<Axis> = Axis::VARIED
         .into_iter()
-        .chain(Axis::NOT_YET)
         .filter(|axis| !varied.contains_key(axis))
         .collect();
     let why = |axis: &Axis| match run(RunId::B) {
-        _ if Axis::NOT_YET.contains(axis) => WhyNot::Later,
         None => WhyNot::OneRun,
         Some(b) if *axis == Axis::InodeNumbers && b.snapshotter == Snapshotter::PlainCopy => {
             WhyNot::PlainCopies

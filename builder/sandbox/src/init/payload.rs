@@ -14,9 +14,12 @@ use nix::sys::{
 use repro_core::build::AddressSpace;
 use rustix::{
     fs::{CWD, Gid, Mode, OFlags, ResolveFlags, Uid, openat2},
-    io::Errno,
-    net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg},
-    process::{Resource, Rlimit, fchdir, getrlimit, setrlimit, setsid, umask},
+    io::{Errno, retry_on_intr},
+    net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, send, sendmsg},
+    process::{
+        DumpableBehavior, Resource, Rlimit, fchdir, getrlimit, set_dumpable_behavior, setrlimit,
+        setsid, umask,
+    },
     thread::{
         CapabilitiesSecureBits, CapabilitySet, CapabilitySets, CpuSet,
         clear_ambient_capability_set, remove_capability_from_bounding_set, sched_setaffinity,
@@ -29,7 +32,7 @@ use super::{Place, onto_standard_streams, open_null};
 use crate::{
     policy,
     protocol::from_nix,
-    seccomp::{Instruction, notify},
+    seccomp::{Clock, Instruction, notify},
     sys::{Closing, Strings, close_range, exec, join_new_session_keyring, reset_signals},
 };
 
@@ -59,8 +62,10 @@ pub(crate) struct Payload {
     pub(crate) filter: Vec<Instruction>,
     /// Takes standard output and standard error.
     pub(crate) log: OwnedFd,
-    /// Takes the filter's listener.
+    /// Takes the filter's listener, and before it the request to be traced.
     pub(crate) supervisor: OwnedFd,
+    /// Whether the clock is shifted: then somebody traces the program.
+    pub(crate) clock: Clock,
 }
 
 /// Whom a program runs as.
@@ -92,6 +97,7 @@ impl Payload {
 
     fn prepare(&self) -> Result<(), (Place, Errno)> {
         let at = |place: Place| move |errno: Errno| (place, errno);
+        self.get_tracer().map_err(at(Place::Tracer))?;
         setsid().map_err(at(Place::Session))?;
         reset_signals();
         SigSet::empty()
@@ -134,6 +140,26 @@ impl Payload {
             ResolveFlags::NO_MAGICLINKS,
         )?;
         fchdir(&directory)
+    }
+
+    /// Lets the supervisor attach, before the filter and before the first program: nothing that it would
+    /// have to see has happened by then.
+    fn get_tracer(&self) -> Result<(), Errno> {
+        match self.clock {
+            Clock::Real => return Ok(()),
+            Clock::Shifted => {}
+        }
+        // The memory is a copy of the stage's, which was made outside the namespace that the
+        // supervisor has power over. There is nobody else yet who could use the permission.
+        set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+        send(&self.supervisor, &[0], SendFlags::NOSIGNAL)?;
+        let mut answer = [0];
+        let (count, _) =
+            retry_on_intr(|| recv(&self.supervisor, &mut answer[..], RecvFlags::empty()))?;
+        if count == 0 {
+            return Err(Errno::PERM);
+        }
+        set_dumpable_behavior(DumpableBehavior::NotDumpable)
     }
 
     fn hand_over(&self, listener: &OwnedFd) -> Result<(), Errno> {

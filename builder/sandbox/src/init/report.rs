@@ -75,6 +75,8 @@ places! {
     Wait = "wait4(-1)",
     /// Closing descriptors.
     CloseDescriptors = "close_range()",
+    /// Being traced.
+    Tracer = "ptrace(PTRACE_SEIZE)",
     /// A session of its own.
     Session = "setsid()",
     /// The signal mask.

@@ -6,13 +6,14 @@
 #[cfg(test)]
 mod machine;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use repro_core::build::{KernelName, UserIds};
 
 use super::{
     Rule,
     table::{self, UserCall},
+    varied::{self, Change, Clock, VariedCall, When, Word},
 };
 
 /// One instruction, `struct sock_filter`.
@@ -30,14 +31,43 @@ const RETURN: u16 = 0x06; // BPF_RET | BPF_K
 const NUMBER: u32 = 0;
 const ARCH: u32 = 4;
 
-/// The low half of an argument. All that is looked at are C `int`s, whose upper half is ignored by
-/// the kernel too; `clone` flags that make namespaces are in the lower half.
+/// The low half of an argument. But for pointers, all that is looked at are C `int`s, whose upper half
+/// is ignored by the kernel too; `clone` flags that make namespaces are in the lower half.
 const fn argument(index: u32) -> u32 {
     16 + 8 * index
 }
 
+/// The upper half.
+const fn upper(index: u32) -> u32 {
+    argument(index) + 4
+}
+
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
+
+/// Stops the caller for the tracer, which is told the number.
+const fn stop(place: u16) -> u32 {
+    // 0 is what the kernel says where a filter says nothing.
+    libc::SECCOMP_RET_TRACE | (place as u32 + 1)
+}
+
+/// Clocks that show the time of day.
+const OF_DAY: [i32; 4] = [
+    libc::CLOCK_REALTIME,
+    libc::CLOCK_REALTIME_COARSE,
+    libc::CLOCK_REALTIME_ALARM,
+    libc::CLOCK_TAI,
+];
+
+/// `FUTEX_CMD_MASK` and `FUTEX_CLOCK_REALTIME`.
+const FUTEX_OPERATION: u32 = 0x17f;
+/// Operations of `futex` whose deadline is a moment of the time of day: `FUTEX_LOCK_PI` always; with
+/// the flag `FUTEX_WAIT_BITSET`, `FUTEX_WAIT_REQUEUE_PI` and `FUTEX_LOCK_PI2`.
+const FUTEX_OF_DAY: [u32; 4] = [6, 0x109, 0x10b, 0x10d];
+
+/// Requests of `ptrace` by which a process becomes a tracer or gets one: `PTRACE_TRACEME`,
+/// `PTRACE_ATTACH`, `PTRACE_SEIZE`. All others want one first.
+const TRACING: [u32; 3] = [0, 16, 0x4206];
 
 const fn errno(number: i32) -> u32 {
     libc::SECCOMP_RET_ERRNO | number.unsigned_abs()
@@ -73,6 +103,8 @@ pub(super) struct Abi {
     pub(super) name: &'static str,
     /// `AUDIT_ARCH_*`.
     audit: u32,
+    /// Its `long`.
+    word: Word,
     number: fn(&str) -> Option<u32>,
 }
 
@@ -95,24 +127,28 @@ pub(super) const ABIS: [Abi; 2] = [AARCH64, ARM];
 const X86_64: Abi = Abi {
     name: "x86-64",
     audit: 0xc000_003e,
+    word: Word::Eight,
     number: number!(x86_64),
 };
 #[cfg(any(test, target_arch = "x86_64"))]
 const I386: Abi = Abi {
     name: "i386",
     audit: 0x4000_0003,
+    word: Word::Four,
     number: number!(x86),
 };
 #[cfg(any(test, target_arch = "aarch64"))]
 const AARCH64: Abi = Abi {
     name: "aarch64",
     audit: 0xc000_00b7,
+    word: Word::Eight,
     number: number!(aarch64),
 };
 #[cfg(any(test, target_arch = "aarch64"))]
 const ARM: Abi = Abi {
     name: "arm",
     audit: 0x4000_0028,
+    word: Word::Four,
     number: number!(arm),
 };
 
@@ -129,39 +165,71 @@ pub(super) enum Notified {
     KernelName,
     /// A call on users and owners.
     Users(UserCall),
+    /// A call whose answer depends on the run, with the length of the numbers in its structure.
+    Varied(VariedCall, Word),
 }
 
-/// Which call `number` is in the ABI `arch`.
-pub(super) fn notified(arch: u32, number: i32) -> Option<Notified> {
-    let abi = ABIS.iter().find(|abi| abi.audit == arch)?;
-    let number = u32::try_from(number).ok();
-    [
+/// What each number means that can be handed over.
+static NOTIFIED: LazyLock<BTreeMap<(u32, u32), Notified>> = LazyLock::new(|| {
+    let fixed = [
         ("connect", Notified::Connect),
         ("socket", Notified::Socket),
         ("socketcall", Notified::SocketCall),
         ("uname", Notified::KernelName),
-    ]
-    .into_iter()
-    .chain(
-        table::EMULATED
-            .iter()
-            .map(|(name, call, _)| (*name, Notified::Users(*call))),
-    )
-    .find(|(name, _)| number.is_some() && (abi.number)(name) == number)
-    .map(|(_, call)| call)
+    ];
+    let users = table::EMULATED
+        .iter()
+        .map(|(name, call, _)| (*name, Notified::Users(*call)));
+    let in_all: Vec<_> = fixed.into_iter().chain(users).collect();
+    let mut known = BTreeMap::new();
+    for abi in &ABIS {
+        let varied = varied::answered(Clock::Shifted)
+            .map(|(name, call, form, _)| (*name, Notified::Varied(*call, form.word(abi.word))));
+        for (name, call) in in_all.iter().copied().chain(varied) {
+            if let Some(number) = (abi.number)(name) {
+                known.entry((abi.audit, number)).or_insert(call);
+            }
+        }
+    }
+    known
+});
+
+/// Which call `number` is in the ABI `arch`.
+pub(super) fn notified(arch: u32, number: i32) -> Option<Notified> {
+    let number = u32::try_from(number).ok()?;
+    NOTIFIED.get(&(arch, number)).copied()
 }
 
-/// The filter of every step whose users are so many to the kernel, and which is told this of its
-/// name.
-pub(crate) fn program(users: UserIds, kernel: KernelName) -> Vec<Instruction> {
-    assemble(&ABIS, users, kernel)
+/// What the tracer is to do about a call of the ABI `arch` that stopped, and the length of the numbers
+/// that it finds; by what the filter said.
+pub(crate) fn stopped(arch: u32, said: u32) -> Option<(Change, Word)> {
+    let abi = ABIS.iter().find(|abi| abi.audit == arch)?;
+    let place = usize::try_from(said.checked_sub(1)?).ok()?;
+    let stop = varied::STOPS.get(place)?;
+    Some((stop.change, stop.form.word(abi.word)))
 }
 
-fn assemble(abis: &[Abi], users: UserIds, kernel: KernelName) -> Vec<Instruction> {
+/// What of a step decides about its filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Varying {
+    /// How many ids its users have.
+    pub(crate) users: UserIds,
+    /// What it is told of the kernel.
+    pub(crate) kernel: KernelName,
+    /// What clock it reads.
+    pub(crate) clock: Clock,
+}
+
+/// The filter of every such step.
+pub(crate) fn program(of: Varying) -> Vec<Instruction> {
+    assemble(&ABIS, of)
+}
+
+fn assemble(abis: &[Abi], of: Varying) -> Vec<Instruction> {
     let mut code = answer(errno(libc::ENOSYS));
     for abi in abis.iter().rev() {
         let mut calls = vec![at(LOAD, NUMBER)];
-        let known = search(&ranges(abi, users, kernel));
+        let known = search(&ranges(abi, of));
         if abi.audit == X86_64.audit {
             calls.extend(branch(IF_AT_LEAST, X32, known, answer(errno(libc::ENOSYS))));
         } else {
@@ -176,7 +244,12 @@ fn assemble(abis: &[Abi], users: UserIds, kernel: KernelName) -> Vec<Instruction
 /// A rule and the first number from which it holds; `None` denies.
 type Range = (u32, Option<Rule>);
 
-fn ranges(abi: &Abi, users: UserIds, kernel: KernelName) -> Vec<Range> {
+fn ranges(abi: &Abi, of: Varying) -> Vec<Range> {
+    let Varying {
+        users,
+        kernel,
+        clock,
+    } = of;
     let emulated = match users {
         UserIds::One if abi.audit == ABIS[0].audit => &table::EMULATED[..],
         UserIds::One | UserIds::Range => &[],
@@ -188,6 +261,7 @@ fn ranges(abi: &Abi, users: UserIds, kernel: KernelName) -> Vec<Range> {
             _ => (name, rule),
         }))
         .chain(emulated.iter().map(|(name, _, rule)| (*name, *rule)))
+        .chain(varied::rules(clock))
         .filter_map(|(name, rule)| Some(((abi.number)(name)?, rule)))
         .collect();
     let mut ranges: Vec<Range> = vec![(0, None)];
@@ -223,27 +297,27 @@ fn verdict(rule: Option<Rule>) -> Vec<Instruction> {
         None => answer(errno(libc::EPERM)),
         Some(Rule::Allow) => answer(ALLOW),
         Some(Rule::NotImplemented) => answer(errno(libc::ENOSYS)),
-        Some(Rule::Observe | Rule::Emulate | Rule::KernelName) => answer(NOTIFY),
+        Some(Rule::Observe | Rule::Emulate | Rule::KernelName | Rule::Vary) => answer(NOTIFY),
+        Some(Rule::ReadClock) => of_day(0, answer(ALLOW), answer(NOTIFY)),
+        Some(Rule::Ptrace) => load(
+            argument(0),
+            one_of(&TRACING, answer(ALLOW), || answer(NOTIFY)),
+        ),
+        Some(Rule::Stop(place)) => stop_if(place),
         Some(Rule::EmulateOpen(flags)) => load(
             argument(flags.into()),
             branch(IF_ANY, WRITING, answer(ALLOW), answer(NOTIFY)),
         ),
-        Some(Rule::CloneWithoutNamespaces) => load(
-            argument(0),
-            branch(
-                IF_ANY,
-                NEW_NAMESPACES,
-                answer(ALLOW),
-                answer(errno(libc::EPERM)),
-            ),
-        ),
+        Some(Rule::CloneWithoutNamespaces) => clone(answer(ALLOW)),
+        Some(Rule::CloneTraced(place)) => clone(branch(
+            IF_ANY,
+            libc::CLONE_UNTRACED.unsigned_abs(),
+            answer(ALLOW),
+            answer(stop(place)),
+        )),
         Some(Rule::Personality) => load(
             argument(0),
-            PERSONALITIES
-                .iter()
-                .fold(answer(errno(libc::EPERM)), |otherwise, allowed| {
-                    branch(IF_EQUAL, *allowed, otherwise, answer(ALLOW))
-                }),
+            one_of(&PERSONALITIES, answer(errno(libc::EPERM)), || answer(ALLOW)),
         ),
         Some(Rule::Socket) => socket(),
         Some(Rule::SocketCall) => load(
@@ -251,6 +325,70 @@ fn verdict(rule: Option<Rule>) -> Vec<Instruction> {
             // SYS_SOCKET of linux/net.h.
             branch(IF_EQUAL, 1, answer(ALLOW), answer(NOTIFY)),
         ),
+    }
+}
+
+/// `allowed` has the flags at hand.
+fn clone(allowed: Vec<Instruction>) -> Vec<Instruction> {
+    let denied = answer(errno(libc::EPERM));
+    load(argument(0), branch(IF_ANY, NEW_NAMESPACES, allowed, denied))
+}
+
+/// Whether the number in the accumulator is among `values`.
+fn one_of(
+    values: &[u32],
+    otherwise: Vec<Instruction>,
+    then: impl Fn() -> Vec<Instruction>,
+) -> Vec<Instruction> {
+    values.iter().fold(otherwise, |otherwise, value| {
+        branch(IF_EQUAL, *value, otherwise, then())
+    })
+}
+
+/// Whether an argument is a clock that shows the time of day.
+fn of_day(clock: u8, otherwise: Vec<Instruction>, then: Vec<Instruction>) -> Vec<Instruction> {
+    let clocks = OF_DAY.map(i32::unsigned_abs);
+    load(
+        argument(clock.into()),
+        one_of(&clocks, otherwise, || then.clone()),
+    )
+}
+
+/// Whether a pointer is not null.
+fn given(pointer: u8, then: &[Instruction]) -> Vec<Instruction> {
+    let in_lower = branch(IF_EQUAL, 0, then.to_vec(), answer(ALLOW));
+    let lower = load(argument(pointer.into()), in_lower);
+    load(
+        upper(pointer.into()),
+        branch(IF_EQUAL, 0, then.to_vec(), lower),
+    )
+}
+
+/// One of the stops, where its condition holds.
+fn stop_if(place: u16) -> Vec<Instruction> {
+    let stops = answer(stop(place));
+    let absolute = |then| {
+        branch(
+            IF_ANY,
+            libc::TIMER_ABSTIME.unsigned_abs(),
+            answer(ALLOW),
+            then,
+        )
+    };
+    match varied::STOPS[usize::from(place)].when {
+        When::Always => stops,
+        When::Given(pointer) => given(pointer, &stops),
+        When::Futex => {
+            let mut code = vec![at(LOAD, argument(1)), at(AND, FUTEX_OPERATION)];
+            let waits = given(3, &stops);
+            code.extend(one_of(&FUTEX_OF_DAY, answer(ALLOW), || waits.clone()));
+            code
+        }
+        When::OfDay { clock, deadline } => of_day(clock, answer(ALLOW), given(deadline, &stops)),
+        When::Sleep => of_day(0, answer(ALLOW), load(argument(1), absolute(stops))),
+        When::Absolute => load(argument(1), absolute(stops)),
+        // A part of the rule of clone.
+        When::Untraced => answer(ALLOW),
     }
 }
 
@@ -342,172 +480,4 @@ fn branch(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{machine::Call, *};
-
-    const ALL: [Abi; 4] = [X86_64, I386, AARCH64, ARM];
-
-    fn run(abi: &Abi, name: &str, arguments: &[u64]) -> u32 {
-        let number = (abi.number)(name).unwrap_or_else(|| panic!("{name} on {}", abi.name));
-        run_number(abi, number, arguments)
-    }
-
-    fn run_number(abi: &Abi, number: u32, arguments: &[u64]) -> u32 {
-        let call = Call::new(number, abi.audit, arguments);
-        machine::run(&assemble(&ALL, UserIds::Range, KernelName::Real), &call)
-    }
-
-    #[test]
-    fn a_filter_fits_into_the_kernels_limit() {
-        for users in [UserIds::Range, UserIds::One] {
-            assert!(program(users, KernelName::Canary).len() <= 4096);
-        }
-    }
-
-    /// Every number of every ABI gets what the table says of its name, and no other.
-    #[test]
-    fn every_number_follows_the_table() {
-        for abi in &ALL {
-            let allowed: std::collections::BTreeSet<u32> =
-                table::allowed().filter_map(abi.number).collect();
-            let special: std::collections::BTreeSet<u32> = table::SPECIAL
-                .iter()
-                .filter_map(|(name, _)| (abi.number)(name))
-                .collect();
-            for number in 0..1000 {
-                let action = run_number(abi, number, &[]);
-                if allowed.contains(&number) {
-                    assert_eq!(action, ALLOW, "{} {number}", abi.name);
-                } else if !special.contains(&number) {
-                    assert_eq!(action, errno(libc::EPERM), "{} {number}", abi.name);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn namespaces_cannot_be_made_by_clone() {
-        for abi in &ALL {
-            assert_eq!(run(abi, "clone", &[0x11]), ALLOW);
-            for flag in [0x0002_0000, 0x1000_0000, 0x4000_0000_u64] {
-                assert_eq!(run(abi, "clone", &[flag | 0x11]), errno(libc::EPERM));
-            }
-            assert_eq!(run(abi, "clone3", &[]), errno(libc::ENOSYS));
-        }
-    }
-
-    #[test]
-    fn sockets_that_end_inside_are_allowed_and_others_counted() {
-        let cases = [
-            ((1, 1, 0), ALLOW),
-            ((1, 3, 0), ALLOW),
-            ((2, 1, 6), ALLOW),
-            ((2, 2 | 0x8_0800, 17), ALLOW),
-            ((10, 1, 0), ALLOW),
-            ((16, 3, 0), ALLOW),
-            ((16, 3, 9), errno(libc::EPROTONOSUPPORT)),
-            ((16, 3, 16), NOTIFY),
-            ((2, 3 | 0x8_0000, 1), NOTIFY),
-            ((10, 3, 58), NOTIFY),
-            ((2, 10, 0), NOTIFY),
-            ((17, 2, 0), NOTIFY),
-            ((38, 5, 0), NOTIFY),
-            ((40, 1, 0), NOTIFY),
-            ((0xffff_ffff, 1, 0), NOTIFY),
-        ];
-        for abi in &ALL {
-            for ((family, kind, protocol), action) in cases {
-                assert_eq!(
-                    run(abi, "socket", &[family, kind, protocol]),
-                    action,
-                    "{} {family} {kind} {protocol}",
-                    abi.name
-                );
-            }
-        }
-        assert_eq!(run(&I386, "socketcall", &[1]), NOTIFY);
-        assert_eq!(run(&I386, "socketcall", &[3]), ALLOW);
-    }
-
-    /// The kernel takes an `int`: what is above does not count, for it or for us.
-    #[test]
-    fn the_upper_half_of_an_argument_hides_nothing() {
-        assert_eq!(run(&X86_64, "socket", &[0x1_0000_0026, 5, 0]), NOTIFY);
-        assert_eq!(run(&X86_64, "socket", &[2, (1 << 32) | 3, 0]), NOTIFY);
-    }
-
-    #[test]
-    fn personalities() {
-        for (value, action) in [
-            (0, ALLOW),
-            (8, ALLOW),
-            (0x2_0000, ALLOW),
-            (0xffff_ffff, ALLOW),
-            (0x0004_0000, errno(libc::EPERM)),
-            (0x0400_0000, errno(libc::EPERM)),
-        ] {
-            assert_eq!(run(&X86_64, "personality", &[value]), action, "{value:x}");
-        }
-    }
-
-    #[test]
-    fn the_supervisor_knows_each_call_it_gets() {
-        assert_eq!(notified(X86_64.audit, 42), Some(Notified::Connect));
-        assert_eq!(notified(X86_64.audit, 41), Some(Notified::Socket));
-        assert_eq!(notified(I386.audit, 102), Some(Notified::SocketCall));
-        assert_eq!(notified(X86_64.audit, -1), None);
-        assert_eq!(notified(1, 42), None);
-    }
-
-    #[test]
-    fn calls_on_users_are_answered_where_the_kernel_knows_one() {
-        let run = |abi: &Abi, name: &str, arguments: &[u64], users| {
-            let number = (abi.number)(name).unwrap_or_else(|| panic!("{name} on {}", abi.name));
-            let call = Call::new(number, abi.audit, arguments);
-            machine::run(&assemble(&ABIS, users, KernelName::Real), &call)
-        };
-        let own = &ABIS[0];
-        for (name, _, rule) in &table::EMULATED {
-            if (own.number)(name).is_none() {
-                continue;
-            }
-            assert_eq!(run(own, name, &[], UserIds::Range), ALLOW, "{name}");
-            let reads = matches!(rule, Rule::EmulateOpen(_));
-            let expected = if reads { ALLOW } else { NOTIFY };
-            assert_eq!(run(own, name, &[], UserIds::One), expected, "{name}");
-        }
-        let writes = [0, 0, libc::O_WRONLY.unsigned_abs().into()];
-        assert_eq!(run(own, "openat", &writes, UserIds::One), NOTIFY);
-        let makes = [0, 0, (libc::O_RDONLY | libc::O_CREAT).unsigned_abs().into()];
-        assert_eq!(run(own, "openat", &makes, UserIds::One), NOTIFY);
-        assert_eq!(run(&ABIS[1], "fchown", &[], UserIds::One), ALLOW);
-    }
-
-    #[test]
-    fn the_name_of_the_kernel_is_asked_for_where_it_varies() {
-        for abi in &ALL {
-            let number = (abi.number)("uname").unwrap();
-            let call = Call::new(number, abi.audit, &[]);
-            for (kernel, action) in [(KernelName::Real, ALLOW), (KernelName::Canary, NOTIFY)] {
-                let filter = assemble(&ALL, UserIds::Range, kernel);
-                assert_eq!(machine::run(&filter, &call), action, "{}", abi.name);
-            }
-        }
-        let number = (ABIS[0].number)("uname").unwrap();
-        let asked = notified(ABIS[0].audit, number.cast_signed());
-        assert_eq!(asked, Some(Notified::KernelName));
-    }
-
-    #[test]
-    fn numbers_of_other_abis_do_not_exist() {
-        let absent = errno(libc::ENOSYS);
-        for number in [X32, X32 + 41, X32 + 512, u32::MAX] {
-            assert_eq!(run_number(&X86_64, number, &[]), absent);
-        }
-        let call = Call::new(0, 0xc000_0015, &[]);
-        assert_eq!(
-            machine::run(&program(UserIds::Range, KernelName::Real), &call),
-            absent
-        );
-    }
-}
+mod tests;

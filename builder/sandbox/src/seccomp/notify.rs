@@ -1,8 +1,12 @@
-//! Calls that the filter hands to the supervisor: refused sockets and observed connections.
+//! Calls that the filter hands to the supervisor: refused sockets and observed connections, and what
+//! differs by the run.
 
 mod address;
+mod clock;
 mod kernel;
 mod kernel_name;
+mod list;
+mod process;
 mod users;
 
 use std::{
@@ -14,6 +18,7 @@ use nix::{
     sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev},
     unistd::Pid,
 };
+use repro_core::build::Variation;
 use rustix::{
     io::Errno,
     net::{AddressFamily, Protocol, RawProtocol, SocketFlags, SocketType, socket_with},
@@ -22,11 +27,17 @@ use rustix::{
 use self::{
     address::{Target, is_bound, target},
     kernel::{Notification, Reply},
+    list::Lists,
+    process::{Processes, Traces},
 };
-use super::bpf::{Notified, SOCK_PACKET, notified};
+use super::{
+    Word,
+    bpf::{Notified, SOCK_PACKET, notified},
+    varied::VariedCall,
+};
 use crate::net::observed::Observed;
 pub(crate) use kernel::install;
-pub(crate) use kernel_name::KernelNames;
+use kernel_name::KernelNames;
 pub(crate) use users::Users;
 
 /// Longest socket address (`struct sockaddr_storage`).
@@ -36,59 +47,119 @@ const MAX_ADDRESS: usize = 128;
 #[derive(Debug)]
 pub(crate) struct Listener(OwnedFd);
 
+/// What the supervisor knows and notes while it answers.
+#[derive(Debug)]
+pub(crate) struct Answers<'a> {
+    /// What was tried of the network.
+    pub(crate) observed: Observed,
+    /// Those that the kernel does not know.
+    pub(crate) users: Option<Users<'a>>,
+    /// Seconds by which the step's clock is ahead.
+    shift: u64,
+    processes: Processes,
+    /// The kernel's.
+    names: KernelNames,
+    lists: Lists,
+    /// Who wanted to trace.
+    pub(crate) traces: Traces,
+}
+
+impl<'a> Answers<'a> {
+    /// Of a step about to start. What it wants to be told goes to `log`.
+    pub(crate) fn new(
+        users: Option<Users<'a>>,
+        variation: &Variation,
+        log: OwnedFd,
+    ) -> Result<Self, Errno> {
+        Ok(Self {
+            observed: Observed::default(),
+            users,
+            shift: variation.clock_shift_s,
+            processes: Processes::new()?,
+            names: KernelNames::new()?,
+            lists: Lists::new(variation.directory_order),
+            traces: Traces::new(log),
+        })
+    }
+
+    /// Directories that were too large to be sorted.
+    pub(crate) const fn unsorted(&self) -> u64 {
+        self.lists.unsorted()
+    }
+}
+
 impl Listener {
     /// Takes over what [`install`] gave in the step's process.
-    pub(crate) const fn new(listener: OwnedFd) -> Self {
+    pub(crate) fn new(listener: OwnedFd) -> Self {
+        kernel::wake_at_once(&listener);
         Self(listener)
     }
 
     /// Answers one call. `Err` only if the listener itself is of no use.
-    pub(crate) fn answer(
-        &self,
-        observed: &mut Observed,
-        users: Option<&mut Users<'_>>,
-        names: &KernelNames,
-    ) -> Result<(), Errno> {
+    pub(crate) fn answer(&self, answers: &mut Answers<'_>) -> Result<(), Errno> {
         let call = match kernel::receive(&self.0) {
             Ok(call) => call,
             // The process died between the poll and here.
             Err(Errno::NOENT) => return Ok(()),
             Err(errno) => return Err(errno),
         };
-        let reply = self.decide(&call, observed, users, names);
+        let reply = self.decide(&call, answers);
         match kernel::reply(&self.0, call.id, reply) {
             Err(Errno::NOENT) => Ok(()),
             result => result,
         }
     }
 
-    fn decide(
-        &self,
-        call: &Notification,
-        observed: &mut Observed,
-        users: Option<&mut Users<'_>>,
-        names: &KernelNames,
-    ) -> Reply {
+    fn decide(&self, call: &Notification, answers: &mut Answers<'_>) -> Reply {
         match notified(call.arch, call.number) {
             Some(Notified::Connect) => {
-                self.observe(call, observed);
+                self.observe(call, &mut answers.observed);
                 // The kernel reads the address once more, and it may be another by then. Nothing
                 // hangs on it: there is nowhere to go, and what was tried is counted there.
                 Reply::Continue
             }
             Some(Notified::Socket) => {
                 let [family, kind, protocol, ..] = call.arguments;
+                let observed = &mut answers.observed;
                 // The filter allowed all others.
                 Reply::Fail(refuse(int(family), int(kind), int(protocol), observed))
             }
-            Some(Notified::SocketCall) => self.old_socket(call, observed),
-            Some(Notified::KernelName) => names.answer(self, call),
-            Some(Notified::Users(what)) => match users {
+            Some(Notified::SocketCall) => self.old_socket(call, &mut answers.observed),
+            Some(Notified::KernelName) => answers.names.answer(self, call),
+            Some(Notified::Users(what)) => match &mut answers.users {
                 Some(users) => users.answer(self, call, what),
                 // The filter hands none on where the kernel knows all users.
                 None => Reply::Continue,
             },
+            Some(Notified::Varied(what, word)) => self.vary(call, answers, what, word),
             None => Reply::Fail(Errno::PERM),
+        }
+    }
+
+    fn vary(
+        &self,
+        call: &Notification,
+        answers: &mut Answers<'_>,
+        what: VariedCall,
+        word: Word,
+    ) -> Reply {
+        let Answers {
+            shift,
+            processes,
+            lists,
+            traces,
+            ..
+        } = answers;
+        match what {
+            VariedCall::GetTime => clock::get_time(self, call, word, *shift),
+            VariedCall::TimeOfDay => clock::time_of_day(self, call, word, *shift),
+            VariedCall::Seconds => clock::seconds(self, call, word, *shift),
+            VariedCall::ListOld => lists.answer(self, call, processes, list::Form::Old(word)),
+            VariedCall::List => lists.answer(self, call, processes, list::Form::New(word)),
+            VariedCall::Trace => {
+                traces.refused(&processes.name(call));
+                Reply::Fail(Errno::PERM)
+            }
         }
     }
 

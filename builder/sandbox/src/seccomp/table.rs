@@ -24,6 +24,16 @@ pub(super) enum Rule {
     Emulate,
     /// The same where a file is made or opened to be written to; which argument has the flags.
     EmulateOpen(u8),
+    /// The supervisor answers, by the run.
+    Vary,
+    /// The same for clocks that show the time of day.
+    ReadClock,
+    /// Nobody becomes a tracer where the step has one: the supervisor says so.
+    Ptrace,
+    /// The tracer changes something, if the condition of this one of the stops holds.
+    Stop(u16),
+    /// The same for `clone`, which has a rule of its own.
+    CloneTraced(u16),
 }
 
 impl Rule {
@@ -44,6 +54,13 @@ impl Rule {
             Self::Emulate => "answered by the supervisor, as far as it is of users",
             Self::EmulateOpen(_) => {
                 "answered by the supervisor, as far as it is of users, if it can write or make a file"
+            }
+            Self::Vary => "answered by the supervisor",
+            Self::ReadClock => "answered by the supervisor for clocks of the day",
+            Self::Ptrace => "EPERM for whoever wants to trace, and noted",
+            Self::Stop(_) => "the tracer puts a time of the shifted clock right",
+            Self::CloneTraced(_) => {
+                "EPERM with a flag that makes a namespace; the tracer takes CLONE_UNTRACED out"
             }
         }
     }

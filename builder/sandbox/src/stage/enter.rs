@@ -52,12 +52,24 @@ pub(super) fn namespaces(
     root: &OwnedFd,
     isolation: Isolation,
 ) -> Result<OwnedFd, Failure> {
+    namespaces_with(control, root, isolation, || Ok(())).map(|(store, ())| store)
+}
+
+/// The same, with something done when the users are there and the other namespaces are not: it is the
+/// last moment at which a process can be started outside the step's.
+pub(super) fn namespaces_with<T>(
+    control: &Channel,
+    root: &OwnedFd,
+    isolation: Isolation,
+    between: impl FnOnce() -> Result<T, Failure>,
+) -> Result<(OwnedFd, T), Failure> {
     end_with_parent()?;
     raise_open_files()?;
     fchdir(root).during("fchdir(store)")?;
     unshare(CloneFlags::CLONE_NEWUSER)
         .map_err(|errno| refused_namespace("unshare(CLONE_NEWUSER)", from_nix(errno)))?;
     have_maps_written(control)?;
+    let made = between()?;
     let flags = match isolation {
         Isolation::Trees => TREES,
         Isolation::Program { .. } => PROGRAM,
@@ -74,13 +86,14 @@ pub(super) fn namespaces(
         MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
     )
     .during("mount(\"/\", MS_PRIVATE|MS_REC)")?;
-    openat(
+    let store = openat(
         rustix::fs::CWD,
         c".",
         OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
         Mode::empty(),
     )
-    .during("open(\".\", O_PATH|O_DIRECTORY)")
+    .during("open(\".\", O_PATH|O_DIRECTORY)")?;
+    Ok((store, made))
 }
 
 /// Has the machine started earlier for the children of this process. The stage itself stays in the

@@ -9,9 +9,9 @@ use std::{
 };
 
 use nix::unistd::sethostname;
-use repro_core::build::{NetworkObservation, StepExit, Variation};
+use repro_core::build::{Hindrances, NetworkObservation, StepExit, Variation};
 use rustix::{
-    net::{AddressFamily, SocketFlags, SocketType, socketpair},
+    net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt},
     pipe::{PipeFlags, pipe_with},
     system::setdomainname,
 };
@@ -20,9 +20,13 @@ use super::{faults::user_failure, machine, stubs::Stubs};
 use crate::{
     channel::Channel,
     init::{self, Attachment, Plan, mounts},
-    net::{counters::Counters, dns::Responder, loopback, observed::Observed},
+    net::{counters::Counters, dns::Responder, loopback},
     protocol::{During, Failure, FailureKind, Program, Secret},
-    seccomp::notify::{KernelNames, Users},
+    seccomp::{
+        Clock,
+        notify::{Answers, Users},
+    },
+    trace::TracerProcess,
     tree::Ids,
     users,
 };
@@ -31,6 +35,7 @@ use crate::{
 pub(super) struct Ended {
     pub(super) exit: StepExit,
     pub(super) network: NetworkObservation,
+    pub(super) hindrances: Hindrances,
     pub(super) cpu_ms: u64,
     pub(super) peak_rss_bytes: u64,
 }
@@ -46,6 +51,8 @@ pub(super) struct Given<'a> {
     pub(super) attachments: Vec<Attachment>,
     /// Where owners are known from.
     pub(super) ids: Ids<'a>,
+    /// Where the clock is shifted.
+    pub(super) tracer: Option<TracerProcess>,
 }
 
 /// Runs the program in the mounted tree `root`. When this returns, none of its processes is left.
@@ -62,6 +69,7 @@ pub(super) fn run(
         stubs,
         attachments,
         ids,
+        tracer,
     } = given;
     // Before anything is mounted in the tree.
     let user = users::resolve(root.as_fd(), &spec.user).map_err(|error| user_failure(&error))?;
@@ -76,7 +84,23 @@ pub(super) fn run(
         None,
     )
     .during("socketpair(AF_UNIX, SOCK_SEQPACKET)")?;
-    let payload = launch::payload((spec, secrets), variation, (&user, ids), (log, theirs))?;
+    let clock = match tracer {
+        None => Clock::Real,
+        Some(_) => {
+            sockopt::set_socket_passcred(&ours, true).during("setsockopt(SO_PASSCRED)")?;
+            Clock::Shifted
+        }
+    };
+    let own_log = log
+        .try_clone()
+        .map_err(|error| Failure::io("dup(log)", &error))?;
+    let payload = launch::payload(
+        (spec, secrets),
+        variation,
+        (&user, ids),
+        (log, theirs),
+        clock,
+    )?;
     let mut setup = mounts::plan(
         &stubs.files,
         variation.first_pid,
@@ -116,16 +140,16 @@ pub(super) fn run(
         Ids::Kernel => None,
         Ids::Recorded(owners) => Some(Users::new(owners, &user).during("open(\"/proc\", O_PATH)")?),
     };
+    let answers = Answers::new(users, variation, own_log).during("open(\"/proc\", O_PATH)")?;
     let supervisor = supervise::Supervisor {
-        users,
+        answers,
         control,
         init,
         report,
         dns,
-        observed: Observed::default(),
-        names: KernelNames::new().during("open(\"/proc\", O_PATH)")?,
+        tracer,
     };
-    let (end, observed) = supervisor.watch(ours)?;
+    let (end, seen) = supervisor.watch(ours)?;
     let ended = match end {
         supervise::End::Program(ended) => ended,
         supervise::End::NotStarted { place, errno } => {
@@ -149,7 +173,8 @@ pub(super) fn run(
     }
     Ok(Ended {
         exit,
-        network: observed.finish(counters()?.since(before)),
+        network: seen.observed.finish(counters()?.since(before)),
+        hindrances: seen.hindrances,
         cpu_ms: ended.cpu_ms,
         peak_rss_bytes: ended.peak_rss_bytes,
     })

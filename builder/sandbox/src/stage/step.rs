@@ -7,8 +7,8 @@ use std::{
 };
 
 use repro_core::build::{
-    Caller, DeviceNumber, LayerPolicy, NetworkObservation, Normalisation, Placement, Snapshotter,
-    StepExit, StepResult, Usage, Variation,
+    Caller, DeviceNumber, Hindrances, LayerPolicy, NetworkObservation, Normalisation, Placement,
+    Snapshotter, StepExit, StepResult, Usage, Variation,
 };
 use repro_core::tree::TreePath;
 use rustix::{
@@ -18,7 +18,7 @@ use rustix::{
 
 use super::{
     Session,
-    enter::{Isolation, become_root, namespaces, open_tree},
+    enter::{Isolation, become_root, namespaces_with, open_tree},
     faults::{remove_failure, tree_failure},
     job::{
         TREE_DIR, borrowed, entry_writer, existing_dir, keep_owners, lower_view, make_dir,
@@ -32,6 +32,7 @@ use super::{
 use crate::{
     channel::Channel,
     protocol::{Action, During, Failure, FailureKind, Notice, Program, StepJob},
+    trace::TracerProcess,
     tree::{self, Content, DiffRequest, Ids, Merged, Root, TimeRule},
 };
 
@@ -65,6 +66,7 @@ struct Trees<'a> {
 struct Happened {
     exit: StepExit,
     network: NetworkObservation,
+    hindrances: Hindrances,
     cpu_ms: u64,
     peak_rss_bytes: u64,
     /// Sockets that a copy passed over.
@@ -90,7 +92,8 @@ pub(super) fn perform(
         },
         Action::Copy { .. } | Action::MakeDir(_) => Isolation::Trees,
     };
-    let store = namespaces(&session.control, &session.root, isolation)?;
+    let (store, tracer) =
+        namespaces_with(&session.control, &session.root, isolation, || tracer(job))?;
     let parents = open_trees(&store, &job.parents, ids)?;
     // While directories of the store can still be opened. A copy has one source, a program one for
     // each of its mounts.
@@ -136,7 +139,7 @@ pub(super) fn perform(
             let log = log.ok_or_else(|| {
                 Failure::new(FailureKind::Internal, "a program was given no log", None)
             })?;
-            trees.run(spec, &sources, job, log, &control)?
+            trees.run(spec, &sources, job, log, &control, tracer)?
         }
         Action::Copy { spec, .. } => {
             let sources = sources.first().map_or(&[][..], Vec::as_slice);
@@ -165,6 +168,7 @@ pub(super) fn perform(
     Ok(StepResult {
         exit: happened.exit,
         network: happened.network,
+        hindrances: happened.hindrances,
         normalised,
         usage: Usage {
             wall_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -172,6 +176,14 @@ pub(super) fn perform(
             peak_rss_bytes: happened.peak_rss_bytes,
         },
     })
+}
+
+/// Who will trace the job's program, if its clock is shifted.
+fn tracer(job: &StepJob) -> Result<Option<TracerProcess>, Failure> {
+    match (&job.action, job.variation.clock_shift_s) {
+        (Action::Copy { .. } | Action::MakeDir(_), _) | (Action::Run(_), 0) => Ok(None),
+        (Action::Run(_), shift) => TracerProcess::start(shift).map(Some).during("fork()"),
+    }
 }
 
 /// Makes and opens the directories of the run and of the step, which are in that of the invocation.
@@ -205,6 +217,7 @@ impl Trees<'_> {
         job: &StepJob,
         log: OwnedFd,
         control: &Channel,
+        tracer: Option<TracerProcess>,
     ) -> Result<Happened, Failure> {
         let stub = make_dir(&self.own, STUB_DIR)?;
         let mut stubs = stubs::write(
@@ -247,6 +260,7 @@ impl Trees<'_> {
             stubs: &stubs,
             attachments: std::mem::take(&mut mounts.attachments),
             ids: self.ids,
+            tracer,
         };
         let ended = program::run(given, root, log, control)?;
         mounts.take_away()?;
@@ -254,6 +268,7 @@ impl Trees<'_> {
         Ok(Happened {
             exit: ended.exit,
             network: ended.network,
+            hindrances: ended.hindrances,
             cpu_ms: ended.cpu_ms,
             peak_rss_bytes: ended.peak_rss_bytes,
             sockets: 0,
@@ -392,6 +407,7 @@ impl Happened {
         Self {
             exit: StepExit::Success,
             network: NetworkObservation::default(),
+            hindrances: Hindrances::default(),
             cpu_ms: 0,
             peak_rss_bytes: 0,
             sockets,

@@ -15,6 +15,7 @@
 mod axes;
 mod basics;
 mod bench;
+mod clock;
 mod hostile;
 mod isolation;
 mod mounts;
@@ -51,6 +52,7 @@ fn trials_of_any_user() -> Vec<Trial> {
         trials.extend(trees::trials(snapshotter));
     }
     let usual = bench::snapshotters()[0];
+    trials.extend(clock::trials(usual));
     trials.extend(hostile::trials(usual));
     trials.extend(isolation::trials(usual));
     trials.extend(network::trials(usual));

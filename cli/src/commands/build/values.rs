@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(names("clock,cpus").unwrap(), "clock cpus");
         assert_eq!(names("none,clock"), Err(VaryError::NoneAmongOthers));
         assert_eq!(names("-clock"), Err(VaryError::NotIn(Axis::Clock)));
-        for bad in ["", "moon", "all,", "all,-moon"] {
+        for bad in ["", "moon", "all,", "clocks", "all,-moon"] {
             assert!(matches!(names(bad), Err(VaryError::Axis(_))), "{bad}");
         }
     }

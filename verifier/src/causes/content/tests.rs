@@ -18,6 +18,7 @@ fn facts() -> Facts {
         domainname: Some(domain.into()),
         cpus: NonZeroU32::new(cpus),
         first_pid: Some(first_pid),
+        clock_shift_s: 0,
         window: Some(RunWindow {
             start,
             end: start + 10,

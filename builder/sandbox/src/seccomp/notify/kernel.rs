@@ -75,6 +75,35 @@ pub(crate) fn install(filter: &[Instruction]) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(listener) })
 }
 
+/// Has the kernel run the supervisor in the caller's place and back, on the same CPU: that is what an
+/// answer is waited for. A kernel before 6.6 knows no such thing and wakes whom it likes.
+pub(super) fn wake_at_once(listener: &OwnedFd) {
+    /// `SECCOMP_IOCTL_NOTIF_SET_FLAGS` and `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP` of `linux/seccomp.h`.
+    const SET_FLAGS: libc::Ioctl = 0x4008_2104;
+    const SYNC_WAKE_UP: libc::c_ulong = 1;
+    // SAFETY: the argument is a number, no pointer.
+    unsafe { libc::ioctl(listener.as_raw_fd(), SET_FLAGS, SYNC_WAKE_UP) };
+}
+
+/// Whether two descriptors of this process are one open file.
+pub(super) fn is_same_file(one: &OwnedFd, other: &OwnedFd) -> Result<bool, Errno> {
+    const FILE: libc::c_int = 0; // KCMP_FILE
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    // SAFETY: the call compares what the numbers stand for and writes nothing.
+    let order = unsafe {
+        libc::syscall(
+            libc::SYS_kcmp,
+            own,
+            own,
+            FILE,
+            one.as_raw_fd(),
+            other.as_raw_fd(),
+        )
+    };
+    checked(order)?;
+    Ok(order == 0)
+}
+
 /// Waits for a call.
 pub(super) fn receive(listener: &OwnedFd) -> Result<Notification, Errno> {
     // The kernel wants it zeroed.

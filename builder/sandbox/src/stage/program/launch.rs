@@ -14,7 +14,7 @@ use crate::{
     init::{Identity, Payload, Place, mounts::Setup},
     policy,
     protocol::{During, Failure, Program, Secret},
-    seccomp,
+    seccomp::{self, Clock, Varying},
     sys::Strings,
     tree::Ids,
     users::ResolvedUser,
@@ -26,6 +26,7 @@ pub(super) fn payload(
     variation: &Variation,
     (user, ids): (&ResolvedUser, Ids<'_>),
     (log, supervisor): (OwnedFd, OwnedFd),
+    clock: Clock,
 ) -> Result<Payload, Failure> {
     let environment = environment(spec, secrets, &user.home)?;
     let path = spec
@@ -61,9 +62,14 @@ pub(super) fn payload(
         cpus: machine::affinity(variation)?,
         address_space: variation.address_space,
         limits: spec.settings.limits.iter().map(limit).collect(),
-        filter: seccomp::program(ids.users(), variation.kernel),
+        filter: seccomp::program(Varying {
+            users: ids.users(),
+            kernel: variation.kernel,
+            clock,
+        }),
         log,
         supervisor,
+        clock,
     })
 }
 
