@@ -33,9 +33,10 @@ use repro_core::{
 pub use apt_sources::{AptSourcesError, machine_mirrors};
 pub use mirror::{Mirror, MirrorError, snapshot_archive};
 
-use self::{
+use self::transfer::{Transfer, agent};
+pub(crate) use self::{
     progress::Progress,
-    transfer::{Transfer, agent},
+    transfer::{CONNECT, SILENCE, tls},
 };
 use crate::lock::{PoolFile, PoolPath};
 
