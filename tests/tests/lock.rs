@@ -256,13 +256,12 @@ fn what_tools_fetch_is_replayed_without_a_network_and_leaves_nothing() {
             String::from_utf8_lossy(&got(name))
         );
     }
-    let bytes = fs::read(&tar).unwrap();
-    for trace in [
-        "127.0.0.1:3190",
-        "/dev/repro",
-        "repro: certificates",
-        "BEGIN CERTIFICATE",
-    ] {
+    // Programs themselves hold names of files, so only the last steps' layers are looked at whole.
+    let names = succeeds(Command::new("tar").arg("-tf").arg(&tar));
+    let made = repro_core::fs::sorted_names(&out.join("got")).unwrap();
+    let made = made.iter().map(|name| name.to_str().unwrap());
+    let bytes: Vec<u8> = made.flat_map(got).chain(names.into_bytes()).collect();
+    for trace in ["127.0.0.1:3190", "dev/repro", "etc/ssl", "ca.pem", "wgetrc"] {
         let trace = trace.as_bytes();
         assert!(
             !bytes.windows(trace.len()).any(|window| window == trace),
@@ -336,7 +335,8 @@ fn what_is_not_in_the_lock_fails_the_build_whatever_the_step_makes_of_it() {
     };
     let project = context.project("swallowed", &[("Dockerfile", &dockerfile("/big"))]);
     lock(&context, &project).run().exits(0);
-    replayed(&context, &project);
+    let (_, pack) = replayed(&context, &project);
+    let before = pack.digest().to_owned();
     fs::write(project.join("Dockerfile"), dockerfile("/new?a=1")).unwrap();
     let (build, evidence) = offline(&context, &project);
     build.run().exits(6).says([
@@ -344,7 +344,8 @@ fn what_is_not_in_the_lock_fails_the_build_whatever_the_step_makes_of_it() {
         &format!("GET {} is not in the lock", server.url("/new?a=1")),
         "repro lock",
     ]);
-    assert!(!evidence.exists());
+    // The evidence of the build before is left alone.
+    assert_eq!(Pack::read(&evidence).digest(), before);
 }
 
 #[test]
@@ -358,7 +359,7 @@ fn hosts_are_refused_unless_allowed_also_behind_a_redirect() {
     let project = context.project("denied", &[("Dockerfile", &steps)]);
     let none = context.repro(["lock", "--progress", "plain"]).arg(&project);
     none.clone().run().exits(6).says([
-        &format!("goes to {HOST}, which is not allowed"),
+        format!("goes to {HOST}, which is not allowed").as_str(),
         &format!("--allow {HOST}"),
     ]);
     assert_eq!(server.asked().len(), 0);

@@ -28,13 +28,18 @@ impl Allowed {
         self.0.iter().any(|pattern| pattern.matches(bare))
     }
 
+    /// Whether it is on the list itself: `*.169.254` is a pattern of names, and allows no address.
+    fn names(&self, host: &str) -> bool {
+        self.0.iter().any(|pattern| pattern.to_string() == host)
+    }
+
     /// Whether a connection may be made to the address that a host turned out to have.
     #[must_use]
     pub fn address(&self, address: IpAddr) -> bool {
         let address = plain(address);
         is_public(address)
-            || self.host(&address.to_string())
-            || (address.is_loopback() && self.host("localhost"))
+            || self.names(&address.to_string())
+            || (address.is_loopback() && self.names("localhost"))
     }
 }
 
@@ -147,6 +152,8 @@ mod tests {
         assert!(!named.host("other.example"));
         assert!(!named.address("127.0.0.1".parse().unwrap()));
         assert!(!named.address("169.254.169.254".parse().unwrap()));
+        let below = allowed(&["*.254.169.254"]);
+        assert!(!below.address("169.254.169.254".parse().unwrap()));
         let local = allowed(&["localhost", "10.1.2.3"]);
         assert!(local.address("127.0.0.1".parse().unwrap()));
         assert!(local.address("10.1.2.3".parse().unwrap()));
