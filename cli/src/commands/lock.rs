@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use repro_builder::BuildError;
 use repro_core::{
     build::{BuildRecord, RunId, Runs},
     platform::Platform,
@@ -175,7 +176,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
             let captured = builder
                 .network
                 .map(repro_toolchains::capture::Network::captured);
-            Ok((record, basis, captured.unwrap_or_default()))
+            Ok::<_, BuildError>((record, basis, captured.unwrap_or_default()))
         },
     )?;
     failed(&record)?;
