@@ -297,8 +297,8 @@ mod tests {
                 "pkg:pypi/zope-interface@6.0",
             ),
             (
-                "https://h/golang.org/x/text/@v/v0.3.0.zip",
-                "pkg:golang/golang.org/x/text@v0.3.0",
+                "https://h/go.example/x/text/@v/v0.3.0.zip",
+                "pkg:golang/go.example/x/text@v0.3.0",
             ),
             ("https://h/gems/rake-13.0.6.gem", "pkg:gem/rake@13.0.6"),
             (
