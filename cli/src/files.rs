@@ -13,6 +13,8 @@ pub(crate) enum Limit {
     Secret,
     /// A Dockerfile, an ignore file, `repro.toml` or `repro.lock`.
     Project,
+    /// A lock in any form: a build can fetch thousands of files.
+    Lock,
 }
 
 impl Limit {
@@ -21,6 +23,7 @@ impl Limit {
             Self::Key => 64 << 10,
             Self::Secret => repro_core::build::MAX_SECRET_BYTES as u64,
             Self::Project => 16 << 20,
+            Self::Lock => 64 << 20,
         }
     }
 }

@@ -22,6 +22,7 @@ mod project;
 mod redact;
 mod registry;
 mod seed;
+mod server;
 mod user;
 
 pub use built::Built;
@@ -35,6 +36,7 @@ pub use program::{Repro, program, root, succeeds, target, tool};
 pub use project::{example, write_project};
 pub use registry::{PASSWORD, Registry, RegistryKind};
 pub use seed::{random, seed};
+pub use server::{Answer, Asked, HOST, Server, git_backend};
 pub use user::{User, require_root};
 
 /// The declaration that makes `FROM busybox` and `FROM c` mean the shipped toolchains.

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod capture;
 pub mod deb;
 pub mod definition;
 pub mod diagnostic;

@@ -2,31 +2,43 @@
 //!
 //! `toolchains/defs/NAME.lock` lists the packages of a shipped toolchain with the signed chain
 //! that they were found by. A project's `repro.lock` refers to such a lock by its digest and
-//! lists bases and inputs of its own. Both are written by `toolchains/lock.py` and read here,
+//! lists bases, inputs and fetches of its own, as `repro lock` writes them. Both are read here
 //! strictly: an unknown key, a digest of the wrong form or a doubled name is an error with its
 //! line, because a lock that is half understood pins nothing.
 
 mod basis;
+mod changes;
+mod draft;
+mod fetch;
+mod package;
 mod parts;
+mod policy;
 mod project;
+mod spdx;
 mod toolchain;
 
 use std::io;
 
 pub use basis::LockBasis;
+pub use changes::{Change, changes};
+pub use draft::{LockDraft, ToolchainEntry};
+pub use fetch::{FetchKey, LockedFetch, LockedStep, REDACTED, StepName, StepNameError};
+pub use package::{Ecosystem, Package, generic_purl};
 pub use parts::{
     Archive, ArchiveDate, EntryPlatform, Fingerprint, FingerprintError, PoolFile, PoolPath,
     PoolPathError, UnknownVersion, Version1,
 };
+pub use policy::{Pins, PolicyError, SourcePolicy};
 pub use project::{
     LockedBase, LockedInput, LockedSourceFile, LockedToolchain, ProjectLock, file_name,
 };
+pub use spdx::spdx;
 pub use toolchain::{LockedPackage, Phase, ToolchainLock};
 
 use crate::diagnostic::Diagnostic;
 
 /// What to do about a lock that does not fit, for messages.
-pub const RELOCK_HINT: &str = "write the lock again: toolchains/lock.py project DIRECTORY";
+pub const RELOCK_HINT: &str = "write the lock again: `repro lock`";
 
 /// Why a lock cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,10 @@ use repro_core::{digest::Digest, platform::Platform, reference::ImageRef, rulese
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Archive, EntryPlatform, LockBasis, LockError, PoolFile, PoolPath, Version1};
+use super::{
+    Archive, EntryPlatform, LockBasis, LockError, LockedStep, PoolFile, PoolPath, Version1,
+    fetch::{RawFetch, RawFetchPlace, RawStep, assemble},
+};
 use crate::{
     definition::{self, ShippedToolchain},
     diagnostic::Diagnostic,
@@ -84,6 +87,8 @@ pub struct ProjectLock {
     pub toolchains: BTreeMap<String, LockedToolchain>,
     /// `[[input]]`, by name in the project.
     pub inputs: BTreeMap<String, LockedInput>,
+    /// `[[step]]` with their `[[fetch]]`, by platform and name.
+    pub steps: Vec<LockedStep>,
 }
 
 #[derive(Deserialize)]
@@ -99,7 +104,10 @@ struct RawLock {
     toolchain: Vec<Spanned<RawToolchain>>,
     #[serde(default)]
     input: Vec<Spanned<RawInput>>,
-    fetch: Option<Spanned<toml::Value>>,
+    #[serde(default)]
+    step: Vec<Spanned<RawStep>>,
+    #[serde(default)]
+    fetch: Vec<Spanned<RawFetch>>,
 }
 
 #[derive(Deserialize)]
@@ -166,10 +174,6 @@ impl ProjectLock {
             toml::from_str(text).map_err(|error| Diagnostic::from_toml(file, text, &error))?;
         let place =
             |span: Range<usize>, message: String| Diagnostic::new(file, text, Some(span), message);
-        if let Some(fetch) = raw.fetch {
-            let message = "captured fetches are not replayed by this version of repro";
-            return Err(place(fetch.span(), message.into()).into());
-        }
         let mut bases = BTreeMap::new();
         for base in raw.base {
             let (span, base) = (base.span(), base.into_inner());
@@ -225,6 +229,26 @@ impl ProjectLock {
             };
             inputs.insert(input.name, locked);
         }
+        let mut listed = BTreeSet::new();
+        let mut steps = Vec::with_capacity(raw.step.len());
+        for step in raw.step {
+            let (span, step) = (step.span(), step.into_inner());
+            if !listed.insert((step.name.clone(), step.platform.clone())) {
+                return Err(place(span, format!("step {} is listed twice", step.name)).into());
+            }
+            steps.push(step);
+        }
+        let mut fetches = Vec::with_capacity(raw.fetch.len());
+        for fetch in raw.fetch {
+            let (span, fetch) = (fetch.span(), fetch.into_inner());
+            let at = RawFetchPlace {
+                platform: fetch.platform.clone(),
+                step: fetch.step.clone(),
+                span: span.clone(),
+            };
+            fetches.push((at, fetch.parse().map_err(|message| place(span, message))?));
+        }
+        let steps = assemble(steps, fetches).map_err(|(at, message)| place(at.span, message))?;
         Ok(Self {
             file: file.to_owned(),
             checksum_place: place(raw.checksum.span(), String::new()),
@@ -233,6 +257,7 @@ impl ProjectLock {
             bases,
             toolchains,
             inputs,
+            steps,
         })
     }
 
@@ -368,7 +393,7 @@ mod tests {
             (head().replace("ruleset = 1", "ruleset = 9"), 2, "ruleset 9"),
             (head().replace("sha256:0", "sha256:"), 3, "64"),
             (head() + "chekcsum = 1\n", 4, "chekcsum"),
-            (head() + "[[fetch]]\nurl = 'x'\n", 4, "fetch"),
+            (head() + "[[fetch]]\nurl = 'x'\n", 4, "step"),
             (head() + &base + &base, 8, "twice"),
             (head() + &base.replace("'a'", "'A B'"), 5, "repository"),
         ] {

@@ -201,7 +201,7 @@ impl<'a> Steps<'a> {
         let log = Tail::default();
         let executor = self.workshop.executor;
         let result = executor
-            .run(spec, &Variation::run_a(), &mut layer, &log)
+            .run(spec, &Variation::run_a(), None, &mut layer, &log)
             .map_err(|source| MaterialiseError::Executor {
                 program: program.clone(),
                 source,

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use repro_builder::Builder;
+use repro_builder::{Builder, LockState};
 use repro_core::{
     build::{BuildRecord, BuildRequest, Reason},
     digest::HashingWriter,
@@ -28,6 +28,7 @@ use super::{
     Args, OnDifference, bisect,
     call::{Method, say_findings, say_targets},
     contexts::contexts,
+    network::Wanted,
     outputs::Outputs,
     place::Place,
     push,
@@ -75,7 +76,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     let store = context.open_store()?;
     asked.request.contexts = contexts(&args.contexts, &store, &asked.request.platform)?;
     if call.method == Method::Check {
-        let findings = with_builder(args, context, &asked, &store, |builder, request| {
+        let wanted = Wanted::Nothing;
+        let findings = with_builder(args, context, &asked, &store, wanted, |builder, request| {
             builder.check(request)
         })?;
         return say_findings(output, format, &asked.request, &findings);
@@ -98,15 +100,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
         kernel_release: kernel_release(),
     };
     let options = options(&store);
-    let (record, findings) = with_builder(args, context, &asked, &store, |builder, request| {
-        let build = builder.start(request)?;
-        let record = build.record();
-        let mut findings = bisect::compare(&record, &store, &options)?;
-        if args.more.bisect_axes {
-            findings.bisection = bisect::bisect(&build, &record, &store, &options, &findings)?;
-        }
-        Ok::<_, CommandError>((build.finish(), findings))
-    })?;
+    let wanted = Wanted::Replay;
+    let (record, findings) =
+        with_builder(args, context, &asked, &store, wanted, |builder, request| {
+            let build = builder.start(request)?;
+            let record = build.record();
+            let mut findings = bisect::compare(&record, &store, &options)?;
+            if args.more.bisect_axes {
+                findings.bisection = bisect::bisect(&build, &record, &store, &options, &findings)?;
+            }
+            Ok::<_, CommandError>((build.finish(), findings))
+        })?;
     let compared = Compared {
         b: findings.b.as_ref(),
         control: findings.control.as_ref(),
@@ -133,11 +137,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
 }
 
 /// The build itself, or a look at it, with everything that may be stopped by a signal.
-fn with_builder<T, E>(
+pub(crate) fn with_builder<T, E>(
     args: &Args,
     context: &Context,
     asked: &Asked,
     store: &Store,
+    wanted: Wanted,
     work: impl FnOnce(&Builder<'_>, &BuildRequest) -> Result<T, E>,
 ) -> Result<T, CommandError>
 where
@@ -169,7 +174,24 @@ where
             ruleset: request.ruleset,
         },
     };
+    let lock_state = match &wanted {
+        Wanted::Capture { .. } => LockState::InTheMaking,
+        Wanted::Nothing | Wanted::Replay => LockState::Written,
+    };
+    let network = wanted.network(
+        (request, &asked.project, asked.lock.as_ref()),
+        &asked.grants,
+        store,
+        events.as_ref(),
+        &engine.cancelled,
+    );
+    let network = match network {
+        Ok(network) => network,
+        Err(error) => return engine.finish(Err(error)),
+    };
     let builder = Builder {
+        lock_state,
+        network: network.as_ref(),
         store,
         executor: engine.executor.as_ref(),
         sources: &sources,
@@ -178,6 +200,7 @@ where
         jobs: args.jobs.unwrap_or_else(processors),
     };
     let done = work(&builder, request).map_err(CommandError::from);
+    drop(network);
     engine.finish(done)
 }
 
