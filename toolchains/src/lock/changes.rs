@@ -106,25 +106,22 @@ fn entries(lock: &ProjectLock) -> BTreeMap<String, Entry> {
     }
     for fetch in lock.steps.iter().flat_map(|step| &step.fetches) {
         let package = Package::of_url(&fetch.key.url).filter(|_| fetch.status == 200);
-        match package {
-            Some(package) => {
-                let name = format!("{} {}", package.ecosystem.name(), package.name);
-                let entry = entries.entry(name);
-                let entry = entry.or_insert_with(|| Entry::Versions(BTreeSet::new()));
-                if let Entry::Versions(versions) = entry {
-                    versions.insert(package.version);
-                }
+        if let Some(package) = package {
+            let name = format!("{} {}", package.ecosystem.name(), package.name);
+            let entry = entries.entry(name);
+            let entry = entry.or_insert_with(|| Entry::Versions(BTreeSet::new()));
+            if let Entry::Versions(versions) = entry {
+                versions.insert(package.version);
             }
-            None => {
-                let name = format!("{} {}", fetch.key.method, fetch.key.url);
-                let entry = entries.entry(name);
-                let entry = entry.or_insert_with(|| Entry::Answers(Vec::new()));
-                let answer = (fetch.status, fetch.size, fetch.sha256);
-                if let Entry::Answers(answers) = entry
-                    && !answers.contains(&answer)
-                {
-                    answers.push(answer);
-                }
+        } else {
+            let name = format!("{} {}", fetch.key.method, fetch.key.url);
+            let entry = entries.entry(name);
+            let entry = entry.or_insert_with(|| Entry::Answers(Vec::new()));
+            let answer = (fetch.status, fetch.size, fetch.sha256);
+            if let Entry::Answers(answers) = entry
+                && !answers.contains(&answer)
+            {
+                answers.push(answer);
             }
         }
     }
