@@ -24,8 +24,13 @@ const SETS: [(&str, &[&str], usize); 2] = [
     ),
     (
         "blind",
-        &["blind/artifacts", "blind/content", "blind/decoys"],
-        30,
+        &[
+            "blind/artifacts",
+            "blind/content",
+            "blind/decoys",
+            "blind/second",
+        ],
+        75,
     ),
 ];
 /// Of a hundred causes at least so many must be the expected ones, in each set.

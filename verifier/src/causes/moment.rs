@@ -99,17 +99,24 @@ enum Moment {
 }
 
 /// Words of a line that says when something was made, in lower case.
-const MADE: [&str; 18] = [
+const MADE: [&str; 25] = [
     "built",
     "build",
+    "builddate",
+    "buildtime",
     "generated",
     "created",
+    "creation",
     "compiled",
     "date",
+    "datetime",
     "time",
+    "timestamp",
+    "mtime",
+    "ctime",
     "updated",
     "modified",
-    "made on",
+    "made",
     "produced",
     "packaged",
     "installed",
@@ -117,16 +124,50 @@ const MADE: [&str; 18] = [
     "epoch",
     "stamp",
     "logrotate",
-    ".th ",
+    "th",
 ];
 /// Words of a line on a date that a person chose.
-const CHOSEN: [&str; 6] = ["until", "expire", "expiry", "since", "copyright", "valid"];
+const CHOSEN: [&str; 7] = [
+    "until",
+    "expires",
+    "expire",
+    "expiry",
+    "since",
+    "copyright",
+    "valid",
+];
 
 /// Whether a line says when something was made.
 pub(super) fn says_when(line: &[u8]) -> bool {
-    let line = line.to_ascii_lowercase();
-    let says = |word: &&str| memchr::memmem::find(&line, word.as_bytes()).is_some();
-    MADE.iter().any(says) && !CHOSEN.iter().any(says)
+    let mut says = false;
+    for word in names(line) {
+        if CHOSEN.contains(&word.as_str()) {
+            return false;
+        }
+        // A number of a build stands right behind the word: `build20261123`.
+        says |= MADE.contains(&word.as_str());
+    }
+    says
+}
+
+/// The words of a line in lower case, also those that are written together: `buildTime`.
+fn names(line: &[u8]) -> impl Iterator<Item = String> {
+    line.split(|byte| !byte.is_ascii_alphabetic())
+        .flat_map(|name| {
+            let mut words: Vec<String> = Vec::new();
+            let mut capital = true;
+            for byte in name {
+                let upper = byte.is_ascii_uppercase();
+                if words.is_empty() || (upper && !capital) {
+                    words.push(String::new());
+                }
+                capital = upper;
+                if let Some(word) = words.last_mut() {
+                    word.push(char::from(byte.to_ascii_lowercase()));
+                }
+            }
+            words
+        })
 }
 
 /// Whether `a` and `b`, which stand in `line`, are moments of the two runs.
@@ -332,6 +373,29 @@ mod tests {
             );
             assert_eq!(told(a, b, "valid until the date"), None, "{a}");
             assert_eq!(told(a, b, "x"), None, "{a}");
+        }
+    }
+
+    #[test]
+    fn lines_say_when_by_whole_words() {
+        for line in [
+            "buildTime=",
+            "BUILD_TIME",
+            "build20261123",
+            "Date:",
+            "# generated",
+            ".TH X",
+        ] {
+            assert!(says_when(line.as_bytes()), "{line}");
+        }
+        for line in [
+            "timeout: 5",
+            "lifetime",
+            "rebuilding",
+            "",
+            "creates it, valid until the date",
+        ] {
+            assert!(!says_when(line.as_bytes()), "{line}");
         }
     }
 

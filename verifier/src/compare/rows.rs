@@ -198,8 +198,8 @@ impl Rows {
                 Cause::DerivedChecksum => {
                     let name = path.rsplit('/').next().unwrap_or_default();
                     let shown = row.evidence.as_ref();
-                    let told = shown
-                        .is_some_and(|shown| shown.a.contains(name) || shown.b.contains(name));
+                    let told =
+                        shown.is_some_and(|shown| shown.a.contains(name) || shown.b.contains(name));
                     *path != row.path
                         && *cause != row.cause
                         && !name.is_empty()
