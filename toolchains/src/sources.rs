@@ -161,6 +161,16 @@ impl Sources<'_> {
         Ok((shipped, true))
     }
 
+    /// What `name` means in its registry now: the digest of the platform's manifest. Fetches documents
+    /// alone; only a lock asks this, since another answer tomorrow is another build.
+    pub fn look_up_image(
+        &self,
+        name: &ImageRef,
+        platform: &Platform,
+    ) -> Result<Digest, SourceError> {
+        Ok(self.registry.resolve(name, platform)?.manifest.digest)
+    }
+
     /// Brings the image of `name` with this digest into the store, where its full name keeps it.
     pub fn fetch_image(
         &self,

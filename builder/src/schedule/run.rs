@@ -82,10 +82,14 @@ fn list(refused: &[Refusal]) -> String {
     }
     let mut text = format!("{} requests were not answered:", refused.len());
     for refusal in refused.iter().take(SHOWN) {
-        text.push_str(&format!("\n  {refusal}"));
+        text += "\n  ";
+        text += &refusal.to_string();
     }
     if refused.len() > SHOWN {
-        text.push_str(&format!("\n  and {} more", refused.len() - SHOWN));
+        let more = refused.len() - SHOWN;
+        text += "\n  and ";
+        text += &more.to_string();
+        text += " more";
     }
     text
 }

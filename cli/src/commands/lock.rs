@@ -40,6 +40,7 @@ use crate::{
     error::{CommandError, ErrorKind, io_kind},
     exit::ExitStatus,
     output::Format,
+    registries::RegistryArgs,
 };
 use draft::{Update, first_draft, keep};
 use formats::{FormatArg, Imported};
@@ -127,6 +128,8 @@ pub(crate) struct Args {
     )]
     pub(crate) mirrors: Vec<Mirror>,
     #[command(flatten)]
+    pub(crate) registries: RegistryArgs,
+    #[command(flatten)]
     pub(crate) progress: ProgressArgs,
     #[command(flatten)]
     pub(crate) json: JsonArgs,
@@ -147,6 +150,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     let mut asked = asked(&build_args, &context.settings, &place, invocation)?;
     asked.request.runs = Runs::One;
     asked.request.vary = BTreeSet::new();
+    let update = Update::of(args.update.as_deref());
+    asked.request.lock_mode = update.lock_mode();
     let path = lock_path(&build_args, &asked, &place)?;
     let store = context.open_store()?;
     asked.request.contexts = build::contexts(&args.contexts, &store, &asked.request.platform)?;
@@ -155,7 +160,6 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
         return export(args, context, &path, old.as_ref());
     }
     let imported = Imported::read(context, args.import.as_deref())?;
-    let update = Update::of(args.update.as_deref());
     update.check(old.as_ref())?;
     let mut draft = first_draft(&asked, old.as_ref(), &update)?;
     imported.pin(&asked, &mut draft);

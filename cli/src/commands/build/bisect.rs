@@ -17,7 +17,7 @@ use repro_verifier::{
 use crate::error::CommandError;
 
 /// Runs beside the two.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct MoreRuns {
     /// Run the build once more exactly as the first time: what differs then too, differs by chance
     #[arg(long, help_heading = "Comparison", env = "REPRO_CONTROL")]

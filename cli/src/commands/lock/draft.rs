@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use repro_core::{
-    build::{BuildRecord, InputKind, NamedContext},
+    build::{BuildRecord, InputKind, LockMode, NamedContext},
     digest::Digest,
 };
 use repro_toolchains::{
@@ -34,6 +34,14 @@ impl Update {
             None => Self::New,
             Some("") => Self::All,
             Some(entry) => Self::Entry(entry.to_owned()),
+        }
+    }
+
+    /// How a base is looked up that the new lock does not pin yet.
+    pub(super) const fn lock_mode(&self) -> LockMode {
+        match self {
+            Self::New => LockMode::Pin,
+            Self::All | Self::Entry(_) => LockMode::Refresh,
         }
     }
 

@@ -194,6 +194,14 @@ impl From<ResolveError> for CommandError {
                 );
                 Self::from(*source).context(message)
             }
+            ResolveError::NotFound { name, source } => {
+                let message = format!("the image {name} cannot be looked up in its registry");
+                let hint = format!(
+                    "an image of this machine alone is pinned by its name in the store: `repro import \
+                     TRANSPORT {name}` or `repro build -t {name}`, then `repro lock` without --update"
+                );
+                Self::from(*source).context(message).hint(hint)
+            }
             ResolveError::Blob(error) => {
                 Self::from(error).context("cannot look for an image in the store")
             }
