@@ -92,9 +92,9 @@ impl Tracer {
         loop {
             match wait(options) {
                 Ok(Some((pid, status))) => match self.attend(pid, status) {
-                    Ok(()) => {}
-                    // Killed since.
-                    Err(TraceError::Process {
+                    // Or it was killed since.
+                    Ok(())
+                    | Err(TraceError::Process {
                         errno: Errno::SRCH, ..
                     }) => {}
                     Err(error) => return Err(error),
@@ -159,10 +159,10 @@ impl Tracer {
         let memory = Memory::of(pid);
         let changed = match change {
             Change::Deadline(argument) => {
-                self.rewind(&memory, &mut registers, argument.into(), (word, 2, 0))?
+                self.rewind(&memory, &mut registers, argument.into(), (word, 2, 0))
             }
             Change::Expiry(argument) => {
-                self.rewind(&memory, &mut registers, argument.into(), (word, 4, 2))?
+                self.rewind(&memory, &mut registers, argument.into(), (word, 4, 2))
             }
             Change::Reading(argument) => Some(Changed::Result {
                 place: registers.argument(argument.into()),
@@ -194,16 +194,16 @@ impl Tracer {
         registers: &mut Registers,
         argument: usize,
         (word, numbers, place): (Word, usize, usize),
-    ) -> Result<Option<Changed>, Errno> {
+    ) -> Option<Changed> {
         let was = registers.argument(argument);
         let mut bytes = vec![0; numbers * word.bytes()];
         if memory.read(was, &mut bytes).is_err() {
             // The kernel cannot read it either, and says so.
-            return Ok(None);
+            return None;
         }
         let seconds = word.get(&bytes, place);
         if seconds < EARLIEST {
-            return Ok(None);
+            return None;
         }
         word.put(&mut bytes, place, seconds.saturating_sub(self.shift).max(0));
         let size = bytes.len() as u64;
@@ -216,10 +216,10 @@ impl Tracer {
         });
         // Without room for it the call fails: else it would take the deadline for one in a year.
         registers.set_argument(argument, written.unwrap_or(NOWHERE));
-        Ok(Some(Changed::Register {
+        Some(Changed::Register {
             place: argument,
             was,
-        }))
+        })
     }
 
     /// A call that was let go on has returned, or was interrupted: then it comes again as it was.

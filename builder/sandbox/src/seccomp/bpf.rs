@@ -298,7 +298,7 @@ fn verdict(rule: Option<Rule>) -> Vec<Instruction> {
         Some(Rule::Allow) => answer(ALLOW),
         Some(Rule::NotImplemented) => answer(errno(libc::ENOSYS)),
         Some(Rule::Observe | Rule::Emulate | Rule::KernelName | Rule::Vary) => answer(NOTIFY),
-        Some(Rule::ReadClock) => of_day(0, answer(ALLOW), answer(NOTIFY)),
+        Some(Rule::ReadClock) => of_day(0, answer(ALLOW), &answer(NOTIFY)),
         Some(Rule::Ptrace) => load(
             argument(0),
             one_of(&TRACING, answer(ALLOW), || answer(NOTIFY)),
@@ -346,11 +346,11 @@ fn one_of(
 }
 
 /// Whether an argument is a clock that shows the time of day.
-fn of_day(clock: u8, otherwise: Vec<Instruction>, then: Vec<Instruction>) -> Vec<Instruction> {
+fn of_day(clock: u8, otherwise: Vec<Instruction>, then: &[Instruction]) -> Vec<Instruction> {
     let clocks = OF_DAY.map(i32::unsigned_abs);
     load(
         argument(clock.into()),
-        one_of(&clocks, otherwise, || then.clone()),
+        one_of(&clocks, otherwise, || then.to_vec()),
     )
 }
 
@@ -384,8 +384,8 @@ fn stop_if(place: u16) -> Vec<Instruction> {
             code.extend(one_of(&FUTEX_OF_DAY, answer(ALLOW), || waits.clone()));
             code
         }
-        When::OfDay { clock, deadline } => of_day(clock, answer(ALLOW), given(deadline, &stops)),
-        When::Sleep => of_day(0, answer(ALLOW), load(argument(1), absolute(stops))),
+        When::OfDay { clock, deadline } => of_day(clock, answer(ALLOW), &given(deadline, &stops)),
+        When::Sleep => of_day(0, answer(ALLOW), &load(argument(1), absolute(stops))),
         When::Absolute => load(argument(1), absolute(stops)),
         // A part of the rule of clone.
         When::Untraced => answer(ALLOW),

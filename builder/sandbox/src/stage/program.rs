@@ -84,12 +84,11 @@ pub(super) fn run(
         None,
     )
     .during("socketpair(AF_UNIX, SOCK_SEQPACKET)")?;
-    let clock = match tracer {
-        None => Clock::Real,
-        Some(_) => {
-            sockopt::set_socket_passcred(&ours, true).during("setsockopt(SO_PASSCRED)")?;
-            Clock::Shifted
-        }
+    let clock = if tracer.is_some() {
+        sockopt::set_socket_passcred(&ours, true).during("setsockopt(SO_PASSCRED)")?;
+        Clock::Shifted
+    } else {
+        Clock::Real
     };
     let own_log = log
         .try_clone()

@@ -125,13 +125,11 @@ impl Lists {
         }
         // It went back to a place in the middle.
         let names = self.read(&file, position)?;
-        match names.after(position) {
-            Some(next) => self.give(ask, file, id, (names, next), position),
-            None => {
-                seek(&file, SeekFrom::Start(position))?;
-                Ok(Reply::Continue)
-            }
+        if let Some(next) = names.after(position) {
+            return self.give(ask, file, id, (names, next), position);
         }
+        seek(&file, SeekFrom::Start(position))?;
+        Ok(Reply::Continue)
     }
 
     /// All names, in order. The file's position is then at its end, or at `position` after an error.

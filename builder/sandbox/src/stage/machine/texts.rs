@@ -120,8 +120,8 @@ pub(super) fn cpu_directory(cpus: &[usize]) -> Vec<(String, Option<String>)> {
         entries.push((format!("/{name}"), Some(list.clone())));
     }
     entries.push(("/offline".into(), Some("\n".into())));
-    let last = cpus.last().copied().unwrap_or(0);
-    entries.push(("/kernel_max".into(), Some(format!("{last}\n"))));
+    let highest = cpus.last().copied().unwrap_or(0);
+    entries.push(("/kernel_max".into(), Some(format!("{highest}\n"))));
     for cpu in cpus {
         entries.push((format!("/cpu{cpu}"), None));
         entries.push((format!("/cpu{cpu}/topology"), None));
