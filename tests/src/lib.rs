@@ -15,10 +15,12 @@ mod context;
 mod events;
 mod output;
 mod pack;
+mod podman;
 mod processes;
 mod program;
 mod project;
 mod redact;
+mod registry;
 mod seed;
 mod user;
 
@@ -27,9 +29,11 @@ pub use context::TestContext;
 pub use events::{Events, tasks};
 pub use output::{Ended, Output};
 pub use pack::Pack;
+pub use podman::podman;
 pub use processes::{descendants, mounts_below, processes_with, wait_until};
 pub use program::{Repro, program, root, succeeds, target, tool};
 pub use project::{example, write_project};
+pub use registry::{PASSWORD, Registry, RegistryKind};
 pub use seed::{random, seed};
 pub use user::{User, require_root};
 

@@ -9,6 +9,7 @@ mod docker_table;
 mod grants;
 pub(crate) mod outputs;
 mod place;
+mod push;
 mod request;
 mod results;
 mod run;
@@ -26,7 +27,10 @@ use repro_core::{platform::Platform, reference::ImageRef};
 
 use repro_toolchains::fetch::Mirror;
 
-use crate::args::{JsonArgs, ProgressArgs};
+use crate::{
+    args::{JsonArgs, ProgressArgs},
+    registries::RegistryArgs,
+};
 use annotation::AnnotationArg;
 use call::Call;
 use contexts::ContextArg;
@@ -92,13 +96,19 @@ pub(crate) struct Args {
     /// Build for this platform; a stage with RUN must be for that of this machine
     #[arg(long, value_name = "OS/ARCH", env = "REPRO_PLATFORM", value_parser = one_platform)]
     pub(crate) platform: Option<Platform>,
-    /// Also write the image: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF] or
-    /// rootfs:FILE; - for FILE is standard output; repeat for several
+    /// Also write the image: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF],
+    /// rootfs:FILE or `docker://REF`; - for FILE is standard output; repeat for several
     ///
-    /// Or as in Docker: type=oci|docker|tar|local|image with dest=, tar= and name=, a directory for the
-    /// files of the image, or - for a tar of them.
+    /// Or as in Docker: type=oci|docker|tar|local|image|registry with dest=, tar=, name= and push=, a
+    /// directory for the files of the image, or - for a tar of them. To a registry goes only an image
+    /// that is reproducible.
     #[arg(short, long, value_name = "DEST")]
     pub(crate) output: Vec<OutputArg>,
+    /// Send the image to registries under the names of -t, if it is reproducible and when its evidence
+    /// is written
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true")]
+    push: Option<bool>,
     /// Annotate the manifest, or its entry in the index of a layout
     #[arg(long = "annotation", value_name = "[TYPE:]KEY=VALUE")]
     annotations: Vec<AnnotationArg>,
@@ -201,6 +211,8 @@ pub(crate) struct Args {
     )]
     pub(crate) evidence: PathBuf,
 
+    #[command(flatten)]
+    pub(crate) registries: RegistryArgs,
     #[command(flatten)]
     same: SameArgs,
     #[command(flatten)]

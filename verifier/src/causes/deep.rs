@@ -117,16 +117,67 @@ fn refined(
     });
     // A known place says more than that a path is in the file.
     let special = shape.filter(|cause| *cause != Cause::EmbeddedPath);
-    let Some(cause) = special.or_else(|| trace(path)).or(shape) else {
-        return found;
-    };
-    replaced(cause, found)
+    match (special, trace(path), shape) {
+        (Some(Cause::PackageVersion), ..) => versions(path, whole, found),
+        (Some(cause), ..) | (None, None, Some(cause)) => replaced(cause, found),
+        (None, Some(cause), _) => placed(cause, found),
+        (None, None, None) => found,
+    }
+}
+
+/// Says which packages have other versions, where excerpts may be shown.
+fn versions(
+    path: &[u8],
+    whole: Option<(&[u8], &[u8])>,
+    found: Vec<ContentFinding>,
+) -> Vec<ContentFinding> {
+    let mut found = replaced(Cause::PackageVersion, found);
+    let told = whole.and_then(|(a, b)| shapes::changed_versions(path, a, b));
+    let of = |finding: &&mut ContentFinding| finding.cause == Cause::PackageVersion;
+    if let Some((a, b)) = told
+        && let Some(finding) = found.iter_mut().find(of)
+        && finding.excerpt.is_some()
+    {
+        finding.excerpt = Some(Excerpt { a, b });
+        // The database itself says so.
+        finding.confidence = Confidence::Certain;
+    }
+    found
+}
+
+/// Causes that say what of the run is in a file, wherever it lies.
+const PROVEN: [Cause; 4] = [
+    Cause::EmbeddedHostname,
+    Cause::EmbeddedCpuCount,
+    Cause::EmbeddedProcessId,
+    Cause::EmbeddedAddress,
+];
+
+/// Puts the cause of a known place in place of all that follows from it: of a cache it does not
+/// matter that the archives in it hold times.
+fn placed(cause: Cause, found: Vec<ContentFinding>) -> Vec<ContentFinding> {
+    let mut seen = BTreeSet::new();
+    let renamed = found.into_iter().map(|mut finding| {
+        if !PROVEN.contains(&finding.cause) {
+            finding.cause = cause;
+            finding.confidence = finding.confidence.max(Confidence::Likely);
+        }
+        finding
+    });
+    renamed
+        .filter(|finding| seen.insert(finding.cause))
+        .collect()
 }
 
 fn replaced(cause: Cause, found: Vec<ContentFinding>) -> Vec<ContentFinding> {
     let mut seen = BTreeSet::new();
     let renamed = found.into_iter().map(|mut finding| {
-        if GENERAL.contains(&finding.cause) {
+        // That a path is there explains nothing that was drawn at random beside it.
+        let explained = match cause {
+            Cause::EmbeddedPath => finding.cause == Cause::Unknown,
+            _ => GENERAL.contains(&finding.cause),
+        };
+        if explained {
             finding.cause = cause;
             // A place tells what wrote the file, not what differs in it.
             finding.confidence = finding.confidence.max(Confidence::Likely);

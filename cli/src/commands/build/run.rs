@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     num::{NonZeroU32, NonZeroUsize},
     path::Path,
+    sync::Arc,
 };
 
 use repro_builder::Builder;
@@ -29,6 +30,7 @@ use super::{
     contexts::contexts,
     outputs::Outputs,
     place::Place,
+    push,
     request::{Asked, asked},
     results, suggest,
 };
@@ -78,6 +80,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
         })?;
         return say_findings(output, format, &asked.request, &findings);
     }
+    let pushes = push::destinations(args, &asked.request)?;
     asked.request.exclude.extend(suggest::path(&asked.request));
     let patch = if args.suggest {
         Some(suggest::wanted(&asked.request)?)
@@ -116,7 +119,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     if let Some(path) = &patch {
         suggest::write(path, &asked.request, &report, output)?;
     }
-    Ok(status(args.on_difference, &record, &report))
+    let status = status(args.on_difference, &record, &report);
+    push::push(
+        args,
+        context,
+        &store,
+        &record,
+        report.verdict,
+        status,
+        &pushes,
+    )?;
+    Ok(status)
 }
 
 /// The build itself, or a look at it, with everything that may be stopped by a signal.
@@ -140,7 +153,9 @@ where
         args.snapshotter.snapshots(),
     )?;
     let events = context.settings.view.start(&context.settings.output);
+    let registry = args.registries.client(store, Arc::clone(&engine.cancelled));
     let sources = Sources {
+        registry: &registry,
         project: &asked.project,
         lock: asked.lock.as_ref(),
         lock_mode: request.lock_mode,
