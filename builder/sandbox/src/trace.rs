@@ -92,7 +92,7 @@ impl Tracer {
         loop {
             match wait(options) {
                 Ok(Some((pid, status))) => match self.attend(pid, status) {
-                    // Killed since.
+                    // Or it was killed since.
                     Ok(())
                     | Err(TraceError::Process {
                         errno: Errno::SRCH, ..

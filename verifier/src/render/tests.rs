@@ -86,10 +86,10 @@ what differs
              pids: from 2 | from 20011
              address-space: fixed | random
              boot-time: real | 4100417 s earlier
+             directory-order: sorted | reverse sorted
              kernel-name: real | 5.4.0-repro-b-kernel
              inode-numbers: new files as they come, device even | new files as they come, device odd
              caller: as is | canaries, none of which shows inside
-             directory-order: sorted | reverse sorted
              scheduling: stages in order | stages in reverse order
   evidence   repro-out",
         diff_id(0),

@@ -126,11 +126,10 @@ impl Lists {
         // It went back to a place in the middle.
         let names = self.read(&file, position)?;
         if let Some(next) = names.after(position) {
-            self.give(ask, file, id, (names, next), position)
-        } else {
-            seek(&file, SeekFrom::Start(position))?;
-            Ok(Reply::Continue)
+            return self.give(ask, file, id, (names, next), position);
         }
+        seek(&file, SeekFrom::Start(position))?;
+        Ok(Reply::Continue)
     }
 
     /// All names, in order. The file's position is then at its end, or at `position` after an error.
