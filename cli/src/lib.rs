@@ -25,6 +25,7 @@ mod images;
 mod interrupt;
 mod output;
 mod progress;
+mod registries;
 mod settings;
 mod sides;
 mod text;

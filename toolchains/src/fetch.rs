@@ -6,20 +6,14 @@
 
 mod apt_sources;
 mod mirror;
-mod progress;
 #[cfg(test)]
 mod tests;
 mod transfer;
 
 use std::{
     fmt, io,
-    panic::resume_unwind,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    thread,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -34,11 +28,11 @@ pub use apt_sources::{AptSourcesError, machine_mirrors};
 pub use mirror::{Mirror, MirrorError, snapshot_archive};
 
 use self::transfer::{Transfer, agent};
-pub(crate) use self::{
+use crate::{
+    lock::{PoolFile, PoolPath},
+    parallel,
     progress::Progress,
-    transfer::{CONNECT, SILENCE, tls},
 };
-use crate::lock::{PoolFile, PoolPath};
 
 /// Transfers at one time: enough to hide round trips for small packages, few enough to be a
 /// polite guest on a volunteer's mirror.
@@ -222,40 +216,22 @@ impl Fetcher {
         let bytes = wanted.iter().map(|file| file.size).sum();
         let mut mirrors = self.settings.mirrors.clone();
         mirrors.push(snapshot_archive(published));
-        let progress = Progress::start(events, title, bytes);
-        let next = AtomicUsize::new(0);
-        let failed = AtomicBool::new(false);
-        let stop = || failed.load(Ordering::Relaxed) || self.cancelled();
-        let worker = || -> Result<(), FetchError> {
-            while let Some(file) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let transfer = Transfer {
-                    agent: &self.agent,
-                    file,
-                    partial: &self.settings.partial,
-                    retry: self.settings.retry,
-                    store,
-                    progress: &progress,
-                    stop: &stop,
-                };
-                transfer.run(&mirrors).inspect_err(|_| {
-                    failed.store(true, Ordering::Relaxed);
-                })?;
-            }
-            Ok(())
+        let progress = Progress::start(events, "fetch", title, bytes);
+        let fetch = |file: &&PoolFile, stop: &(dyn Fn() -> bool + Sync)| {
+            let transfer = Transfer {
+                agent: &self.agent,
+                file,
+                partial: &self.settings.partial,
+                retry: self.settings.retry,
+                store,
+                progress: &progress,
+                stop,
+            };
+            transfer.run(&mirrors)
         };
-        let results: Vec<_> = thread::scope(|scope| {
-            let workers: Vec<_> = (0..PARALLEL.min(wanted.len()))
-                .map(|_| scope.spawn(worker))
-                .collect();
-            workers
-                .into_iter()
-                .map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
-                .collect()
-        });
-        // The others were stopped because of the first real error: that is the one to report.
-        let mut errors: Vec<_> = results.into_iter().filter_map(Result::err).collect();
-        errors.sort_by_key(|error| matches!(error, FetchError::Cancelled));
-        if let Some(error) = errors.into_iter().next() {
+        let cancelled = |error: &FetchError| matches!(error, FetchError::Cancelled);
+        let stop = &self.settings.cancelled;
+        if let Err(error) = parallel::each(&wanted, PARALLEL, stop, fetch, cancelled) {
             progress.finish("failed");
             return Err(error);
         }
@@ -264,9 +240,5 @@ impl Fetcher {
             files: wanted.len() as u64,
             bytes,
         })
-    }
-
-    fn cancelled(&self) -> bool {
-        self.settings.cancelled.load(Ordering::Relaxed)
     }
 }

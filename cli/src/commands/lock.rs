@@ -40,6 +40,7 @@ use crate::{
     error::{CommandError, ErrorKind, io_kind},
     exit::ExitStatus,
     output::Format,
+    registries::RegistryArgs,
 };
 use draft::{Update, first_draft, keep};
 use formats::{FormatArg, Imported};
@@ -126,6 +127,8 @@ pub(crate) struct Args {
         value_delimiter = ' '
     )]
     pub(crate) mirrors: Vec<Mirror>,
+    #[command(flatten)]
+    pub(crate) registries: RegistryArgs,
     #[command(flatten)]
     pub(crate) progress: ProgressArgs,
     #[command(flatten)]
