@@ -135,7 +135,7 @@ pub fn restore(
     }
     let wanted: Vec<&LockedFetch> = wanted.into_values().collect();
     let bytes = wanted.iter().map(|fetch| fetch.size).sum();
-    let progress = Progress::start(events, "fetch", "fetch what the lock names", bytes);
+    let progress = Progress::start(events, "fetch-locked", "fetch what the lock names", bytes);
     let upstream = Upstream::new(allowed.clone());
     let next = AtomicUsize::new(0);
     let worker = || -> Result<Vec<Missing>, RestoreError> {
