@@ -200,7 +200,6 @@ impl<'a> Reports<'a> {
             );
         }
         for file in self.files() {
-            check_place(file)?;
             if file.starts_with(evidence) {
                 let message = format!("{} is in the evidence pack", file.display());
                 return Err(CommandError::usage(message).hint(
@@ -208,6 +207,7 @@ impl<'a> Reports<'a> {
                      may be added to it",
                 ));
             }
+            check_place(file)?;
         }
         Ok(())
     }
