@@ -5,7 +5,8 @@ use std::str::FromStr;
 use repro_core::build::Axis;
 use repro_verifier::{
     axes,
-    causes::{Cause, UnknownCause, explain},
+    causes::{Cause, UnknownCause},
+    render,
 };
 use serde::Serialize;
 
@@ -91,25 +92,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
             };
             output.json("cli/explain/v1", &document)?;
         }
-        (Format::Text, Some(Subject::Cause(cause))) => output.text(&explain(cause))?,
-        (Format::Text, Some(Subject::Axis(axis))) => output.text(&axes::explain(axis))?,
-        (Format::Text, None) => {
-            let causes: Vec<_> = causes
-                .iter()
-                .map(|cause| (cause.code(), cause.info().title))
-                .collect();
-            let variation: Vec<_> = variation
-                .iter()
-                .map(|axis| (axis.name(), axes::info(*axis).title))
-                .collect();
-            let rows = causes.iter().chain(&variation);
-            let names = rows.map(|(name, _)| name.len());
-            let width = names.max().unwrap_or(0);
-            let line = |(name, title): &(&str, &str)| format!("{name:<width$}  {title}\n");
-            let causes: String = causes.iter().map(line).collect();
-            let variation: String = variation.iter().map(line).collect();
-            output.text(&format!("{causes}\nAxes of variation:\n{variation}"))?;
+        (Format::Text, Some(Subject::Cause(cause))) => {
+            output.report(&render::cause_text(cause, output.width()))?;
         }
+        (Format::Text, Some(Subject::Axis(axis))) => {
+            output.report(&render::axis_text(axis, output.width()))?;
+        }
+        (Format::Text, None) => output.report(&render::list_text(output.width()))?,
     }
     Ok(ExitStatus::Done)
 }

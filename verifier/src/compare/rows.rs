@@ -66,6 +66,7 @@ impl Rows {
             inside: None,
             a: a.into(),
             b: b.into(),
+            around: None,
         });
     }
 
@@ -170,6 +171,10 @@ impl Rows {
         for finding in findings {
             let named = (finding.cause, finding.confidence);
             let row = self.push(path, DifferenceKind::Content, named);
+            let around = finding
+                .excerpt
+                .as_ref()
+                .and_then(|excerpt| excerpt.around.clone());
             let (a, b) = finding
                 .excerpt
                 .map_or_else(digests, |excerpt| (excerpt.a, excerpt.b));
@@ -178,6 +183,7 @@ impl Rows {
                 inside: finding.inside.clone(),
                 a,
                 b,
+                around,
             });
         }
     }
