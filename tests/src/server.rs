@@ -285,7 +285,7 @@ pub fn git_backend(root: &PathBuf, asked: &Asked) -> Answer {
     for line in head.lines() {
         match line.split_once(": ") {
             Some(("Status", status)) if status.starts_with("404") => {
-                answer.status = "404 Not Found"
+                answer.status = "404 Not Found";
             }
             Some(("Content-Type", kind)) => {
                 answer.headers.push(("Content-Type", kind.to_owned()));
