@@ -302,8 +302,8 @@ fn git_clones_over_http_are_replayed() {
         work.to_str().unwrap(),
         bare.to_str().unwrap(),
     ]);
-    let served = root.clone();
-    let server = Server::http(move |asked| git_backend(&served, asked));
+    let repositories = root.clone();
+    let server = Server::http(move |asked| git_backend(&repositories, asked));
     let steps = format!(
         "RUN git clone -q {} /tmp/clone && cp /tmp/clone/file /file && rm -r /tmp/clone\n",
         server.url("/r.git")

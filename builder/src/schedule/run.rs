@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     num::NonZeroUsize,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -82,14 +83,11 @@ fn list(refused: &[Refusal]) -> String {
     }
     let mut text = format!("{} requests were not answered:", refused.len());
     for refusal in refused.iter().take(SHOWN) {
-        text += "\n  ";
-        text += &refusal.to_string();
+        // A String takes everything.
+        let _ = write!(text, "\n  {refusal}");
     }
     if refused.len() > SHOWN {
-        let more = refused.len() - SHOWN;
-        text += "\n  and ";
-        text += &more.to_string();
-        text += " more";
+        let _ = write!(text, "\n  and {} more", refused.len() - SHOWN);
     }
     text
 }

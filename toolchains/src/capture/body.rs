@@ -165,7 +165,10 @@ mod tests {
         for (first, count) in [(0, 200_000), (0, 1), (199_999, 1), (60_000, 80_000), (5, 0)] {
             let (result, got) = sent(bytes.as_slice(), (first, count));
             result.unwrap();
-            let (first, count) = (first as usize, count as usize);
+            let (first, count) = (
+                usize::try_from(first).unwrap(),
+                usize::try_from(count).unwrap(),
+            );
             assert!(got == bytes[first..first + count], "{first} {count}");
         }
     }

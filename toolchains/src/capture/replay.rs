@@ -165,8 +165,8 @@ mod tests {
         }
     }
 
-    fn book(steps: Vec<LockedStep>) -> Book {
-        Book::new(&steps, &"linux/amd64".parse().unwrap()).unwrap()
+    fn book(steps: &[LockedStep]) -> Book {
+        Book::new(steps, &"linux/amd64".parse().unwrap()).unwrap()
     }
 
     fn body(found: &Found<'_>) -> Option<Digest> {
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn turns_are_the_steps_own() {
-        let book = book(vec![locked(
+        let book = book(&[locked(
             "0/1",
             "RUN a",
             vec![fetch("http://h", 1, "one"), fetch("http://h", 2, "two")],
@@ -196,11 +196,7 @@ mod tests {
 
     #[test]
     fn equal_answers_are_given_as_often_as_asked() {
-        let book = book(vec![locked(
-            "0/1",
-            "RUN a",
-            vec![fetch("http://h", 1, "x")],
-        )]);
+        let book = book(&[locked("0/1", "RUN a", vec![fetch("http://h", 1, "x")])]);
         let mut turns = Turns::new();
         for _ in 0..5 {
             let found = book.next(
@@ -214,7 +210,7 @@ mod tests {
 
     #[test]
     fn an_edited_step_gets_what_the_others_agree_on() {
-        let book = book(vec![
+        let book = book(&[
             locked(
                 "0/1",
                 "RUN a",
@@ -248,7 +244,7 @@ mod tests {
     fn what_is_accepted_counts_where_the_server_says_so() {
         let mut json = fetch("http://h", 1, "json");
         json.key.accept = Some("application/json".to_owned());
-        let book = book(vec![locked(
+        let book = book(&[locked(
             "0/1",
             "RUN a",
             vec![fetch("http://h", 1, "any"), json],
@@ -268,11 +264,7 @@ mod tests {
 
     #[test]
     fn head_is_answered_by_the_whole() {
-        let book = book(vec![locked(
-            "0/1",
-            "RUN a",
-            vec![fetch("http://h", 1, "x")],
-        )]);
+        let book = book(&[locked("0/1", "RUN a", vec![fetch("http://h", 1, "x")])]);
         let found = &mut Turns::new();
         let found = book.next(&step("0/1", "RUN a"), &key("HEAD", "http://h", None), found);
         assert!(body(&found).is_some());

@@ -130,6 +130,8 @@ fn entries(lock: &ProjectLock) -> BTreeMap<String, Entry> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn lock(fetches: &[(&str, &str)]) -> ProjectLock {
@@ -139,12 +141,14 @@ mod tests {
              platform = \"linux/amd64\"\ninstruction = \"{zeros}\"\n"
         );
         for (url, body) in fetches {
-            text.push_str(&format!(
+            write!(
+                text,
                 "[[fetch]]\nstep = \"0/1\"\nplatform = \"linux/amd64\"\nmethod = \"GET\"\n\
                  url = \"{url}\"\nstatus = 200\nsize = {}\nsha256 = \"{}\"\n",
                 body.len(),
                 Digest::of(body.as_bytes())
-            ));
+            )
+            .unwrap();
         }
         ProjectLock::parse("repro.lock", &text).unwrap()
     }

@@ -138,6 +138,8 @@ fn package(id: &str, entry: &Listed) -> Value {
 mod tests {
     use packageurl::PackageUrl;
 
+    use std::fmt::Write as _;
+
     use super::*;
 
     #[test]
@@ -155,10 +157,12 @@ mod tests {
             "https://h/some/file.bin?x=1&y=2",
             "https://h/",
         ] {
-            text.push_str(&format!(
+            write!(
+                text,
                 "[[fetch]]\nstep = \"0/1\"\nplatform = \"linux/amd64\"\nmethod = \"GET\"\n\
                  url = \"{url}\"\nstatus = 200\nsize = 1\nsha256 = \"{digest}\"\n"
-            ));
+            )
+            .unwrap();
         }
         let lock = ProjectLock::parse("repro.lock", &text).unwrap();
         let document = spdx(&lock, digest, "2026-01-01T00:00:00Z").unwrap();

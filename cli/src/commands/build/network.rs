@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path, sync::atomic::AtomicBool};
 
 use repro_core::{
-    build::{BuildRequest, Grants},
+    build::{BuildRequest, Grants, SecretValue},
     digest::Digest,
     event::EventSink,
     store::{CacheKind, Store},
@@ -50,7 +50,7 @@ impl Wanted {
     ) -> Result<Option<Network>, CommandError> {
         let platform = &request.platform;
         let secrets = grants.secrets.values();
-        let redactor = Redactor::new(secrets.map(|secret| secret.expose()));
+        let redactor = Redactor::new(secrets.map(SecretValue::expose));
         let blobs = store.blobs();
         match self {
             Self::Nothing => Ok(None),

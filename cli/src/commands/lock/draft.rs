@@ -131,16 +131,13 @@ pub(super) fn first_draft(
     }
     for (name, purl) in &asked.project.inputs {
         let known = old.and_then(|old| old.inputs.get(name));
-        match known.filter(|known| known.purl == *purl && !update.takes(&[name])) {
-            Some(known) => {
-                draft.inputs.insert(name.clone(), known.clone());
-            }
-            None => {
-                let message = format!("the files of {name} ({purl}) cannot be looked up");
-                return Err(CommandError::message(ErrorKind::Input, message)
-                    .hint("write its entry with toolchains/lock.py project DIR"));
-            }
-        }
+        let kept = known.filter(|known| known.purl == *purl && !update.takes(&[name]));
+        let Some(kept) = kept else {
+            let message = format!("the files of {name} ({purl}) cannot be looked up");
+            return Err(CommandError::message(ErrorKind::Input, message)
+                .hint("write its entry with toolchains/lock.py project DIR"));
+        };
+        draft.inputs.insert(name.clone(), kept.clone());
     }
     Ok(draft)
 }
