@@ -1,5 +1,7 @@
 //! `repro diff` on what others make: indexes for several platforms, directories, and with diffoscope beside.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
 use repro_core::digest::Digest;
