@@ -27,6 +27,7 @@ mod progress;
 mod settings;
 mod sides;
 mod text;
+mod trust;
 
 /// Runs the program on the arguments of this process.
 #[must_use]

@@ -2,26 +2,28 @@
 //!
 //! `toolchains/defs/NAME.lock` lists the packages of a shipped toolchain with the signed chain
 //! that they were found by. A project's `repro.lock` refers to such a lock by its digest and
-//! lists bases and inputs of its own. Both are written by `toolchains/lock.py` and read here,
-//! strictly: an unknown key, a digest of the wrong form or a doubled name is an error with its
+//! lists bases, inputs and toolchains of its own. Both are written and read here, strictly: an unknown key, a digest of the wrong form or a doubled name is an error with its
 //! line, because a lock that is half understood pins nothing.
 
 mod basis;
 mod parts;
 mod project;
 mod toolchain;
+mod write;
 
 use std::io;
 
 pub use basis::LockBasis;
 pub use parts::{
     Archive, ArchiveDate, EntryPlatform, Fingerprint, FingerprintError, PoolFile, PoolPath,
-    PoolPathError, UnknownVersion, Version1,
+    PoolPathError, UnknownVersion, Version1, debian_architecture, platform_of,
 };
 pub use project::{
-    LockedBase, LockedInput, LockedSourceFile, LockedToolchain, ProjectLock, file_name,
+    LockedBase, LockedInput, LockedSource, LockedSourceFile, LockedToolchain, ProjectLock,
+    file_name,
 };
-pub use toolchain::{LockedPackage, Phase, ToolchainLock};
+pub use toolchain::{LockedPackage, PackageChange, Phase, ToolchainLock};
+pub use write::HEADER;
 
 use crate::diagnostic::Diagnostic;
 
@@ -46,6 +48,9 @@ pub enum LockError {
     /// It was made from other names than the project has now.
     #[error(transparent)]
     Stale(Diagnostic),
+    /// It is the lock of another definition than the one beside it.
+    #[error(transparent)]
+    OtherDefinition(Diagnostic),
     /// It names a shipped toolchain that this program has in another state, or not at all.
     #[error(transparent)]
     OtherToolchain(Diagnostic),
@@ -57,6 +62,7 @@ impl LockError {
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::Io { .. } => "a lock is a regular text file that the build can read",
+            Self::OtherDefinition(_) => "write the lock again: repro toolchain lock FILE.toml",
             Self::Invalid(_) | Self::Stale(_) | Self::OtherToolchain(_) => RELOCK_HINT,
         }
     }

@@ -12,8 +12,7 @@ use std::{
 use repro_core::store::{BlobError, BlobStore};
 use ureq::http::{Response, StatusCode, header};
 
-use super::{Answer, FetchError, Mirror, RetryPolicy, Tried, progress::Progress};
-use crate::lock::PoolFile;
+use super::{Answer, ArchiveFile, FetchError, Mirror, RetryPolicy, Tried, progress::Progress};
 
 /// Time for a name to be found and a connection to be made.
 const CONNECT: Duration = Duration::from_secs(20);
@@ -46,7 +45,7 @@ pub(super) fn agent() -> ureq::Agent {
 
 pub(super) struct Transfer<'a> {
     pub(super) agent: &'a ureq::Agent,
-    pub(super) file: &'a PoolFile,
+    pub(super) file: &'a ArchiveFile,
     pub(super) partial: &'a Path,
     pub(super) retry: RetryPolicy,
     pub(super) store: &'a dyn BlobStore,
