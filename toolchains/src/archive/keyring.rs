@@ -65,12 +65,29 @@ impl Keyring {
     /// them.
     pub fn parse(bytes: &[u8]) -> Result<Self, KeyringError> {
         let malformed = |error| KeyringError::Malformed(Box::new(error));
-        let (keys, _) = SignedPublicKey::from_reader_many(bytes).map_err(malformed)?;
-        let keys = keys.collect::<Result<Vec<_>, _>>().map_err(malformed)?;
-        if keys.is_empty() {
+        let mut all = Vec::new();
+        for block in blocks(bytes) {
+            let (keys, _) = SignedPublicKey::from_reader_many(block).map_err(malformed)?;
+            for key in keys {
+                all.push(key.map_err(malformed)?);
+            }
+        }
+        if all.is_empty() {
             return Err(KeyringError::Empty);
         }
-        Ok(Self(keys))
+        Ok(Self(all))
+    }
+
+    /// How many keys it has.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it has no key: never, since [`Self::parse`] refuses that.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The keys that say of themselves to have made `signature`.
@@ -88,6 +105,21 @@ impl Keyring {
         });
         all.filter(|key| key.is_issuer(signature)).collect()
     }
+}
+
+/// The armoured blocks of a file, of which there can be several; a binary keyring is one.
+fn blocks(bytes: &[u8]) -> Vec<&[u8]> {
+    const BEGIN: &[u8] = b"-----BEGIN PGP PUBLIC KEY BLOCK-----";
+    let starts: Vec<usize> = (bytes.windows(BEGIN.len()).enumerate())
+        .filter(|(_, window)| *window == BEGIN)
+        .map(|(at, _)| at)
+        .collect();
+    if starts.is_empty() {
+        return vec![bytes];
+    }
+    let ends = starts.iter().skip(1).copied().chain([bytes.len()]);
+    let pairs = starts.iter().zip(ends);
+    pairs.map(|(start, end)| &bytes[*start..end]).collect()
 }
 
 /// A primary key, or a subkey of one.

@@ -232,3 +232,129 @@ fn issuer(signature: &Signature) -> String {
         (None, None) => "a key without name".into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEYRING: &[u8] = include_bytes!("../../tests/signed/keyring.asc");
+
+    macro_rules! signed {
+        ($name:literal) => {
+            include_bytes!(concat!("../../tests/signed/", $name, ".asc"))
+        };
+    }
+
+    /// Noon of the day of the signatures.
+    const NOW: i64 = 1_783_771_200;
+
+    fn trust() -> Trust {
+        Trust {
+            keyring: Keyring::parse(KEYRING).unwrap(),
+            threshold: NonZeroUsize::MIN,
+            expiry: Expiry::Refuse,
+            now: NOW,
+        }
+    }
+
+    fn refusal(trust: &Trust, bytes: &[u8]) -> SignatureRefusal {
+        match trust.open(bytes) {
+            Err(SignatureError::TooFew { mut refused, .. }) => refused.remove(0).why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_a_good_key_signed_is_believed() {
+        for bytes in [
+            &signed!("good")[..],
+            signed!("subkey"),
+            signed!("sha512"),
+            signed!("short"),
+            signed!("mixed"),
+        ] {
+            let opened = trust().open(bytes).unwrap();
+            assert!(opened.text.starts_with("Origin: Example\r\n"), "{}", opened.text);
+            assert_eq!(opened.signed_by.len(), 1);
+        }
+        let two = trust().open(signed!("two")).unwrap();
+        assert_eq!(two.signed_by.len(), 2);
+    }
+
+    #[test]
+    fn what_does_not_count_says_why() {
+        for (bytes, why) in [
+            (&signed!("stranger")[..], SignatureRefusal::UnknownKey),
+            (signed!("weak"), KeyRefusal::Weak.into()),
+            (signed!("revoked"), KeyRefusal::Revoked.into()),
+            (signed!("sha1"), SignatureRefusal::Hash("SHA1".into())),
+            (signed!("expired"), KeyRefusal::Expired(1_748_736_000).into()),
+            (signed!("future"), SignatureRefusal::Future(1_893_456_000)),
+        ] {
+            let found = refusal(&trust(), bytes);
+            let same_kind = std::mem::discriminant(&found) == std::mem::discriminant(&why);
+            assert!(same_kind, "{found} and not {why}");
+            if !why.is_expiry() {
+                assert_eq!(found, why);
+            }
+        }
+    }
+
+    #[test]
+    fn time_that_is_over_can_be_accepted_and_nothing_else() {
+        let mut trust = trust();
+        trust.now = NOW + 365 * 86_400;
+        assert!(refusal(&trust, signed!("short")).is_expiry());
+        let error = trust.open(signed!("short")).unwrap_err();
+        assert!(error.is_expiry());
+        trust.expiry = Expiry::Accept;
+        for bytes in [&signed!("short")[..], signed!("expired"), signed!("good")] {
+            trust.open(bytes).unwrap();
+        }
+        for bytes in [&signed!("revoked")[..], signed!("weak"), signed!("sha1")] {
+            trust.open(bytes).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_threshold_counts_keys() {
+        let mut trust = trust();
+        trust.threshold = NonZeroUsize::new(2).unwrap();
+        trust.open(signed!("two")).unwrap();
+        for bytes in [&signed!("good")[..], signed!("mixed")] {
+            let error = trust.open(bytes).unwrap_err();
+            assert!(error.to_string().contains("1 of the 2 keys"), "{error}");
+        }
+        // One signature twice is one key.
+        let text = String::from_utf8(signed!("good").to_vec()).unwrap();
+        let at = text.find("-----BEGIN PGP SIGNATURE").unwrap();
+        trust.open(format!("{text}{}", &text[at..]).as_bytes()).unwrap_err();
+    }
+
+    #[test]
+    fn a_change_anywhere_is_found() {
+        let good = String::from_utf8(signed!("good").to_vec()).unwrap();
+        let wrong = |text: &str| trust().open(text.as_bytes()).unwrap_err();
+        for (from, to) in [("moon", "sun"), ("ff 12", "fe 12"), ("SHA256:\n", "SHA256:\n\n")] {
+            let error = wrong(&good.replace(from, to));
+            assert!(matches!(error, SignatureError::Wrong(_)), "{error}");
+        }
+        let appended = format!("{good}Suite: other\n");
+        let before = format!("Suite: other\n{good}");
+        for text in [&appended, &before, "", "Suite: moon\n", &good[..good.len() / 2]] {
+            assert_eq!(wrong(text), SignatureError::Malformed, "{text}");
+        }
+        let text = &good[good.find("Origin").unwrap()..good.find("-----BEGIN PGP SIG").unwrap()];
+        assert_eq!(wrong(text), SignatureError::Malformed);
+    }
+
+    #[test]
+    fn keyrings() {
+        let text = std::str::from_utf8(KEYRING).unwrap();
+        assert_eq!(Keyring::parse(KEYRING).unwrap().len(), 6);
+        assert_eq!(Keyring::parse(text.repeat(2).as_bytes()).unwrap().len(), 12);
+        for bytes in [&b""[..], b"moon", &KEYRING[..KEYRING.len() / 2]] {
+            assert!(Keyring::parse(bytes).is_err());
+        }
+    }
+}

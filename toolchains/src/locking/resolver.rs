@@ -139,6 +139,8 @@ fn lists(release: &SignedRelease, definition: &Definition, index: &PackageIndex)
     } = definition;
     let time = release.date().epoch().seconds();
     let mut list = EntryList::default();
+    // Made by base-files, which apt does not need.
+    list.directory(path("tmp"), 0o1777, time);
     for name in [
         "",
         "/cache",
