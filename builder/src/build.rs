@@ -8,6 +8,7 @@ mod take;
 use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroUsize,
+    sync::{Mutex, PoisonError},
 };
 
 use repro_core::{
@@ -20,7 +21,11 @@ use repro_core::{
     reference::ImageRef,
     store::Store,
 };
-use repro_toolchains::{Sources, lock::LockBasis};
+use repro_toolchains::{
+    Sources,
+    capture::{Network, UsedFetch},
+    lock::LockBasis,
+};
 
 use self::{
     checks::{broken_rules, ignored_sources, refuse_secrets},
@@ -45,12 +50,26 @@ pub struct Builder<'a> {
     pub executor: &'a dyn Executor,
     /// What the project declares.
     pub sources: &'a Sources<'a>,
+    /// Whether the lock of the sources has to fit the project.
+    pub lock_state: LockState,
     /// Who watches.
     pub events: &'a dyn EventSink,
     /// What time it is.
     pub clock: &'a dyn Clock,
+    /// Who answers what the steps ask servers for; without one they have no network at all.
+    pub network: Option<&'a Network>,
     /// Most steps that each run has going at a time. It changes no byte of the image.
     pub jobs: NonZeroUsize,
+}
+
+/// What a lock is to a build.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LockState {
+    /// Written before: it has to have been made from the project as it is.
+    #[default]
+    Written,
+    /// Being written by this build.
+    InTheMaking,
 }
 
 impl std::fmt::Debug for Builder<'_> {
@@ -80,6 +99,7 @@ struct Examined {
     epoch: EpochRecord,
     epoch_finding: Option<Finding>,
     findings: Vec<Finding>,
+    basis: LockBasis,
 }
 
 /// What names from outside turned out to be, so far.
@@ -101,7 +121,7 @@ impl Builder<'_> {
     /// when an invocation is over. A step that fails is a record with that outcome; an error is everything that kept
     /// the build from coming so far.
     pub fn build(&self, request: &BuildRequest) -> Result<BuildRecord, BuildError> {
-        let prepared = self.prepare(request)?;
+        let mut prepared = self.prepare(request)?;
         self.events.event(Event::Planned {
             steps: (0..)
                 .zip(&prepared.plan.steps)
@@ -113,7 +133,9 @@ impl Builder<'_> {
                 Runs::Two => 2,
             },
         });
-        let runs = self.runs(request, &prepared)?;
+        let used = Mutex::default();
+        let runs = self.runs(request, &prepared, &used)?;
+        prepared.inputs.extend(fetched(used));
         let record = record(request, prepared, runs);
         self.events.event(Event::Finished {
             outcome: record.outcome,
@@ -186,6 +208,7 @@ impl Builder<'_> {
             epoch,
             epoch_finding: finding,
             findings,
+            basis: self.basis(request, &outline),
         })
     }
 
@@ -198,6 +221,7 @@ impl Builder<'_> {
             epoch,
             epoch_finding: finding,
             mut findings,
+            ..
         } = self.examine(request)?;
         let context = self.context(request, &file, &plan, &contexts)?;
         inputs.extend(
@@ -241,9 +265,20 @@ impl Builder<'_> {
 
     /// A lock pins the names of one Dockerfile and project; made from others, it pins nothing.
     fn check_lock(&self, request: &BuildRequest, outline: &Outline) -> Result<(), BuildError> {
-        let Some(lock) = self.sources.lock else {
-            return Ok(());
-        };
+        match (self.sources.lock, self.lock_state) {
+            (Some(lock), LockState::Written) => {
+                Ok(lock.check_fresh(&self.basis(request, outline))?)
+            }
+            (None, _) | (Some(_), LockState::InTheMaking) => Ok(()),
+        }
+    }
+
+    /// What a lock of the build is made from.
+    pub fn lock_basis(&self, request: &BuildRequest) -> Result<LockBasis, BuildError> {
+        Ok(self.examine(request)?.basis)
+    }
+
+    fn basis(&self, request: &BuildRequest, outline: &Outline) -> LockBasis {
         let project = self.sources.project;
         let declared = |name: &String| {
             project.toolchains.contains_key(name) || project.inputs.contains_key(name)
@@ -257,8 +292,7 @@ impl Builder<'_> {
             .collect();
         let platforms = BTreeSet::from([request.platform.clone()]);
         let target = request.target.as_deref();
-        let basis = LockBasis::new(project, &external, &platforms, target, request.ruleset);
-        Ok(lock.check_fresh(&basis)?)
+        LockBasis::new(project, &external, &platforms, target, request.ruleset)
     }
 
     /// Looks up every name from outside that was not looked up yet, and unpacks what it means; says
@@ -338,6 +372,7 @@ impl Builder<'_> {
         &self,
         request: &BuildRequest,
         prepared: &Prepared,
+        used: &Mutex<BTreeMap<UsedFetch, u32>>,
     ) -> Result<Vec<RunRecord>, BuildError> {
         let context = RunContext {
             plan: &prepared.plan,
@@ -353,6 +388,8 @@ impl Builder<'_> {
             epoch: prepared.epoch.value,
             ruleset: request.ruleset,
             executor: self.executor,
+            network: self.network,
+            used,
             blobs: self.store.blobs(),
             events: self.events,
             clock: self.clock,
@@ -390,6 +427,19 @@ impl Builder<'_> {
         }
         Ok(runs)
     }
+}
+
+/// Each answer that a step was given, with the first step that was.
+fn fetched(used: Mutex<BTreeMap<UsedFetch, u32>>) -> impl Iterator<Item = InputRecord> {
+    let used = used.into_inner().unwrap_or_else(PoisonError::into_inner);
+    used.into_iter().map(|(fetch, step)| InputRecord {
+        uri: fetch.url,
+        name: None,
+        digest: fetch.sha256,
+        kind: InputKind::Fetch,
+        step: Some(step),
+        locked: true,
+    })
 }
 
 fn finished(end: RunEnd) -> Option<RunRecord> {

@@ -84,6 +84,11 @@ pub(crate) fn secret(name: &str) -> Option<OsString> {
     build_argument(name)
 }
 
+/// Whether a CI runs the program: `CI`, as all of them set it.
+pub(crate) fn in_ci() -> bool {
+    variable("CI").is_some_and(|value| !value.is_empty() && value != "false" && value != "0")
+}
+
 /// `SSH_AUTH_SOCK`: the socket of the caller's ssh agent.
 pub(crate) fn agent_socket() -> Option<PathBuf> {
     variable("SSH_AUTH_SOCK")

@@ -26,6 +26,8 @@ pub(crate) const APT: &str = "/etc/apt";
 pub(crate) struct Engine {
     pub(crate) executor: Arc<NativeExecutor>,
     pub(crate) fetcher: Fetcher,
+    /// Set by a signal.
+    pub(crate) cancelled: Arc<AtomicBool>,
     invocation: InvocationId,
     /// Locked while it lives: if this process is killed, the next one knows what to sweep.
     scratch: RunDir,
@@ -61,13 +63,15 @@ impl Engine {
             cancelled: Arc::clone(&cancelled),
         });
         let stopped = Arc::clone(&executor);
+        let stopping = Arc::clone(&cancelled);
         context.interrupts.on_signal(move || {
-            cancelled.store(true, Ordering::SeqCst);
+            stopping.store(true, Ordering::SeqCst);
             stopped.cancel();
         });
         Ok(Self {
             executor,
             fetcher,
+            cancelled,
             invocation: invocation.clone(),
             scratch,
         })

@@ -22,6 +22,7 @@ mod files;
 mod git;
 mod images;
 mod interrupt;
+mod locksmith;
 mod output;
 mod progress;
 mod settings;

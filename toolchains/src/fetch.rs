@@ -37,9 +37,10 @@ pub use mirror::{Mirror, MirrorError, snapshot_archive};
 pub use path::{ArchivePath, ArchivePathError};
 
 pub(crate) use self::text::TextFailure;
-use self::{
+use self::transfer::{Transfer, agent};
+pub(crate) use self::{
     progress::Progress,
-    transfer::{Transfer, agent},
+    transfer::{CONNECT, SILENCE, tls},
 };
 use crate::lock::PoolFile;
 

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod archive;
+pub mod capture;
 pub mod deb;
 pub mod definition;
 pub mod diagnostic;

@@ -2,10 +2,12 @@
 //!
 //! `toolchains/defs/NAME.lock` lists the packages of a shipped toolchain with the signed chain
 //! that they were found by. A project's `repro.lock` refers to such a lock by its digest and
-//! lists bases, inputs and toolchains of its own. Both are written and read here, strictly: an unknown key, a digest of the wrong form or a doubled name is an error with its
+//! lists bases, inputs and fetches of its own, as `repro lock` writes them. Both are read here
+//! strictly: an unknown key, a digest of the wrong form or a doubled name is an error with its
 //! line, because a lock that is half understood pins nothing.
 
 mod basis;
+mod fetch;
 mod parts;
 mod project;
 mod toolchain;
@@ -14,6 +16,7 @@ mod write;
 use std::io;
 
 pub use basis::LockBasis;
+pub use fetch::{FetchKey, LockedFetch, LockedStep, REDACTED, StepName, StepNameError};
 pub use parts::{
     Archive, ArchiveDate, EntryPlatform, Fingerprint, FingerprintError, PoolFile, PoolPath,
     PoolPathError, UnknownVersion, Version1, debian_architecture, platform_of,
@@ -23,12 +26,12 @@ pub use project::{
     file_name,
 };
 pub use toolchain::{LockedPackage, PackageChange, Phase, ToolchainLock};
-pub use write::HEADER;
+pub use write::LockDraft;
 
 use crate::diagnostic::Diagnostic;
 
 /// What to do about a lock that does not fit, for messages.
-pub const RELOCK_HINT: &str = "write the lock again: toolchains/lock.py project DIRECTORY";
+pub const RELOCK_HINT: &str = "write the lock again: `repro lock`";
 
 /// Why a lock cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -6,18 +6,21 @@ mod contexts;
 mod docker;
 mod docker_table;
 mod grants;
+pub(crate) mod network;
 pub(crate) mod outputs;
-mod place;
-mod request;
+pub(crate) mod place;
+pub(crate) mod request;
 mod results;
 mod run;
 mod same;
 mod suggest;
 mod values;
 
+pub(crate) use contexts::{ContextArg, contexts};
 pub(crate) use grants::{SecretArg, SshArg};
-pub(crate) use run::run;
-use values::{OnDifference, RunCount, SnapshotterArg};
+pub(crate) use run::{run, with_builder};
+use values::{OnDifference, RunCount};
+pub(crate) use values::{Pair, SnapshotterArg, one_platform};
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
@@ -25,14 +28,17 @@ use repro_core::{platform::Platform, reference::ImageRef};
 
 use repro_toolchains::fetch::Mirror;
 
+use super::lock;
 use crate::args::{JsonArgs, ProgressArgs};
 use annotation::AnnotationArg;
 use call::Call;
-use contexts::ContextArg;
 use docker::DockerArgs;
 use outputs::OutputArg;
 use same::SameArgs;
-use values::{EpochArg, Pair, Vary, one_platform};
+use values::{EpochArg, Vary};
+
+/// Where evidence goes unless something else is said; never part of a context.
+const EVIDENCE: &str = "repro-out";
 
 /// Build an image twice, compare the runs and write signed evidence
 ///
@@ -185,7 +191,7 @@ pub(crate) struct Args {
     #[arg(
         long,
         value_name = "DIR",
-        default_value = "repro-out",
+        default_value = EVIDENCE,
         help_heading = "Evidence",
         env = "REPRO_EVIDENCE"
     )]
@@ -202,6 +208,44 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// The one build that a lock is made by.
+    pub(crate) fn of_lock(lock: &lock::Args) -> Self {
+        Self {
+            context: lock.context.clone(),
+            file: lock.file.clone(),
+            tags: Vec::new(),
+            target: lock.target.clone(),
+            arguments: lock.arguments.clone(),
+            allowed: lock.allowed.clone(),
+            labels: Vec::new(),
+            secrets: lock.secrets.clone(),
+            agents: lock.agents.clone(),
+            contexts: lock.contexts.clone(),
+            platform: lock.platform.clone(),
+            output: Vec::new(),
+            annotations: Vec::new(),
+            iidfile: None,
+            metadata_file: None,
+            call: None,
+            check: false,
+            jobs: lock.jobs,
+            snapshotter: lock.snapshotter,
+            runs: RunCount::One,
+            vary: None,
+            on_difference: OnDifference::default(),
+            suggest: false,
+            source_date_epoch: None,
+            locked: false,
+            mirrors: lock.mirrors.clone(),
+            key: None,
+            evidence: PathBuf::from(EVIDENCE),
+            same: SameArgs::default(),
+            docker: DockerArgs::default(),
+            progress: lock.progress,
+            json: lock.json,
+        }
+    }
+
     /// What is done with the Dockerfile.
     fn call(&self) -> Call {
         if self.check {

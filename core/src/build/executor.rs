@@ -4,7 +4,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::{InvocationId, RunId, StepResult, StepSpec, Variation};
+use super::{InvocationId, RunId, StepNetwork, StepResult, StepSpec, Variation};
 use crate::{
     digest::{ChainId, Digest},
     tree::{EntrySink, EntrySource},
@@ -142,11 +142,13 @@ pub trait Executor: Send + Sync {
     ) -> Result<SnapshotInfo, ExecutorError>;
 
     /// Runs one step. The layer's entries reach `layer` in canonical order after the step's last
-    /// process has ended; afterwards the snapshot equals apply(parents, layer).
+    /// process has ended; afterwards the snapshot equals apply(parents, layer). `network`, if there
+    /// is one, is asked what a program is given, and answers it while it runs.
     fn run(
         &self,
         spec: &StepSpec,
         variation: &Variation,
+        network: Option<&dyn StepNetwork>,
         layer: &mut dyn EntrySink,
         observer: &dyn StepObserver,
     ) -> Result<StepResult, ExecutorError>;

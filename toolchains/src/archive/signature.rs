@@ -274,7 +274,11 @@ mod tests {
             signed!("mixed"),
         ] {
             let opened = trust().open(bytes).unwrap();
-            assert!(opened.text.starts_with("Origin: Example\r\n"), "{}", opened.text);
+            assert!(
+                opened.text.starts_with("Origin: Example\r\n"),
+                "{}",
+                opened.text
+            );
             assert_eq!(opened.signed_by.len(), 1);
         }
         let two = trust().open(signed!("two")).unwrap();
@@ -288,7 +292,10 @@ mod tests {
             (signed!("weak"), KeyRefusal::Weak.into()),
             (signed!("revoked"), KeyRefusal::Revoked.into()),
             (signed!("sha1"), SignatureRefusal::Hash("SHA1".into())),
-            (signed!("expired"), KeyRefusal::Expired(1_748_736_000).into()),
+            (
+                signed!("expired"),
+                KeyRefusal::Expired(1_748_736_000).into(),
+            ),
             (signed!("future"), SignatureRefusal::Future(1_893_456_000)),
         ] {
             let found = refusal(&trust(), bytes);
@@ -328,20 +335,32 @@ mod tests {
         // One signature twice is one key.
         let text = String::from_utf8(signed!("good").to_vec()).unwrap();
         let at = text.find("-----BEGIN PGP SIGNATURE").unwrap();
-        trust.open(format!("{text}{}", &text[at..]).as_bytes()).unwrap_err();
+        trust
+            .open(format!("{text}{}", &text[at..]).as_bytes())
+            .unwrap_err();
     }
 
     #[test]
     fn a_change_anywhere_is_found() {
         let good = String::from_utf8(signed!("good").to_vec()).unwrap();
         let wrong = |text: &str| trust().open(text.as_bytes()).unwrap_err();
-        for (from, to) in [("moon", "sun"), ("ff 12", "fe 12"), ("SHA256:\n", "SHA256:\n\n")] {
+        for (from, to) in [
+            ("moon", "sun"),
+            ("ff 12", "fe 12"),
+            ("SHA256:\n", "SHA256:\n\n"),
+        ] {
             let error = wrong(&good.replace(from, to));
             assert!(matches!(error, SignatureError::Wrong(_)), "{error}");
         }
         let appended = format!("{good}Suite: other\n");
         let before = format!("Suite: other\n{good}");
-        for text in [&appended, &before, "", "Suite: moon\n", &good[..good.len() / 2]] {
+        for text in [
+            &appended,
+            &before,
+            "",
+            "Suite: moon\n",
+            &good[..good.len() / 2],
+        ] {
             assert_eq!(wrong(text), SignatureError::Malformed, "{text}");
         }
         let text = &good[good.find("Origin").unwrap()..good.find("-----BEGIN PGP SIG").unwrap()];

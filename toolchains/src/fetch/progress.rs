@@ -10,7 +10,7 @@ const STEP: u64 = 256 << 10;
 /// The one id: downloads of one process do not overlap.
 const ID: &str = "fetch";
 
-pub(super) struct Progress<'a> {
+pub(crate) struct Progress<'a> {
     events: &'a dyn EventSink,
     state: Mutex<State>,
 }
@@ -22,7 +22,7 @@ struct State {
 }
 
 impl<'a> Progress<'a> {
-    pub(super) fn start(events: &'a dyn EventSink, title: &str, total: u64) -> Self {
+    pub(crate) fn start(events: &'a dyn EventSink, title: &str, total: u64) -> Self {
         events.event(Event::TaskStarted {
             id: ID.into(),
             title: title.to_owned(),
@@ -35,7 +35,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    pub(super) fn advance(&self, bytes: u64) {
+    pub(crate) fn advance(&self, bytes: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.done += bytes;
         if state.done >= state.reported + STEP {
@@ -54,7 +54,7 @@ impl<'a> Progress<'a> {
         state.reported = state.reported.min(state.done);
     }
 
-    pub(super) fn finish(&self, summary: &str) {
+    pub(crate) fn finish(&self, summary: &str) {
         self.events.event(Event::TaskFinished {
             id: ID.into(),
             summary: summary.to_owned(),

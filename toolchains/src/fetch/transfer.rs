@@ -15,17 +15,25 @@ use ureq::http::{Response, StatusCode, header};
 use super::{Answer, ArchiveFile, FetchError, Mirror, RetryPolicy, Tried, progress::Progress};
 
 /// Time for a name to be found and a connection to be made.
-const CONNECT: Duration = Duration::from_secs(20);
+pub(crate) const CONNECT: Duration = Duration::from_secs(20);
 /// Time for an answer to begin, and between two reads of its body.
-const SILENCE: Duration = Duration::from_secs(30);
+pub(crate) const SILENCE: Duration = Duration::from_secs(30);
 /// A transfer slower than this, on average and after [`CONNECT`], is given up: a server that
 /// sends a byte now and then would otherwise hold the build for days.
 const SLOWEST: u64 = 8 << 10;
 /// Redirects followed; mirror networks need two.
 const REDIRECTS: u32 = 5;
 
-pub(super) fn agent() -> ureq::Agent {
+/// Certificates that the machine trusts.
+pub(crate) fn tls() -> ureq::tls::TlsConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ureq::tls::TlsConfig::builder()
+        .unversioned_rustls_crypto_provider(provider)
+        .root_certs(ureq::tls::RootCerts::PlatformVerifier)
+        .build()
+}
+
+pub(super) fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .user_agent(concat!("repro/", env!("CARGO_PKG_VERSION")))
         .http_status_as_error(false)
@@ -33,12 +41,7 @@ pub(super) fn agent() -> ureq::Agent {
         .timeout_connect(Some(CONNECT))
         .timeout_recv_response(Some(SILENCE))
         .timeout_per_read(Some(SILENCE))
-        .tls_config(
-            ureq::tls::TlsConfig::builder()
-                .unversioned_rustls_crypto_provider(provider)
-                .root_certs(ureq::tls::RootCerts::PlatformVerifier)
-                .build(),
-        )
+        .tls_config(tls())
         .build()
         .new_agent()
 }

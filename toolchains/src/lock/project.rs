@@ -14,7 +14,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Archive, EntryPlatform, LockBasis, LockError, PoolFile, PoolPath, ToolchainLock, Version1,
+    Archive, EntryPlatform, LockBasis, LockError, LockedStep, PoolFile, PoolPath, ToolchainLock,
+    Version1,
+    fetch::{RawFetch, RawFetchPlace, RawStep, assemble},
     toolchain::{self, RawPackage},
 };
 use crate::{
@@ -127,6 +129,8 @@ pub struct ProjectLock {
     pub toolchains: BTreeMap<String, LockedToolchain>,
     /// `[[input]]`, by name in the project.
     pub inputs: BTreeMap<String, LockedInput>,
+    /// `[[step]]` with their `[[fetch]]`, by platform and name.
+    pub steps: Vec<LockedStep>,
 }
 
 #[derive(Deserialize)]
@@ -142,7 +146,10 @@ struct RawLock {
     toolchain: Vec<Spanned<RawToolchain>>,
     #[serde(default)]
     input: Vec<Spanned<RawInput>>,
-    fetch: Option<Spanned<toml::Value>>,
+    #[serde(default)]
+    step: Vec<Spanned<RawStep>>,
+    #[serde(default)]
+    fetch: Vec<Spanned<RawFetch>>,
 }
 
 #[derive(Deserialize)]
@@ -263,10 +270,6 @@ impl ProjectLock {
             toml::from_str(text).map_err(|error| Diagnostic::from_toml(file, text, &error))?;
         let place =
             |span: Range<usize>, message: String| Diagnostic::new(file, text, Some(span), message);
-        if let Some(fetch) = raw.fetch {
-            let message = "captured fetches are not replayed by this version of repro";
-            return Err(place(fetch.span(), message.into()).into());
-        }
         let mut bases = BTreeMap::new();
         for base in raw.base {
             let (span, base) = (base.span(), base.into_inner());
@@ -320,6 +323,26 @@ impl ProjectLock {
             };
             inputs.insert(input.name, locked);
         }
+        let mut listed = BTreeSet::new();
+        let mut steps = Vec::with_capacity(raw.step.len());
+        for step in raw.step {
+            let (span, step) = (step.span(), step.into_inner());
+            if !listed.insert((step.name.clone(), step.platform.clone())) {
+                return Err(place(span, format!("step {} is listed twice", step.name)).into());
+            }
+            steps.push(step);
+        }
+        let mut fetches = Vec::with_capacity(raw.fetch.len());
+        for fetch in raw.fetch {
+            let (span, fetch) = (fetch.span(), fetch.into_inner());
+            let at = RawFetchPlace {
+                platform: fetch.platform.clone(),
+                step: fetch.step.clone(),
+                span: span.clone(),
+            };
+            fetches.push((at, fetch.parse().map_err(|message| place(span, message))?));
+        }
+        let steps = assemble(steps, fetches).map_err(|(at, message)| place(at.span, message))?;
         Ok(Self {
             file: file.to_owned(),
             checksum_place: place(raw.checksum.span(), String::new()),
@@ -328,6 +351,7 @@ impl ProjectLock {
             bases,
             toolchains,
             inputs,
+            steps,
         })
     }
 
@@ -391,26 +415,6 @@ impl ProjectLock {
             None => format!("toolchain {name} is locked to {uses}, which is not shipped"),
         };
         Err(LockError::OtherToolchain(place.with_message(message)))
-    }
-
-    /// The checksum of what the lock was made from.
-    #[must_use]
-    pub const fn checksum(&self) -> Digest {
-        self.checksum
-    }
-
-    /// A lock for `basis` with no entry yet. `file` is its name in messages.
-    #[must_use]
-    pub fn new(file: &str, basis: &LockBasis, ruleset: Ruleset) -> Self {
-        Self {
-            file: file.to_owned(),
-            checksum: basis.checksum(),
-            checksum_place: Diagnostic::new(file, "", None, ""),
-            ruleset,
-            bases: BTreeMap::new(),
-            toolchains: BTreeMap::new(),
-            inputs: BTreeMap::new(),
-        }
     }
 }
 
@@ -500,7 +504,7 @@ mod tests {
             (head().replace("ruleset = 1", "ruleset = 9"), 2, "ruleset 9"),
             (head().replace("sha256:0", "sha256:"), 3, "64"),
             (head() + "chekcsum = 1\n", 4, "chekcsum"),
-            (head() + "[[fetch]]\nurl = 'x'\n", 4, "fetch"),
+            (head() + "[[fetch]]\nurl = 'x'\n", 4, "step"),
             (head() + &base + &base, 8, "twice"),
             (head() + &base.replace("'a'", "'A B'"), 5, "repository"),
         ] {

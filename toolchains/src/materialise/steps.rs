@@ -218,7 +218,7 @@ impl<'a> Steps<'a> {
         let program = argv.first().cloned().unwrap_or_default();
         let executor = self.workshop.executor;
         let result = executor
-            .run(spec, &Variation::run_a(), layer, log)
+            .run(spec, &Variation::run_a(), None, layer, log)
             .map_err(|source| MaterialiseError::Executor {
                 program: program.clone(),
                 source,

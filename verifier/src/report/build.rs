@@ -247,7 +247,7 @@ fn run_report(record: &BuildRecord, run: &RunRecord) -> Result<RunReport, Report
             diff_id: step.diff_id,
             blob_digest: step.blob,
             network: StepNetwork {
-                mode: NetworkMode::None,
+                mode: mode(&step.network),
                 attempts: step.network.attempts(),
                 names: names(&step.network),
             },
@@ -285,6 +285,13 @@ fn run_report(record: &BuildRecord, run: &RunRecord) -> Result<RunReport, Report
 }
 
 /// The names and addresses that a step asked for; it chose them, so they are made printable.
+fn mode(network: &NetworkObservation) -> NetworkMode {
+    match network.replayed {
+        None => NetworkMode::None,
+        Some(_) => NetworkMode::Replay,
+    }
+}
+
 fn names(network: &NetworkObservation) -> Vec<String> {
     let names = network.names.keys();
     names
@@ -330,7 +337,14 @@ fn hermetic(record: &BuildRecord) -> Hermetic {
     let asked: BTreeSet<String> = steps().flat_map(|step| names(&step.network)).collect();
     Hermetic {
         measured,
-        network: measured.then_some(NetworkMode::None),
+        network: measured.then(|| {
+            let replayed = steps().any(|step| step.network.replayed.is_some());
+            if replayed {
+                NetworkMode::Replay
+            } else {
+                NetworkMode::None
+            }
+        }),
         attempts_blocked: steps().map(|step| step.network.attempts()).sum(),
         names: asked.into_iter().collect(),
     }

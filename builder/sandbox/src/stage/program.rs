@@ -5,11 +5,12 @@ mod supervise;
 
 use std::{
     collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddrV4, TcpListener},
     os::fd::{AsFd as _, OwnedFd},
 };
 
 use nix::unistd::sethostname;
-use repro_core::build::{NetworkObservation, StepExit, Variation};
+use repro_core::build::{NetworkKit, NetworkObservation, StepExit, Variation};
 use rustix::{
     net::{AddressFamily, SocketFlags, SocketType, socketpair},
     pipe::{PipeFlags, pipe_with},
@@ -21,7 +22,7 @@ use crate::{
     channel::Channel,
     init::{self, Attachment, Plan, mounts},
     net::{counters::Counters, dns::Responder, loopback, observed::Observed},
-    protocol::{During, Failure, FailureKind, Program, Secret},
+    protocol::{During, Failure, FailureKind, Notice, Program, Secret},
     seccomp::notify::Users,
     tree::Ids,
     users,
@@ -40,6 +41,8 @@ pub(super) struct Given<'a> {
     pub(super) spec: &'a Program,
     /// Values that the program's variables name.
     pub(super) secrets: &'a BTreeMap<String, Secret>,
+    /// What the program finds of a network.
+    pub(super) network: Option<&'a NetworkKit>,
     pub(super) variation: &'a Variation,
     pub(super) stubs: &'a Stubs,
     /// What is mounted on request.
@@ -58,6 +61,7 @@ pub(super) fn run(
     let Given {
         spec,
         secrets,
+        network,
         variation,
         stubs,
         attachments,
@@ -76,7 +80,12 @@ pub(super) fn run(
         None,
     )
     .during("socketpair(AF_UNIX, SOCK_SEQPACKET)")?;
-    let payload = launch::payload((spec, secrets), variation, (&user, ids), (log, theirs))?;
+    let payload = launch::payload(
+        (spec, secrets, network),
+        variation,
+        (&user, ids),
+        (log, theirs),
+    )?;
     let mut setup = mounts::plan(
         &stubs.files,
         variation.first_pid,
@@ -85,6 +94,10 @@ pub(super) fn run(
     );
     if let Some(script) = &spec.script {
         setup.extend(mounts::script(script).during("name of a script")?);
+    }
+    if let Some(kit) = network {
+        setup.extend(mounts::kit(kit).during("name of a file")?);
+        open_way_out(kit, control)?;
     }
     let plan = Plan {
         root,
@@ -149,6 +162,17 @@ pub(super) fn run(
         cpu_ms: ended.cpu_ms,
         peak_rss_bytes: ended.peak_rss_bytes,
     })
+}
+
+/// Listens where the step's tools are told to ask, and hands the socket to the orchestrator. It stays
+/// open there, and nowhere else.
+fn open_way_out(kit: &NetworkKit, control: &Channel) -> Result<(), Failure> {
+    let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, kit.port);
+    let listener = TcpListener::bind(address)
+        .map_err(|error| Failure::io(format!("bind({address})"), &error))?;
+    control
+        .send(&Notice::Network, &[listener.as_fd()])
+        .map_err(|_| Failure::new(FailureKind::Cancelled, "the orchestrator is gone", None))
 }
 
 fn name_machine(variation: &Variation) -> Result<(), Failure> {

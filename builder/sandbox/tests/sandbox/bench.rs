@@ -269,7 +269,7 @@ impl Bench {
     ) -> Result<Seen, ExecutorError> {
         let log = Log::default();
         let mut layer = Layer::default();
-        let result = self.executor.run(spec, variation, &mut layer, &log)?;
+        let result = self.executor.run(spec, variation, None, &mut layer, &log)?;
         let output = log.0.into_inner().expect("no test panics with it");
         Ok(Seen {
             result,
@@ -288,7 +288,7 @@ impl Bench {
         spec.output = self.output(RunId::B);
         let variation = Variation::run_a();
         self.executor
-            .run(&spec, &variation, &mut Layer::default(), observer)
+            .run(&spec, &variation, None, &mut Layer::default(), observer)
     }
 
     pub(crate) fn run(&self, run: RunSpec) -> Result<Seen, ExecutorError> {

@@ -174,7 +174,7 @@ fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
 
 /// `-f`, relative to the working directory as in Docker; else what `repro.toml` says, relative
 /// to the context.
-fn dockerfile(args: &Args, context: &Path, project: &Project) -> PathBuf {
+pub(crate) fn dockerfile(args: &Args, context: &Path, project: &Project) -> PathBuf {
     match (&args.file, &project.build.dockerfile) {
         (Some(file), _) => file.clone(),
         (None, Some(file)) => context.join(file),

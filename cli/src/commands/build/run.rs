@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use repro_builder::{BuildError, Builder};
+use repro_builder::{BuildError, Builder, LockState};
 use repro_core::{
     build::{BuildRecord, BuildRequest, Reason, RunId},
     digest::HashingWriter,
@@ -27,6 +27,7 @@ use super::{
     Args, OnDifference,
     call::{Method, say_findings, say_targets},
     contexts::contexts,
+    network::Wanted,
     outputs::Outputs,
     place::Place,
     request::{Asked, asked},
@@ -73,7 +74,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     let store = context.open_store()?;
     asked.request.contexts = contexts(&args.contexts, &store, &asked.request.platform)?;
     if call.method == Method::Check {
-        let findings = with_builder(args, context, &asked, &store, |builder, request| {
+        let wanted = Wanted::Nothing;
+        let findings = with_builder(args, context, &asked, &store, wanted, |builder, request| {
             builder.check(request)
         })?;
         return say_findings(output, format, &asked.request, &findings);
@@ -94,7 +96,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
         binary: program_digest()?,
         kernel_release: kernel_release(),
     };
-    let record = with_builder(args, context, &asked, &store, |builder, request| {
+    let wanted = Wanted::Replay;
+    let record = with_builder(args, context, &asked, &store, wanted, |builder, request| {
         builder.build(request)
     })?;
     let report = report(&record, &store)?;
@@ -108,11 +111,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
 }
 
 /// The build itself, or a look at it, with everything that may be stopped by a signal.
-fn with_builder<T>(
+pub(crate) fn with_builder<T>(
     args: &Args,
     context: &Context,
     asked: &Asked,
     store: &Store,
+    wanted: Wanted,
     work: impl FnOnce(&Builder<'_>, &BuildRequest) -> Result<T, BuildError>,
 ) -> Result<T, CommandError> {
     let request = &asked.request;
@@ -139,7 +143,24 @@ fn with_builder<T>(
             ruleset: request.ruleset,
         },
     };
+    let lock_state = match &wanted {
+        Wanted::Capture { .. } => LockState::InTheMaking,
+        Wanted::Nothing | Wanted::Replay => LockState::Written,
+    };
+    let network = wanted.network(
+        (request, &asked.project, asked.lock.as_ref()),
+        &asked.grants,
+        store,
+        events.as_ref(),
+        &engine.cancelled,
+    );
+    let network = match network {
+        Ok(network) => network,
+        Err(error) => return engine.finish(Err(error)),
+    };
     let builder = Builder {
+        lock_state,
+        network: network.as_ref(),
         store,
         executor: engine.executor.as_ref(),
         sources: &sources,
@@ -148,6 +169,7 @@ fn with_builder<T>(
         jobs: args.jobs.unwrap_or_else(processors),
     };
     let done = work(&builder, request).map_err(CommandError::from);
+    drop(network);
     engine.finish(done)
 }
 

@@ -2,25 +2,20 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use repro_core::{build::Grants, ruleset::Ruleset};
-use repro_sandbox::Snapshots;
 use repro_toolchains::{
     fetch::Mirror,
     lock::{PackageChange, ToolchainLock},
-    locking::Locksmith,
-    materialise::Workshop,
 };
 use serde_json::json;
 
 use super::choice::{self, Chosen};
 use crate::{
-    ambient::{self, SystemClock},
     args::{JsonArgs, ProgressArgs},
     commands::Context,
-    engine::{self, Engine},
     error::CommandError,
     exit::ExitStatus,
     files::{self, Limit},
+    locksmith::with_locksmith,
     output::Format,
     settings::Forms,
     text,
@@ -101,36 +96,13 @@ fn make(
     chosen: &[Chosen],
     context: &Context,
 ) -> Result<Vec<ToolchainLock>, CommandError> {
-    let trust = args.trust.resolve(&SystemClock)?;
-    let mirrors = engine::release_mirrors(&args.mirrors)?;
-    let output = &context.settings.output;
     let store = context.open_store()?;
-    let invocation = ambient::invocation_id(&SystemClock)?;
-    let engine = Engine::start(
-        context,
-        &store,
-        &invocation,
-        &args.mirrors,
-        Grants::default(),
-        Snapshots::AsPossible,
-    )?;
-    let events = context.settings.view.start(output);
-    let workshop = Workshop {
-        store: &store,
-        executor: engine.executor.as_ref(),
-        fetcher: &engine.fetcher,
-        events: events.as_ref(),
-        invocation: &invocation,
-        ruleset: Ruleset::default(),
-    };
-    let locksmith = Locksmith::new(workshop, &mirrors, &trust);
-    let made = chosen
-        .iter()
-        .map(|one| Ok(locksmith.toolchain(&one.definition, one.digest)?))
-        .collect();
-    // The view ends before anything else is said.
-    drop(events);
-    engine.finish(made)
+    with_locksmith(context, &store, &args.mirrors, &args.trust, |locksmith| {
+        let locks = chosen.iter();
+        locks
+            .map(|one| locksmith.toolchain(&one.definition, one.digest))
+            .collect()
+    })
 }
 
 /// Writes a lock, unless the file means the same already: its digest names a toolchain, and does

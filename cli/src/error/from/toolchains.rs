@@ -3,6 +3,7 @@
 use repro_toolchains::{
     SourceError,
     archive::{ArchiveError, IndexError, KeyringError, ReleaseRefusal},
+    capture::{Absence, NetworkError, RestoreError},
     diagnostic::Diagnostic,
     fetch::{AptSourcesError, FetchError},
     inputs::InputError,
@@ -19,7 +20,7 @@ use crate::{
 };
 
 /// What brings lock and project together again.
-const RELOCK: &str = "write the lock again: toolchains/lock.py project DIR";
+const RELOCK: &str = "write the lock again: repro lock";
 
 impl From<Diagnostic> for CommandError {
     fn from(diagnostic: Diagnostic) -> Self {
@@ -66,6 +67,41 @@ impl From<LockError> for CommandError {
                 ..diagnostic.into()
             }
             .hint(RELOCK),
+        }
+    }
+}
+
+impl From<NetworkError> for CommandError {
+    fn from(error: NetworkError) -> Self {
+        match error {
+            NetworkError::Start(_) => Self::new(ErrorKind::Inconclusive, &error),
+            NetworkError::Authority(_) => Self::new(ErrorKind::Internal, &error),
+            NetworkError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RestoreError> for CommandError {
+    fn from(error: RestoreError) -> Self {
+        match error {
+            RestoreError::Missing(ref missing) => {
+                let found = Self::new(ErrorKind::Input, &error);
+                if missing
+                    .iter()
+                    .any(|missing| missing.why == Absence::OnlyCaptured)
+                {
+                    found.hint("capture them again: repro lock --update")
+                } else {
+                    found.hint(
+                        "connect this machine, or copy the store of one that has them; where a server \
+                         has something else now: repro lock --update",
+                    )
+                }
+            }
+            RestoreError::Store(error) => {
+                Self::from(error).context("cannot keep a captured answer")
+            }
+            RestoreError::Cancelled => Self::new(ErrorKind::Interrupted(Signal::Interrupt), &error),
         }
     }
 }
