@@ -20,6 +20,7 @@ mod program;
 mod project;
 mod redact;
 mod seed;
+mod standin;
 mod user;
 
 pub use built::Built;
@@ -31,6 +32,7 @@ pub use processes::{descendants, mounts_below, processes_with, wait_until};
 pub use program::{Repro, program, root, succeeds, target, tool};
 pub use project::{example, write_project};
 pub use seed::{random, seed};
+pub use standin::StandIn;
 pub use user::{User, require_root};
 
 /// The declaration that makes `FROM busybox` and `FROM c` mean the shipped toolchains.

@@ -29,7 +29,16 @@ macro_rules! shipped {
     };
 }
 
-const SHIPPED: [Shipped; 2] = [shipped!("busybox"), shipped!("debian-c")];
+const SHIPPED: [Shipped; 8] = [
+    shipped!("busybox"),
+    shipped!("debian"),
+    shipped!("debian-c"),
+    shipped!("debian-go"),
+    shipped!("debian-java"),
+    shipped!("debian-node"),
+    shipped!("debian-python"),
+    shipped!("debian-rust"),
+];
 
 /// A toolchain with its packages: a shipped one, one of a project's own, or one of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,6 +10,7 @@
 
 pub(crate) mod bootstrap;
 mod clean;
+mod keystore;
 pub(crate) mod steps;
 
 use std::{fs::File, io, sync::Mutex};
@@ -211,7 +212,9 @@ impl Workshop<'_> {
         }
         let mut builder = LayerBuilder::new(self.store.blobs(), self.ruleset);
         match toolchain.definition.method {
-            Method::Install => tree.write_to(&mut Clean::new(&mut builder)),
+            Method::Install => {
+                tree.write_to(&mut Clean::new(&mut builder, toolchain.lock.epoch))
+            }
             Method::Unpack => tree.write_to(&mut builder),
         }
         .map_err(in_tree)?;
