@@ -1,5 +1,6 @@
 //! The whole of one build, from a request to a record.
 
+mod again;
 mod checks;
 mod epoch;
 mod record;
@@ -13,8 +14,8 @@ use std::{
 
 use repro_core::{
     build::{
-        BuildRecord, BuildRequest, Clock, EpochChoice, EpochRecord, Executor, Finding, InputKind,
-        InputRecord, NamedContext, NamedText, RunId, RunRecord, Runs, Variation,
+        Axis, BuildRecord, BuildRequest, Clock, EpochChoice, EpochRecord, Executor, Finding,
+        InputKind, InputRecord, NamedContext, NamedText, RunId, RunRecord, Runs, Variation,
     },
     digest::{ChainId, Digest},
     event::{Event, EventSink},
@@ -27,10 +28,10 @@ use repro_toolchains::{
     lock::LockBasis,
 };
 
+pub use self::again::Build;
 use self::{
     checks::{broken_rules, ignored_sources, refuse_secrets},
     epoch::{epoch, epoch_of_file},
-    record::record,
 };
 use crate::{
     context::Context,
@@ -88,6 +89,8 @@ struct Prepared {
     inputs: Vec<InputRecord>,
     epoch: EpochRecord,
     findings: Vec<Finding>,
+    /// What steps were given of what they asked servers for, each with the first step that was.
+    used: Mutex<BTreeMap<UsedFetch, u32>>,
 }
 
 /// A Dockerfile with everything that it names.
@@ -118,29 +121,26 @@ struct Found {
 
 impl Builder<'_> {
     /// Builds. What the steps leave is the caller's to discard, since it is the caller who knows
-    /// when an invocation is over. A step that fails is a record with that outcome; an error is everything that kept
-    /// the build from coming so far.
+    /// when an invocation is over. A step that fails is a record with that outcome; an error is
+    /// everything that kept the build from coming so far.
     pub fn build(&self, request: &BuildRequest) -> Result<BuildRecord, BuildError> {
-        let mut prepared = self.prepare(request)?;
+        self.start(request).map(Build::finish)
+    }
+
+    /// The same, to be finished by the caller, who may want to run it again with fewer axes.
+    pub fn start<'b>(&'b self, request: &'b BuildRequest) -> Result<Build<'b>, BuildError> {
+        let prepared = self.prepare(request)?;
         self.events.event(Event::Planned {
-            steps: (0..)
-                .zip(&prepared.plan.steps)
-                .filter(|(_, step)| step.work.is_filesystem())
-                .map(|(index, _)| index)
-                .collect(),
-            runs: match request.runs {
-                Runs::One => 1,
-                Runs::Two => 2,
-            },
+            steps: filesystem_steps(&prepared.plan),
+            runs: request.runs.count(),
         });
-        let used = Mutex::default();
-        let runs = self.runs(request, &prepared, &used)?;
-        prepared.inputs.extend(fetched(used));
-        let record = record(request, prepared, runs);
-        self.events.event(Event::Finished {
-            outcome: record.outcome,
-        });
-        Ok(record)
+        let runs = self.runs(request, &prepared)?;
+        Ok(Build {
+            builder: self,
+            request,
+            prepared,
+            runs,
+        })
     }
 
     /// Holds the Dockerfile to the rules, and builds nothing. Names are looked up as for a build,
@@ -260,6 +260,7 @@ impl Builder<'_> {
             inputs,
             epoch,
             findings,
+            used: Mutex::default(),
         })
     }
 
@@ -368,13 +369,12 @@ impl Builder<'_> {
         Ok(unpack(&layers, self.store, self.executor, self.events)?)
     }
 
-    fn runs(
-        &self,
-        request: &BuildRequest,
-        prepared: &Prepared,
-        used: &Mutex<BTreeMap<UsedFetch, u32>>,
-    ) -> Result<Vec<RunRecord>, BuildError> {
-        let context = RunContext {
+    fn context_of_runs<'r>(
+        &'r self,
+        request: &'r BuildRequest,
+        prepared: &'r Prepared,
+    ) -> RunContext<'r> {
+        RunContext {
             plan: &prepared.plan,
             context: prepared
                 .context
@@ -389,17 +389,30 @@ impl Builder<'_> {
             ruleset: request.ruleset,
             executor: self.executor,
             network: self.network,
-            used,
+            used: &prepared.used,
             blobs: self.store.blobs(),
             events: self.events,
             clock: self.clock,
             jobs: self.jobs,
-        };
-        let plain = Variation::run_a();
+        }
+    }
+
+    /// The environment of a run that differs from run A's on `axes`.
+    fn variation(&self, axes: &BTreeSet<Axis>) -> Variation {
+        Variation::run_b(axes).with_snapshotter(self.executor.snapshotter())
+    }
+
+    fn runs(
+        &self,
+        request: &BuildRequest,
+        prepared: &Prepared,
+    ) -> Result<Vec<RunRecord>, BuildError> {
+        let context = self.context_of_runs(request, prepared);
+        let plain = self.variation(&BTreeSet::new());
         let (a, b) = match request.runs {
             Runs::One => (run(&context, RunId::A, &plain, None), None),
-            Runs::Two => {
-                let varied = Variation::run_b(&request.vary);
+            Runs::Two | Runs::TwoAndControl => {
+                let varied = self.variation(&request.vary);
                 let board = Board::default();
                 std::thread::scope(|scope| {
                     let b = scope.spawn(|| run(&context, RunId::B, &varied, Some(&board)));
@@ -425,21 +438,35 @@ impl Builder<'_> {
                 runs.extend(finished(run(&context, RunId::BRepeat, &plain, None)?));
             }
         }
+        // After both others: side by side with them it would run in less of the machine than A did.
+        if a_built && request.runs == Runs::TwoAndControl {
+            runs.extend(finished(run(&context, RunId::Control, &plain, None)?));
+        }
         Ok(runs)
     }
 }
 
 /// Each answer that a step was given, with the first step that was.
-fn fetched(used: Mutex<BTreeMap<UsedFetch, u32>>) -> impl Iterator<Item = InputRecord> {
-    let used = used.into_inner().unwrap_or_else(PoisonError::into_inner);
-    used.into_iter().map(|(fetch, step)| InputRecord {
-        uri: fetch.url,
+fn fetched(used: &Mutex<BTreeMap<UsedFetch, u32>>) -> Vec<InputRecord> {
+    let used = used.lock().unwrap_or_else(PoisonError::into_inner);
+    let records = used.iter().map(|(fetch, step)| InputRecord {
+        uri: fetch.url.clone(),
         name: None,
         digest: fetch.sha256,
         kind: InputKind::Fetch,
-        step: Some(step),
+        step: Some(*step),
         locked: true,
-    })
+    });
+    records.collect()
+}
+
+/// Indices of the steps that work on files, ascending.
+fn filesystem_steps(plan: &Plan) -> Vec<u32> {
+    (0..)
+        .zip(&plan.steps)
+        .filter(|(_, step)| step.work.is_filesystem())
+        .map(|(index, _)| index)
+        .collect()
 }
 
 fn finished(end: RunEnd) -> Option<RunRecord> {

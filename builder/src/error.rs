@@ -1,5 +1,6 @@
 //! Why a build comes to no record.
 
+use repro_core::build::ExecutorError;
 use repro_toolchains::lock::LockError;
 
 use crate::{
@@ -73,6 +74,9 @@ pub enum BuildError {
     /// A base, an input or the context cannot be unpacked.
     #[error("cannot unpack an input")]
     Unpack(#[from] UnpackError),
+    /// What earlier runs left cannot be removed, or the build was stopped.
+    #[error("cannot run the build again")]
+    Again(#[source] ExecutorError),
     /// A run cannot go on.
     #[error(transparent)]
     Run(#[from] RunError),

@@ -15,6 +15,8 @@ pub(crate) enum Limit {
     Keyring,
     /// A Dockerfile, an ignore file, `repro.toml` or `repro.lock`.
     Project,
+    /// A lock in any form: a build can fetch thousands of files.
+    Lock,
 }
 
 impl Limit {
@@ -24,6 +26,7 @@ impl Limit {
             Self::Secret => repro_core::build::MAX_SECRET_BYTES as u64,
             Self::Keyring => repro_toolchains::archive::MAX_KEYRING,
             Self::Project => 16 << 20,
+            Self::Lock => 64 << 20,
         }
     }
 }

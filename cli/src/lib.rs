@@ -13,6 +13,7 @@ mod ambient;
 mod app;
 mod args;
 mod commands;
+mod diffoscope;
 #[cfg(test)]
 mod docs;
 mod engine;

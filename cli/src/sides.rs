@@ -13,7 +13,7 @@ use repro_core::{
     digest::{DiffId, Digest, HashingWriter},
     image::{
         Compression, ImageConfig, LayerDescriptor, MediaType,
-        transport::{Archive, ImportOptions, Location, LocationError, import},
+        transport::{Archive, ImportOptions, Location, LocationError, import_all},
         write_image,
     },
     layer::{LayerReader, Limits, decompress},
@@ -22,10 +22,10 @@ use repro_core::{
     store::{BlobError, BlobStore, BlobWriter, LocalBlobs, Store},
     tree::EntrySource as _,
 };
-use repro_verifier::compare::{DirectoryError, store_directory};
+use repro_verifier::compare::Tree;
 
 use crate::{
-    error::{CommandError, ErrorKind, io_kind},
+    error::{CommandError, io_kind},
     images,
 };
 
@@ -74,6 +74,25 @@ impl fmt::Display for Side {
     }
 }
 
+/// What a side turned out to be.
+#[derive(Debug)]
+pub(crate) enum Loaded {
+    /// An image, or an index of several: the digest of its document.
+    Image(Digest),
+    /// A directory, compared where it lies.
+    Directory(PathBuf),
+}
+
+impl Loaded {
+    /// As a file system.
+    pub(crate) fn tree(&self) -> Tree<'_> {
+        match self {
+            Self::Image(digest) => Tree::Image(*digest),
+            Self::Directory(path) => Tree::Directory(path),
+        }
+    }
+}
+
 /// The user's store below a place of its own: what a comparison makes is gone when it is done.
 pub(crate) struct Scratch<'a> {
     store: &'a Store,
@@ -88,45 +107,41 @@ impl<'a> Scratch<'a> {
         Ok(Self { store, made })
     }
 
-    /// The manifest of `side`, as an image.
-    pub(crate) fn load(&self, side: &Side) -> Result<Digest, CommandError> {
+    /// What `side` is.
+    pub(crate) fn load(&self, side: &Side) -> Result<Loaded, CommandError> {
         let failed = |error: CommandError| error.context(format!("cannot read {side}"));
         match &side.what {
             What::Location(Location::Store(reference)) => {
-                Ok(images::load(self.store, reference)?.descriptor.digest)
+                let image = images::load(self.store, reference)?;
+                Ok(Loaded::Image(image.descriptor.digest))
             }
             What::Location(location) => self.archive(location.archive()?).map_err(failed),
-            What::Directory(path) => self.directory(path).map_err(failed),
+            What::Directory(path) => Self::directory(path).map_err(failed),
             What::Layer(path) => self.layer(path).map_err(failed),
             What::Path(path) => self.path(path).map_err(failed),
         }
     }
 
-    fn archive(&self, archive: &Archive) -> Result<Digest, CommandError> {
+    fn archive(&self, archive: &Archive) -> Result<Loaded, CommandError> {
         let options = ImportOptions {
             platform: &Platform::host(),
             limits: Limits::default(),
             ruleset: Ruleset::default(),
         };
-        Ok(import(&self.made, archive, options)?.descriptor.digest)
+        Ok(Loaded::Image(import_all(&self.made, archive, options)?))
     }
 
-    fn directory(&self, path: &Path) -> Result<Digest, CommandError> {
-        let layer = store_directory(&self.made, path, Ruleset::default())?;
-        let layers: Vec<_> = layer
-            .iter()
-            .map(repro_core::layer::StoredLayer::descriptor)
-            .collect();
-        self.image(&layers)
-    }
-
-    fn image(&self, layers: &[LayerDescriptor]) -> Result<Digest, CommandError> {
-        let config = ImageConfig::for_platform(&Platform::host());
-        Ok(write_image(&self.made, &config, layers)?.descriptor.digest)
+    fn directory(path: &Path) -> Result<Loaded, CommandError> {
+        let wrong = |error: io::Error| CommandError::new(io_kind(&error), &error);
+        if path.metadata().map_err(wrong)?.is_dir() {
+            Ok(Loaded::Directory(path.to_owned()))
+        } else {
+            Err(wrong(io::ErrorKind::NotADirectory.into()))
+        }
     }
 
     /// One layer as it is, plain or compressed.
-    fn layer(&self, path: &Path) -> Result<Digest, CommandError> {
+    fn layer(&self, path: &Path) -> Result<Loaded, CommandError> {
         let wrong = |error: io::Error| CommandError::new(io_kind(&error), &error);
         let (mut file, compression, size) = open(path).map_err(wrong)?;
         let mut blob = self.made.create()?;
@@ -138,7 +153,7 @@ impl<'a> Scratch<'a> {
         io::copy(&mut plain, &mut hash).map_err(wrong)?;
         hash.flush().map_err(wrong)?;
         let (diff_id, _, _) = hash.finish();
-        self.image(&[LayerDescriptor {
+        let layer = LayerDescriptor {
             media_type: match compression {
                 Compression::None => MediaType::OciLayer,
                 Compression::Gzip => MediaType::OciLayerGzip,
@@ -147,17 +162,20 @@ impl<'a> Scratch<'a> {
             digest: stored.digest,
             size: stored.size,
             diff_id: DiffId(diff_id),
-        }])
+        };
+        let config = ImageConfig::for_platform(&Platform::host());
+        let image = write_image(&self.made, &config, &[layer])?;
+        Ok(Loaded::Image(image.descriptor.digest))
     }
 
-    fn path(&self, path: &Path) -> Result<Digest, CommandError> {
+    fn path(&self, path: &Path) -> Result<Loaded, CommandError> {
         let wrong = |error: io::Error| CommandError::new(io_kind(&error), &error);
         if path.metadata().map_err(wrong)?.is_dir() {
             if path.join("oci-layout").is_file() {
                 let dir = path.to_owned();
                 return self.archive(&Archive::OciDir { dir, tag: None });
             }
-            return self.directory(path);
+            return Self::directory(path);
         }
         let file = path.to_owned();
         match form(path).map_err(wrong)? {
@@ -229,17 +247,5 @@ impl BlobStore for Scratch<'_> {
 
     fn create(&self) -> Result<Box<dyn BlobWriter + '_>, BlobError> {
         self.made.create()
-    }
-}
-
-impl From<DirectoryError> for CommandError {
-    fn from(error: DirectoryError) -> Self {
-        match &error {
-            DirectoryError::Read { source, .. } => Self::new(io_kind(source), &error),
-            DirectoryError::Name { .. } | DirectoryError::Type(_) => {
-                Self::new(ErrorKind::Input, &error)
-            }
-            DirectoryError::Layer(_) => Self::new(ErrorKind::Inconclusive, &error),
-        }
     }
 }

@@ -40,4 +40,6 @@ pub use step::{
     LayerPolicy, MakeDirSpec, NetworkObservation, Normalisation, RunSpec, SnapshotName, StepAction,
     StepExit, StepResult, StepSpec, Usage,
 };
-pub use variation::{AddressSpace, Axis, AxisError, Cpus, Variation};
+pub use variation::{
+    AddressSpace, Axis, AxisError, Caller, Cpus, DeviceNumber, KernelName, Scheduling, Variation,
+};

@@ -26,6 +26,6 @@ pub use limits::Limits;
 pub(crate) use open::open_tar;
 pub use open::{DecompressionBomb, OpenLayerError, decompress, open_layer};
 pub(crate) use raw::{RawKind, RawReader};
-pub use reader::{LayerError, LayerFault, LayerReader};
+pub use reader::{LayerError, LayerFault, LayerReader, Xattrs};
 pub use writer::{LayerWriteError, LayerWriter};
 pub use xattr::is_kept_xattr;

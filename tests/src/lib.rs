@@ -20,6 +20,7 @@ mod program;
 mod project;
 mod redact;
 mod seed;
+mod server;
 mod standin;
 mod user;
 
@@ -32,6 +33,7 @@ pub use processes::{descendants, mounts_below, processes_with, wait_until};
 pub use program::{Repro, program, root, succeeds, target, tool};
 pub use project::{example, write_project};
 pub use seed::{random, seed};
+pub use server::{Answer, Asked, HOST, Server, git_backend};
 pub use standin::StandIn;
 pub use user::{User, require_root};
 

@@ -7,26 +7,34 @@
 //! line, because a lock that is half understood pins nothing.
 
 mod basis;
+mod changes;
+mod draft;
 mod fetch;
+mod package;
 mod parts;
+mod policy;
 mod project;
+mod spdx;
 mod toolchain;
-mod write;
 
 use std::io;
 
 pub use basis::LockBasis;
+pub use changes::{Change, changes};
+pub use draft::LockDraft;
 pub use fetch::{FetchKey, LockedFetch, LockedStep, REDACTED, StepName, StepNameError};
+pub use package::{Ecosystem, Package, generic_purl};
 pub use parts::{
     Archive, ArchiveDate, EntryPlatform, Fingerprint, FingerprintError, PoolFile, PoolPath,
     PoolPathError, UnknownVersion, Version1, debian_architecture, platform_of,
 };
+pub use policy::{Pins, PolicyError, SourcePolicy};
 pub use project::{
     LockedBase, LockedInput, LockedSource, LockedSourceFile, LockedToolchain, ProjectLock,
     file_name,
 };
+pub use spdx::spdx;
 pub use toolchain::{LockedPackage, PackageChange, Phase, ToolchainLock};
-pub use write::LockDraft;
 
 use crate::diagnostic::Diagnostic;
 

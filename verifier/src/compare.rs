@@ -4,45 +4,64 @@
 //! differ, the entries are held in memory and the contents of differing files on disk, in a
 //! file without a name.
 
+mod capability;
 mod config;
 mod difference;
 mod directory;
+mod flatten;
 mod headers;
 mod images;
 mod index;
+mod indexes;
+#[cfg(test)]
+mod known_defects;
 mod layers;
+mod links;
 mod metadata;
 mod names;
+mod parallel;
 #[cfg(test)]
 pub(crate) mod planted;
+mod removals;
+mod rows;
 mod runs;
+mod samples;
+mod source;
 mod spool;
 #[cfg(test)]
 mod tests;
 
-use std::{io, num::NonZeroU32, path::PathBuf};
+use std::{
+    io,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+};
 
 use repro_core::{
     build::RunId,
     digest::Digest,
     image::ImageError,
-    layer::{BuildLayerError, Limits, OpenLayerError},
+    layer::{Limits, OpenLayerError},
     store::BlobError,
 };
 
 use crate::causes::FactsError;
 
-pub use difference::{Comparison, Difference, DifferenceKind, Evidence, NotListed, Origin, Ratio};
-pub use directory::{DirectoryError, store_directory};
-pub use images::{View, compare_images};
-pub use runs::{compare_runs, first_divergence};
+pub use difference::{
+    AttestationPair, Comparison, Difference, DifferenceKind, Evidence, NotListed, Origin, Ratio,
+};
+pub use directory::DirectoryError;
+pub use images::{Tree, View, compare_images, compare_trees};
+pub use indexes::compare_indexes;
+pub use runs::{compare_run, compare_runs, first_divergence};
+pub use samples::Samples;
 
 /// Most differences that are kept one by one; the rest is counted. A report with more rows
 /// says nothing that its causes do not say.
 pub const MAX_DIFFERENCES: usize = 20_000;
 
 /// How to compare.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Options {
     /// A directory on the disk of the store, for contents that differ.
     pub scratch: PathBuf,
@@ -50,6 +69,10 @@ pub struct Options {
     pub host_cpus: Option<NonZeroU32>,
     /// Limits on layers.
     pub limits: Limits,
+    /// Threads that read and compare side by side. What is found does not depend on it.
+    pub threads: NonZeroUsize,
+    /// Where contents that differ are put aside for another program to look at.
+    pub samples: Option<Samples>,
 }
 
 impl Options {
@@ -60,6 +83,8 @@ impl Options {
             scratch,
             host_cpus: None,
             limits: Limits::default(),
+            threads: NonZeroUsize::MIN,
+            samples: None,
         }
     }
 }
@@ -117,9 +142,33 @@ pub enum CompareError {
         #[source]
         source: io::Error,
     },
-    /// Layers that were put together cannot be kept.
+    /// A directory cannot be read.
     #[error(transparent)]
-    Flatten(#[from] BuildLayerError),
+    Directory(#[from] DirectoryError),
+    /// An index has no image for the platform that was asked for.
+    #[error("{digest} has no image for {wanted}, only for: {}", .found.join(", "))]
+    NoPlatform {
+        /// Digest of the index or manifest.
+        digest: Digest,
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        found: Vec<String>,
+    },
+    /// An index lists an image that is not there, and the other index another one.
+    #[error("the image for {platform} is listed and not there, so it cannot be compared")]
+    NotHeld {
+        /// The platform.
+        platform: String,
+    },
+    /// An index beyond what any image needs.
+    #[error("index {digest} has more than {limit}")]
+    IndexLimit {
+        /// Digest of the index.
+        digest: Digest,
+        /// The limit.
+        limit: String,
+    },
     /// The scratch file cannot be made or read.
     #[error("contents that differ cannot be kept in {}", .scratch.display())]
     Scratch {

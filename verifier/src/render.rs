@@ -4,6 +4,7 @@
 //! File names, instructions and contents come from the images that are judged: every form
 //! escapes what could end its frame, and none lets a control character through.
 
+mod axes;
 mod escape;
 mod html;
 mod markdown;

@@ -1,14 +1,16 @@
 //! The report: what was built, compared and found, as one document (`report/v1`).
 
+mod axes;
 mod build;
 mod model;
 mod pair;
 #[cfg(test)]
 mod tests;
 
-pub use build::ReportError;
+pub use axes::{AxesReport, AxisRun, BisectionReport, BrokenPath, ControlReport, WhyNot};
+pub use build::{Compared, ReportError};
 pub use model::{
-    AxesReport, CauseSummary, FailureReport, Hermetic, ImageSummary, InputSummary, NetworkMode,
-    Report, RunReport, StepNetwork, StepReport,
+    CauseSummary, FailureReport, Hermetic, ImageSummary, InputSummary, NetworkMode, Report,
+    RunReport, StepNetwork, StepReport,
 };
 pub use pair::{Equality, PairReport};

@@ -149,6 +149,15 @@ impl Case {
         case
     }
 
+    /// The same with a control run that printed `output` where run A printed `repro-a`.
+    pub(crate) fn with_control(mut self, output: &str) -> Self {
+        let mut control = run(&self.blobs, RunId::Control, output);
+        control.variation = Variation::run_a();
+        self.record.runs.push(control);
+        self.report();
+        self
+    }
+
     /// Writes the report anew after the record or the findings were changed.
     pub(crate) fn report(&mut self) {
         let runs: Vec<_> = self

@@ -110,7 +110,7 @@ pub fn verify_pack(dir: &Path, trust: Trust<'_>, now: i64) -> Result<VerifyRepor
     };
     evidence.index = statement(layout::INDEX_BUNDLE).load::<EvidenceIndex>(&mut checks);
     index::check(&files, evidence.index.as_ref(), &mut checks);
-    for run in [RunId::A, RunId::B, RunId::BRepeat] {
+    for run in RunId::RECORDED {
         let path = layout::provenance(run);
         if files.paths().contains(&path) {
             let loaded = statement(&path).load::<Provenance>(&mut checks);

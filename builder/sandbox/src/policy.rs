@@ -42,20 +42,58 @@ pub const CAPABILITIES: [(&str, CapabilitySet); 11] = [
     ("CAP_SYS_CHROOT", CapabilitySet::SYS_CHROOT),
 ];
 
-/// Files and directories of `/proc` and `/sys` that show the machine: hidden.
-pub const MASKED: [&str; 12] = [
+/// Files and directories of `/proc` and `/sys` that show the machine, or what it is doing at the
+/// moment: hidden.
+pub const MASKED: [&str; 31] = [
     "proc/acpi",
     "proc/asound",
+    "proc/buddyinfo",
+    "proc/cmdline",
+    "proc/diskstats",
     "proc/interrupts",
+    "proc/iomem",
+    "proc/ioports",
+    "proc/kallsyms",
     "proc/kcore",
     "proc/keys",
     "proc/latency_stats",
+    "proc/locks",
+    "proc/modules",
+    "proc/pagetypeinfo",
+    "proc/partitions",
+    "proc/pressure",
     "proc/sched_debug",
+    "proc/schedstat",
     "proc/scsi",
+    "proc/slabinfo",
+    "proc/softirqs",
+    "proc/swaps",
     "proc/timer_list",
     "proc/timer_stats",
+    "proc/vmallocinfo",
+    "proc/vmstat",
+    "proc/zoneinfo",
+    "sys/devices/system/node",
     "sys/devices/virtual/powercap",
     "sys/firmware",
+];
+
+/// Files and directories of `/proc` and `/sys` that the sandbox makes: they agree with the axes, and
+/// do not change by themselves.
+pub const MADE: [&str; 6] = [
+    "proc/cpuinfo",
+    "proc/loadavg",
+    "proc/meminfo",
+    "proc/stat",
+    "proc/sys/kernel/random/boot_id",
+    "sys/devices/system/cpu",
+];
+
+/// The same on the axis of the kernel's name only.
+pub const MADE_WITH_KERNEL_NAME: [&str; 3] = [
+    "proc/sys/kernel/osrelease",
+    "proc/sys/kernel/version",
+    "proc/version",
 ];
 
 /// What of `/proc` can be read and not written.
@@ -113,6 +151,10 @@ pub struct Policy {
     pub environment: Environment,
     /// Hidden paths.
     pub masked: Vec<&'static str>,
+    /// Paths whose content the sandbox makes.
+    pub made: Vec<&'static str>,
+    /// Namespaces and paths of the same kind that a step has on an axis of variation only.
+    pub varied: Vec<&'static str>,
     /// Paths that cannot be written.
     pub read_only: Vec<&'static str>,
     /// Device nodes.
@@ -175,6 +217,8 @@ fn make(users: UserIds) -> Policy {
             path: DEFAULT_PATH,
         },
         masked: MASKED.to_vec(),
+        made: MADE.to_vec(),
+        varied: MADE_WITH_KERNEL_NAME.into_iter().chain(["time"]).collect(),
         read_only: READ_ONLY.to_vec(),
         devices: DEVICES.iter().map(|(name, ..)| *name).collect(),
         synthesised: SYNTHESISED.to_vec(),
@@ -245,6 +289,8 @@ mod tests {
         for list in [
             &policy.capabilities,
             &policy.masked,
+            &policy.made,
+            &policy.varied,
             &policy.read_only,
             &policy.devices,
             &policy.synthesised,

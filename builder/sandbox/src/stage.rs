@@ -4,9 +4,12 @@
 //! entered by a process with one thread. It stays outside the step's process namespace, so the
 //! step cannot see it, and inside the step's user, mount and network namespaces.
 
+mod device;
 mod enter;
 mod faults;
 pub(crate) mod job;
+mod machine;
+mod memory;
 mod mounts;
 mod overlay;
 mod plain;

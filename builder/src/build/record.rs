@@ -7,22 +7,24 @@ use repro_core::build::{
     RunRecord, Runs, UserIds,
 };
 
-use super::Prepared;
+use super::{Prepared, fetched};
 use crate::plan::{Plan, StageBase};
 
 pub(super) fn record(
     request: &BuildRequest,
-    prepared: Prepared,
+    prepared: &Prepared,
     runs: Vec<RunRecord>,
 ) -> BuildRecord {
     let Prepared {
         plan,
         inputs,
         epoch,
-        mut findings,
+        findings,
+        used,
         ..
     } = prepared;
-    findings.extend(intermediate_differences(&plan, &runs));
+    let mut findings = findings.clone();
+    findings.extend(intermediate_differences(plan, &runs));
     findings.extend(many_layers(&runs));
     findings.extend(one_id(&runs));
     let outcome = Outcome::new(reason(request.runs, &runs), cost(&runs));
@@ -32,7 +34,7 @@ pub(super) fn record(
         tags: request.tags.clone(),
         platform: request.platform.clone(),
         ruleset: request.ruleset,
-        epoch,
+        epoch: *epoch,
         dockerfile: request.dockerfile.name.clone(),
         target: request.target.clone(),
         contexts: request
@@ -46,8 +48,8 @@ pub(super) fn record(
         settings: request.settings.clone(),
         secrets: request.secrets.clone(),
         agents: request.agents.clone(),
-        inputs: sorted(inputs),
-        plan: planned(&plan),
+        inputs: sorted(inputs.iter().cloned().chain(fetched(used)).collect()),
+        plan: planned(plan),
         runs,
         findings,
         outcome,
@@ -100,8 +102,11 @@ pub(super) fn reason(asked: Runs, runs: &[RunRecord]) -> Reason {
     }
     match (of(runs, RunId::B), of(runs, RunId::BRepeat)) {
         (Some(b), _) if b.failure.is_none() => {
+            let control = of(runs, RunId::Control);
             if b.image != a.image {
                 Reason::Differs
+            } else if control.is_some_and(|control| control.image != a.image) {
+                Reason::DiffersByChance
             } else if b.variation == a.variation {
                 Reason::NotVaried
             } else {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use repro_core::{
-    build::{EpochSource, ImageRecord, Variation},
+    build::{EpochSource, ImageRecord, Reason},
     digest::DiffId,
     epoch::Epoch,
     platform::Platform,
@@ -121,7 +121,7 @@ fn recorded(layers: usize) -> BuildRecord {
         }),
         failure: None,
     };
-    record(&request, prepared, vec![run])
+    record(&request, &prepared, vec![run])
 }
 
 #[test]
@@ -130,4 +130,26 @@ fn limits_more_layers_than_docker_takes_are_found() {
     let findings = recorded(121).findings;
     assert_eq!(findings.len(), 1);
     assert_eq!(findings[0].code, "layers-exceed-docker");
+}
+
+#[test]
+fn a_control_run_that_differs_decides_where_the_others_agree() {
+    let a = recorded(1).runs.remove(0);
+    let other = |id: RunId, layers: usize| RunRecord {
+        id,
+        ..recorded(layers).runs.remove(0)
+    };
+    let reason = |b: usize, control: usize| {
+        let mut runs = vec![
+            a.clone(),
+            other(RunId::B, b),
+            other(RunId::Control, control),
+        ];
+        runs[1].variation = Variation::run_b(&Axis::VARIED.into());
+        super::record::reason(Runs::TwoAndControl, &runs)
+    };
+    assert_eq!(reason(1, 1), Reason::Reproduced);
+    assert_eq!(reason(1, 2), Reason::DiffersByChance);
+    assert_eq!(reason(2, 1), Reason::Differs);
+    assert_eq!(reason(2, 2), Reason::Differs);
 }

@@ -5,14 +5,17 @@ use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
 };
 
+use repro_core::build::Scheduling;
+
 use super::order::Order;
 
 /// The steps of one run that are still to be done.
 ///
-/// Of those that wait for nothing, the first of the Dockerfile is handed out first: with one
-/// thread, steps run in its order.
+/// Of those that wait for nothing, the first of the Dockerfile is handed out first, or the last: with
+/// one thread, steps run in its order as far as they do not have to, or in the reverse of it.
 #[derive(Debug)]
 pub(super) struct Queue {
+    scheduling: Scheduling,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -26,7 +29,7 @@ struct State {
 }
 
 impl Queue {
-    pub(super) fn new(order: Order) -> Self {
+    pub(super) fn new(order: Order, scheduling: Scheduling) -> Self {
         let mut state = State::default();
         for (index, waits_for) in (0..).zip(order) {
             if waits_for.is_empty() {
@@ -36,6 +39,7 @@ impl Queue {
             }
         }
         Self {
+            scheduling,
             state: Mutex::new(state),
             changed: Condvar::new(),
         }
@@ -53,8 +57,12 @@ impl Queue {
             if state.stopped {
                 return None;
             }
-            if let Some(index) = state.ready.pop_first() {
-                return Some(index);
+            let next = match self.scheduling {
+                Scheduling::InOrder => state.ready.pop_first(),
+                Scheduling::Reversed => state.ready.pop_last(),
+            };
+            if next.is_some() {
+                return next;
             }
             if state.waiting.is_empty() {
                 return None;
@@ -109,11 +117,8 @@ mod tests {
 
     /// Two steps that wait for nothing, and one that waits for both.
     fn diamond() -> Queue {
-        Queue::new(vec![
-            BTreeSet::new(),
-            BTreeSet::new(),
-            BTreeSet::from([0, 1]),
-        ])
+        let order = vec![BTreeSet::new(), BTreeSet::new(), BTreeSet::from([0, 1])];
+        Queue::new(order, Scheduling::InOrder)
     }
 
     #[test]
@@ -129,20 +134,32 @@ mod tests {
         assert_eq!(queue.next(), None);
     }
 
-    #[test]
-    fn one_thread_keeps_the_order_of_the_file() {
-        let queue = Queue::new(vec![
+    /// The order in which one thread carries out steps that depend on each other like this: two of
+    /// one stage, one of another, and one that waits for both.
+    fn one_thread(scheduling: Scheduling) -> Vec<u32> {
+        let order = vec![
             BTreeSet::new(),
             BTreeSet::from([0]),
             BTreeSet::new(),
             BTreeSet::from([1, 2]),
-        ]);
-        let mut order = Vec::new();
+        ];
+        let queue = Queue::new(order, scheduling);
+        let mut done = Vec::new();
         while let Some(index) = queue.next() {
-            order.push(index);
+            done.push(index);
             queue.done(index);
         }
-        assert_eq!(order, [0, 1, 2, 3]);
+        done
+    }
+
+    #[test]
+    fn one_thread_keeps_the_order_of_the_file() {
+        assert_eq!(one_thread(Scheduling::InOrder), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn what_waits_for_nothing_comes_in_reverse_where_that_is_varied() {
+        assert_eq!(one_thread(Scheduling::Reversed), [2, 0, 1, 3]);
     }
 
     #[test]

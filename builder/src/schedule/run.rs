@@ -150,7 +150,7 @@ pub(crate) fn run(
         variation,
         board,
         stages: Stages::new(&context.plan.stages),
-        queue: Queue::new(order(context.plan)),
+        queue: Queue::new(order(context.plan), variation.scheduling),
         ended: Mutex::default(),
     };
     let threads = context.jobs.get().min(context.plan.steps.len());
@@ -395,7 +395,7 @@ impl Running<'_> {
             RunId::B => {
                 board.wait_turn(index, Duration::from_millis(self.variation.start_delay_ms))
             }
-            RunId::A | RunId::BRepeat | RunId::Setup => {
+            RunId::A | RunId::BRepeat | RunId::Control | RunId::Bisect | RunId::Setup => {
                 board.started(index);
                 Turn::Go
             }

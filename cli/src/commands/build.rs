@@ -1,6 +1,7 @@
 //! `repro build`
 
 mod annotation;
+mod bisect;
 mod call;
 mod contexts;
 mod docker;
@@ -53,6 +54,7 @@ Examples:
   repro build -q --iidfile app.id -o type=oci,dest=app.tar app
   git archive HEAD | repro build -
   repro build --vary all,-clock --build-arg VERSION=2 app
+  repro build --control --bisect-axes .
   repro build --on-difference warn --json . > report.json")]
 pub(crate) struct Args {
     /// Directory with the files that the Dockerfile may copy; - takes a tar, or a Dockerfile alone, from
@@ -145,6 +147,14 @@ pub(crate) struct Args {
         env = "REPRO_VARY"
     )]
     pub(crate) vary: Option<Vary>,
+    /// Run the build once more exactly as the first time: what differs then too, differs by chance
+    #[arg(long, help_heading = "Comparison", env = "REPRO_CONTROL")]
+    pub(crate) control: bool,
+    /// If the runs differ, run the build again with fewer axes until each difference has its axis
+    ///
+    /// Takes two runs where one axis breaks the build and its cause is known, and a few more where not.
+    #[arg(long, help_heading = "Comparison", env = "REPRO_BISECT_AXES")]
+    pub(crate) bisect_axes: bool,
     /// End with exit code 1, or 0, if the runs differ
     #[arg(
         long,
@@ -231,6 +241,8 @@ impl Args {
             jobs: lock.jobs,
             snapshotter: lock.snapshotter,
             runs: RunCount::One,
+            control: false,
+            bisect_axes: false,
             vary: None,
             on_difference: OnDifference::default(),
             suggest: false,

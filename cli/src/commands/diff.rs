@@ -1,8 +1,11 @@
 //! `repro diff`
 
+use std::{num::NonZeroUsize, thread};
+
+use repro_core::platform::Platform;
 use repro_verifier::{
     causes::Facts,
-    compare::{Options, View, compare_images},
+    compare::{Options, Samples, View, compare_indexes, compare_trees},
     render,
     report::{Equality, PairReport},
 };
@@ -10,10 +13,11 @@ use repro_verifier::{
 use super::Context;
 use crate::{
     args::JsonArgs,
+    diffoscope,
     error::{CommandError, ErrorKind, io_kind},
     exit::ExitStatus,
     output::Format,
-    sides::{Scratch, Side},
+    sides::{Loaded, Scratch, Side},
 };
 
 /// Columns for text that is wrapped.
@@ -30,6 +34,7 @@ Examples:
   repro diff acme/app:1 acme/app:2
   repro diff docker-archive:first.tar docker-archive:second.tar
   repro diff --flatten oci:one oci:two
+  repro diff --platform linux/arm64 oci-archive:one.tar oci-archive:two.tar
   repro diff ./root-a ./root-b
   repro diff --form html acme/app:1 ./layout > difference.html")]
 pub(crate) struct Args {
@@ -41,6 +46,12 @@ pub(crate) struct Args {
     /// Compare the file systems that containers see, and not layer by layer
     #[arg(long)]
     flatten: bool,
+    /// Compare the images for this platform only; otherwise those for every platform that is listed
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<Platform>,
+    /// Add what diffoscope says of the first files whose contents differ; it is no part of the verdict
+    #[arg(long)]
+    diffoscope: bool,
     /// Write the report in this form
     #[arg(
         long,
@@ -81,9 +92,28 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     } else {
         View::Layers
     };
-    let options = Options::new(dir.path().to_owned());
-    let found = compare_images(&scratch, a, b, view, &Facts::default(), &options)?;
-    let report = PairReport::new(args.a.to_string(), args.b.to_string(), found);
+    let mut options = Options::new(dir.path().to_owned());
+    options.threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    if args.diffoscope {
+        options.samples = Some(Samples::new(diffoscope::samples(dir.path())?));
+    }
+    let facts = Facts::default();
+    let platform = args.platform.as_ref().map(ToString::to_string);
+    let found = match (&a, &b) {
+        (Loaded::Image(a), Loaded::Image(b)) => {
+            let platform = platform.as_deref();
+            compare_indexes(&scratch, (*a, *b), platform, view, &facts, &options)?
+        }
+        _ if platform.is_some() => {
+            let text = "--platform chooses among the images of an index; a directory has none";
+            return Err(CommandError::message(ErrorKind::Usage, text.to_owned()));
+        }
+        _ => compare_trees(&scratch, a.tree(), b.tree(), &facts, &options)?,
+    };
+    let mut report = PairReport::new(args.a.to_string(), args.b.to_string(), found);
+    if let Some(samples) = &options.samples {
+        report.diffoscope = diffoscope::run(samples, output)?;
+    }
     match (output.format(), args.form) {
         (Format::Json, _) => {
             let json = report.to_json();

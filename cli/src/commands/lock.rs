@@ -1,6 +1,7 @@
 //! `repro lock`
 
 mod draft;
+mod formats;
 
 use std::{
     collections::BTreeSet,
@@ -9,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use repro_builder::BuildError;
 use repro_core::{
     build::{BuildRecord, RunId, Runs},
     platform::Platform,
@@ -16,7 +18,7 @@ use repro_core::{
 use repro_toolchains::{
     capture::Allowed,
     fetch::Mirror,
-    lock::{self, LockDraft, ProjectLock},
+    lock::{self, Change, LockDraft, ProjectLock},
     project::HostPattern,
 };
 use serde_json::json;
@@ -42,6 +44,10 @@ use crate::{
     trust::TrustArgs,
 };
 use draft::{Missing, Update, first_draft, keep};
+use formats::{FormatArg, Imported};
+
+/// Changes that are shown, a line each.
+const SHOWN: usize = 200;
 
 /// Pin everything that a build takes from outside
 ///
@@ -80,6 +86,13 @@ pub(crate) struct Args {
     /// ENTRY is a base image, the name of an input, a host, a URL or a step as the lock names it.
     #[arg(long, value_name = "ENTRY", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub(crate) update: Option<String>,
+    /// Write the lock that is there in another form, and lock nothing: buildkit-policy:FILE, a source
+    /// policy for `docker buildx build`, or spdx:FILE, a list of all inputs in SPDX 2.3; repeat for both
+    #[arg(long, value_name = "FORM:FILE", conflicts_with_all = ["update", "import"])]
+    pub(crate) export: Vec<FormatArg>,
+    /// Pin bases as a source policy of BuildKit does, and refuse files that are not what it says
+    #[arg(long, value_name = "FILE")]
+    pub(crate) import: Option<PathBuf>,
     /// Lock this stage; the last one unless given
     #[arg(long, value_name = "STAGE")]
     pub(crate) target: Option<String>,
@@ -142,9 +155,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     let store = context.open_store()?;
     asked.request.contexts = build::contexts(&args.contexts, &store, &asked.request.platform)?;
     let old = asked.lock.take();
+    if !args.export.is_empty() {
+        return export(args, context, &path, old.as_ref());
+    }
+    let imported = Imported::read(context, args.import.as_deref())?;
     let update = Update::of(args.update.as_deref());
     update.check(old.as_ref())?;
     let mut draft = first_draft(&asked, old.as_ref(), &update)?;
+    imported.pin(&asked, &mut draft);
     let missing = Missing::of(&asked, &draft)?;
     if !missing.is_empty() {
         let made = with_locksmith(context, &store, &args.mirrors, &args.trust, |locksmith| {
@@ -170,11 +188,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
             let captured = builder
                 .network
                 .map(repro_toolchains::capture::Network::captured);
-            Ok((record, basis, captured.unwrap_or_default()))
+            Ok::<_, BuildError>((record, basis, captured.unwrap_or_default()))
         },
     )?;
     failed(&record)?;
     let draft = draft::finish(draft, &asked, &record, &basis, steps, old.as_ref());
+    imported.check(&draft)?;
     let text = draft.to_toml();
     // What cannot be read back shall not be left behind.
     let new = parse(&path, &draft)?;
@@ -184,7 +203,32 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
         write(&path, &text)?;
     }
     build::network::remember(&store, &path, &new)?;
-    say(context, &path, changed, &draft)
+    say(
+        context,
+        &path,
+        changed,
+        &draft,
+        &lock::changes(old.as_ref(), &new),
+    )
+}
+
+/// Writes the lock that is there in other forms.
+fn export(
+    args: &Args,
+    context: &Context,
+    path: &Path,
+    lock: Option<&ProjectLock>,
+) -> Result<ExitStatus, CommandError> {
+    let Some(lock) = lock else {
+        let message = format!("{} is not there", path.display());
+        return Err(
+            CommandError::message(ErrorKind::Input, message).hint("write it first: repro lock")
+        );
+    };
+    for form in &args.export {
+        form.write(context, lock)?;
+    }
+    Ok(ExitStatus::Done)
 }
 
 /// A lock of the same name lies beside each Dockerfile.
@@ -255,6 +299,7 @@ fn say(
     path: &Path,
     changed: bool,
     draft: &LockDraft,
+    changes: &[Change],
 ) -> Result<ExitStatus, CommandError> {
     let output = &context.settings.output;
     let fetches: usize = draft.steps.iter().map(|step| step.fetches.len()).sum();
@@ -273,11 +318,21 @@ fn say(
                 "bases": draft.bases.len(),
                 "toolchains": draft.toolchains.len(),
                 "inputs": draft.inputs.len(),
+                "changes": changes,
                 "fetches": fetches,
                 "bytes": bytes,
             }),
         )?,
         Format::Text => {
+            for change in changes.iter().take(SHOWN) {
+                output.status(&change.to_string());
+            }
+            if changes.len() > SHOWN {
+                output.status(&format!(
+                    "and {} more; --json has all",
+                    changes.len() - SHOWN
+                ));
+            }
             let what = if changed { "written" } else { "unchanged" };
             output.status(&format!("{}: {what}", path.display()));
             output.status(&format!(

@@ -13,7 +13,11 @@ use repro_core::{
     store::{BlobError, GcError, StoreError},
 };
 use repro_verifier::{
-    compare::CompareError, keys::KeyError, pack::PackError, report::ReportError, verify::FilesError,
+    compare::{CompareError, DirectoryError},
+    keys::KeyError,
+    pack::PackError,
+    report::ReportError,
+    verify::FilesError,
 };
 
 use super::{CommandError, ErrorKind};
@@ -206,6 +210,16 @@ impl From<CompareError> for CommandError {
             CompareError::Layer { ref source, .. } | CompareError::Scratch { ref source, .. } => {
                 Self::new(io_kind(source), &error)
             }
+            CompareError::Directory(ref directory) => {
+                let kind = match directory {
+                    DirectoryError::Read { source, .. } => io_kind(source),
+                    DirectoryError::Name { .. } | DirectoryError::Type(_) => ErrorKind::Input,
+                };
+                Self::new(kind, &error)
+            }
+            CompareError::NoPlatform { .. }
+            | CompareError::NotHeld { .. }
+            | CompareError::IndexLimit { .. } => Self::new(ErrorKind::Input, &error),
             CompareError::Image { .. } | CompareError::Config { .. } => {
                 Self::new(ErrorKind::Input, &error).hint(DAMAGED)
             }

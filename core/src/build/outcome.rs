@@ -14,6 +14,8 @@ pub enum Reason {
     NotCompared,
     /// Both runs gave the same image, in environments that did not differ: that proves little.
     NotVaried,
+    /// Runs A and B gave the same image, and a run equal to A gave another one, or failed.
+    DiffersByChance,
     /// Run B failed under variation and succeeded without.
     FailsUnderVariation,
     /// A step of the build failed.

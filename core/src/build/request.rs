@@ -61,11 +61,28 @@ pub enum RunId {
     B,
     /// Run B again, without variation, because it failed with it.
     BRepeat,
+    /// A run equal to A, for what differs without variation.
+    Control,
+    /// A run with some of B's axes, for the one that breaks the build. Its trees go before the next.
+    Bisect,
     /// Work that is no run of a build: a toolchain being made.
     Setup,
 }
 
 impl RunId {
+    /// Every run there can be.
+    pub const ALL: [Self; 6] = [
+        Self::A,
+        Self::B,
+        Self::BRepeat,
+        Self::Control,
+        Self::Bisect,
+        Self::Setup,
+    ];
+
+    /// The runs that a record and an evidence pack can hold, A first.
+    pub const RECORDED: [Self; 4] = [Self::A, Self::B, Self::BRepeat, Self::Control];
+
     /// The name in files, events and reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -73,6 +90,8 @@ impl RunId {
             Self::A => "a",
             Self::B => "b",
             Self::BRepeat => "b-repeat",
+            Self::Control => "control",
+            Self::Bisect => "bisect",
             Self::Setup => "setup",
         }
     }
@@ -92,6 +111,20 @@ pub enum Runs {
     One,
     /// Twice, compared after each step.
     Two,
+    /// The same, and once more as the first time.
+    TwoAndControl,
+}
+
+impl Runs {
+    /// How many they are.
+    #[must_use]
+    pub const fn count(self) -> u32 {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+            Self::TwoAndControl => 3,
+        }
+    }
 }
 
 /// A text with the name that messages give it.

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use super::Snapshotter;
+
 /// One thing that can differ between run A and run B.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -32,44 +34,53 @@ pub enum Axis {
     Scheduling,
 }
 
+/// Every axis by its name: the one table that the command line, errors and reports read.
+const NAMES: [(Axis, &str); 11] = [
+    (Axis::Clock, "clock"),
+    (Axis::BootTime, "boot-time"),
+    (Axis::Hostname, "hostname"),
+    (Axis::Cpus, "cpus"),
+    (Axis::DirectoryOrder, "directory-order"),
+    (Axis::Pids, "pids"),
+    (Axis::AddressSpace, "address-space"),
+    (Axis::KernelName, "kernel-name"),
+    (Axis::InodeNumbers, "inode-numbers"),
+    (Axis::Caller, "caller"),
+    (Axis::Scheduling, "scheduling"),
+];
+
 impl Axis {
     /// Every axis that this version varies.
-    pub const VARIED: [Self; 5] = [
+    pub const VARIED: [Self; 10] = [
         Self::Clock,
+        Self::BootTime,
         Self::Hostname,
         Self::Cpus,
         Self::Pids,
         Self::AddressSpace,
-    ];
-
-    /// Axes that are known and not varied yet: the report names them, so that nobody takes
-    /// silence for a test.
-    pub const NOT_YET: [Self; 6] = [
-        Self::BootTime,
-        Self::DirectoryOrder,
         Self::KernelName,
         Self::InodeNumbers,
         Self::Caller,
         Self::Scheduling,
     ];
 
+    /// Axes that are known and not varied yet: the report names them, so that nobody takes
+    /// silence for a test.
+    pub const NOT_YET: [Self; 1] = [Self::DirectoryOrder];
+
     /// The name on the command line and in the report.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Clock => "clock",
-            Self::Hostname => "hostname",
-            Self::Cpus => "cpus",
-            Self::Pids => "pids",
-            Self::AddressSpace => "address-space",
-            Self::BootTime => "boot-time",
-            Self::DirectoryOrder => "directory-order",
-            Self::KernelName => "kernel-name",
-            Self::InodeNumbers => "inode-numbers",
-            Self::Caller => "caller",
-            Self::Scheduling => "scheduling",
-        }
+    pub fn name(self) -> &'static str {
+        NAMES
+            .iter()
+            .find(|(axis, _)| *axis == self)
+            .map_or("", |(_, name)| *name)
     }
+}
+
+/// The names of all axes that can be varied, for messages.
+fn varied_names() -> String {
+    Axis::VARIED.map(Axis::name).join(", ")
 }
 
 impl fmt::Display for Axis {
@@ -82,7 +93,7 @@ impl fmt::Display for Axis {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AxisError {
     /// No axis has this name.
-    #[error("{0:?} is not an axis; the axes are clock, hostname, cpus, pids, address-space")]
+    #[error("{0:?} is not an axis; the axes are {axes}", axes = varied_names())]
     Unknown(String),
     /// The axis is known, this version does not vary it.
     #[error("the axis {0} is not varied by this version of repro")]
@@ -93,11 +104,9 @@ impl FromStr for Axis {
     type Err = AxisError;
 
     fn from_str(name: &str) -> Result<Self, AxisError> {
-        if let Some(axis) = Self::VARIED.into_iter().find(|axis| axis.name() == name) {
-            return Ok(axis);
-        }
-        match Self::NOT_YET.into_iter().find(|axis| axis.name() == name) {
-            Some(axis) => Err(AxisError::NotYet(axis)),
+        match NAMES.iter().find(|(_, known)| *known == name) {
+            Some((axis, _)) if Self::NOT_YET.contains(axis) => Err(AxisError::NotYet(*axis)),
+            Some((axis, _)) => Ok(*axis),
             None => Err(AxisError::Unknown(name.to_owned())),
         }
     }
@@ -123,6 +132,51 @@ pub enum AddressSpace {
     Random,
 }
 
+/// What programs are told of the kernel's release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KernelName {
+    /// The truth.
+    Real,
+    /// [`Variation::KERNEL_CANARY`].
+    Canary,
+}
+
+/// Which device numbers the root of a step can have.
+///
+/// The kernel gives each overlay the lowest number that is free, so one step's may come again in
+/// the other run; of even and odd ones none does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeviceNumber {
+    /// Whatever the file system of the store has: plain copies lie on it.
+    OfStore,
+    /// An even one.
+    Even,
+    /// An odd one.
+    Odd,
+}
+
+/// Who seems to have started the sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Caller {
+    /// Nobody with anything of their own: an empty environment, and the umask of the user.
+    Plain,
+    /// Somebody with a time zone, locale, umask, home and environment of [`Variation::CALLER`].
+    Canaries,
+}
+
+/// In which order steps are begun that do not wait for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scheduling {
+    /// That of the Dockerfile.
+    InOrder,
+    /// The reverse.
+    Reversed,
+}
+
 /// The environment of one run, axis by axis.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -139,11 +193,49 @@ pub struct Variation {
     pub address_space: AddressSpace,
     /// Least time, in milliseconds, between the start of a step in run A and in this run.
     pub start_delay_ms: u64,
+    /// Seconds by which the machine seems to have started earlier than it did.
+    pub boot_offset_s: u32,
+    /// The kernel's release.
+    pub kernel: KernelName,
+    /// The device number of a step's root.
+    pub device: DeviceNumber,
+    /// Who started the sandbox.
+    pub caller: Caller,
+    /// The order of steps.
+    pub scheduling: Scheduling,
 }
 
 impl Variation {
     /// Host name of run B: found in a file, it proves that the file holds the host name.
     pub const HOSTNAME_CANARY: &str = "repro-b-canary";
+
+    /// The kernel's release in run B. Its number is below that of every kernel that runs steps, so
+    /// that a program which goes by it finds all it counts on, and above the oldest that any C
+    /// library starts on (3.2; `UNAME26` says 2.6, and libraries before glibc 2.36 then refuse to
+    /// start programs).
+    pub const KERNEL_CANARY: &str = "5.4.0-repro-b-kernel";
+
+    /// What goes with it, as `uname -v` says.
+    pub const KERNEL_VERSION_CANARY: &str = "#1 SMP repro-b-kernel";
+
+    /// By how much run B's machine seems to have started earlier: 47 days, 11 hours and 17 seconds.
+    pub const BOOT_OFFSET_S: u32 = 47 * 86_400 + 11 * 3_600 + 17;
+
+    /// Environment of the caller in run B. None of it may show in a step.
+    pub const CALLER: [(&str, &str); 9] = [
+        ("HOME", "/nonexistent/repro-b-caller"),
+        ("LANG", "et_EE.UTF-8"),
+        ("LANGUAGE", "et_EE:fr"),
+        ("LC_ALL", "et_EE.UTF-8"),
+        ("LOGNAME", "repro-b-caller"),
+        ("PATH", "/usr/bin:/bin:/repro-b-caller"),
+        ("REPRO_B_CALLER", "repro-b-caller"),
+        ("TZ", "GMT-14"),
+        ("USER", "repro-b-caller"),
+    ];
+
+    /// Umask of the caller in run B.
+    pub const CALLER_UMASK: u32 = 0o027;
 
     /// The environment of run A.
     #[must_use]
@@ -155,6 +247,11 @@ impl Variation {
             first_pid: 2,
             address_space: AddressSpace::Fixed,
             start_delay_ms: 0,
+            boot_offset_s: 0,
+            kernel: KernelName::Real,
+            device: DeviceNumber::Even,
+            caller: Caller::Plain,
+            scheduling: Scheduling::InOrder,
         }
     }
 
@@ -165,6 +262,7 @@ impl Variation {
         for axis in axes {
             match axis {
                 Axis::Clock => variation.start_delay_ms = 2_000,
+                Axis::BootTime => variation.boot_offset_s = Self::BOOT_OFFSET_S,
                 Axis::Hostname => {
                     variation.hostname = Self::HOSTNAME_CANARY.into();
                     variation.domainname = "repro-b-domain-canary".into();
@@ -172,15 +270,24 @@ impl Variation {
                 Axis::Cpus => variation.cpus = Cpus::One,
                 Axis::Pids => variation.first_pid = 20_011,
                 Axis::AddressSpace => variation.address_space = AddressSpace::Random,
-                Axis::BootTime
-                | Axis::DirectoryOrder
-                | Axis::KernelName
-                | Axis::InodeNumbers
-                | Axis::Caller
-                | Axis::Scheduling => {}
+                Axis::KernelName => variation.kernel = KernelName::Canary,
+                Axis::InodeNumbers => variation.device = DeviceNumber::Odd,
+                Axis::Caller => variation.caller = Caller::Canaries,
+                Axis::Scheduling => variation.scheduling = Scheduling::Reversed,
+                Axis::DirectoryOrder => {}
             }
         }
         variation
+    }
+
+    /// As far as trees that are put together like this allow: plain copies lie on the file system of
+    /// the store, whose number is one.
+    #[must_use]
+    pub fn with_snapshotter(mut self, snapshotter: Snapshotter) -> Self {
+        if snapshotter == Snapshotter::PlainCopy {
+            self.device = DeviceNumber::OfStore;
+        }
+        self
     }
 
     /// The value on each varied axis, as the report shows it.
@@ -211,6 +318,42 @@ impl Variation {
                     AddressSpace::Random => "random".into(),
                 },
             ),
+            (
+                Axis::BootTime,
+                match self.boot_offset_s {
+                    0 => "real".into(),
+                    seconds => format!("{seconds} s earlier"),
+                },
+            ),
+            (
+                Axis::KernelName,
+                match self.kernel {
+                    KernelName::Real => "real".into(),
+                    KernelName::Canary => Self::KERNEL_CANARY.into(),
+                },
+            ),
+            (
+                Axis::InodeNumbers,
+                match self.device {
+                    DeviceNumber::OfStore => "those of the store".into(),
+                    DeviceNumber::Even => "new files as they come, device even".into(),
+                    DeviceNumber::Odd => "new files as they come, device odd".into(),
+                },
+            ),
+            (
+                Axis::Caller,
+                match self.caller {
+                    Caller::Plain => "as is".into(),
+                    Caller::Canaries => "canaries, none of which shows inside".into(),
+                },
+            ),
+            (
+                Axis::Scheduling,
+                match self.scheduling {
+                    Scheduling::InOrder => "stages in order".into(),
+                    Scheduling::Reversed => "stages in reverse order".into(),
+                },
+            ),
         ])
     }
 }
@@ -234,11 +377,32 @@ mod tests {
     }
 
     #[test]
-    fn an_axis_of_later_is_named_as_such() {
+    fn every_axis_has_a_name_that_means_it() {
+        for axis in Axis::VARIED {
+            assert_eq!(axis.name().parse(), Ok(axis));
+        }
+        for axis in Axis::NOT_YET {
+            assert_eq!(axis.name().parse::<Axis>(), Err(AxisError::NotYet(axis)));
+        }
+        assert_eq!(NAMES.len(), Axis::VARIED.len() + Axis::NOT_YET.len());
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_told_all_that_are() {
+        let error = "moon".parse::<Axis>().unwrap_err();
+        assert!(matches!(error, AxisError::Unknown(_)));
+        for axis in Axis::VARIED {
+            assert!(error.to_string().contains(axis.name()), "{error}");
+        }
+    }
+
+    #[test]
+    fn plain_copies_have_one_device() {
+        let a = Variation::run_a().with_snapshotter(Snapshotter::PlainCopy);
+        let b = Variation::run_b(&Axis::VARIED.into()).with_snapshotter(Snapshotter::PlainCopy);
         assert_eq!(
-            "boot-time".parse::<Axis>(),
-            Err(AxisError::NotYet(Axis::BootTime))
+            a.values()[&Axis::InodeNumbers],
+            b.values()[&Axis::InodeNumbers]
         );
-        assert!(matches!("moon".parse::<Axis>(), Err(AxisError::Unknown(_))));
     }
 }

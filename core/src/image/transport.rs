@@ -5,6 +5,7 @@ mod local;
 mod location;
 mod oci;
 mod rootfs;
+mod several;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use std::{
 
 pub use local::{LocalError, export_local};
 pub use location::{Archive, Location, LocationError};
+pub use several::import_all;
 pub use source::FileSource;
 
 use super::{ImageError, StoredImage, stored::read_layers};
@@ -98,6 +100,9 @@ pub enum TransportError {
     /// Indexes in indexes without end.
     #[error("the image lies below more than {0} indexes")]
     TooDeep(usize),
+    /// An index that lists more than any image needs.
+    #[error("the index lists more than {0} manifests")]
+    TooManyManifests(usize),
     /// A blob is not as long as its descriptor says.
     #[error("blob {digest} has more or fewer than the {expected} bytes its descriptor says")]
     BlobSize {

@@ -131,6 +131,16 @@ impl From<LayerError> for io::Error {
     }
 }
 
+/// Which extended attributes a reader takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Xattrs {
+    /// Those that belong to an image (rule 13).
+    #[default]
+    Kept,
+    /// Whatever the tar has: for those who compare, not for those who unpack.
+    All,
+}
+
 /// Reads a foreign layer strictly, entry by entry, in the order of the tar.
 ///
 /// A path may come twice; the later entry then counts, as in every engine. Entries need not be
@@ -141,6 +151,7 @@ impl From<LayerError> for io::Error {
 pub struct LayerReader<R> {
     raw: RawReader<R>,
     limits: Limits,
+    xattrs: Xattrs,
     entries: u64,
     dropped: BTreeMap<Vec<u8>, u64>,
 }
@@ -151,9 +162,17 @@ impl<R: Read> LayerReader<R> {
         Self {
             raw: RawReader::new(inner, limits),
             limits,
+            xattrs: Xattrs::Kept,
             entries: 0,
             dropped: BTreeMap::new(),
         }
+    }
+
+    /// The same reader, that takes `xattrs`.
+    #[must_use]
+    pub fn taking(mut self, xattrs: Xattrs) -> Self {
+        self.xattrs = xattrs;
+        self
     }
 
     /// Names of the attributes that were left out so far, and on how many entries.
@@ -224,7 +243,7 @@ impl<R: Read> LayerReader<R> {
         mut xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
     ) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, LayerFault> {
         xattrs.retain(|name, value| {
-            let kept = is_kept_xattr(name, value);
+            let kept = self.xattrs == Xattrs::All || is_kept_xattr(name, value);
             if !kept {
                 *self.dropped.entry(name.clone()).or_default() += 1;
             }

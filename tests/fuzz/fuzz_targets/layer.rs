@@ -11,6 +11,7 @@ use repro_core::{
     layer::{FlatTree, LayerReader, LayerWriter, Limits, decompress},
     ruleset::Ruleset,
 };
+use repro_fuzz::with_headers;
 
 /// Small, so that an input of a few bytes cannot take the time of a large one.
 const LIMITS: Limits = Limits {
@@ -28,28 +29,6 @@ fn canonical(tar: &[u8]) -> Option<Vec<u8>> {
     // A name can be one that only a whiteout may have.
     tree.write_to(&mut writer).ok()?;
     Some(writer.finish().expect("memory"))
-}
-
-/// Bytes of a block of a tar, and where in a header its magic and its checksum are.
-const BLOCK: usize = 512;
-const MAGIC: std::ops::Range<usize> = 257..265;
-const CHECKSUM: std::ops::Range<usize> = 148..156;
-
-/// Makes headers of the blocks that the first bytes choose. No mutation finds a right checksum.
-fn with_headers(bytes: &[u8]) -> Vec<u8> {
-    let Some((mask, tar)) = bytes.split_at_checked(8) else {
-        return bytes.to_vec();
-    };
-    let mut tar = tar.to_vec();
-    for (index, block) in tar.chunks_exact_mut(BLOCK).enumerate() {
-        if mask[index / 8 % 8] >> (index % 8) & 1 == 1 {
-            block[MAGIC].copy_from_slice(b"ustar\x0000");
-            block[CHECKSUM].fill(b' ');
-            let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
-            block[CHECKSUM].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-        }
-    }
-    tar
 }
 
 fuzz_target!(|bytes: &[u8]| {

@@ -28,13 +28,18 @@ impl Allowed {
         self.0.iter().any(|pattern| pattern.matches(bare))
     }
 
+    /// Whether it is on the list itself: `*.169.254` is a pattern of names, and allows no address.
+    fn names(&self, host: &str) -> bool {
+        self.0.iter().any(|pattern| pattern.to_string() == host)
+    }
+
     /// Whether a connection may be made to the address that a host turned out to have.
     #[must_use]
     pub fn address(&self, address: IpAddr) -> bool {
         let address = plain(address);
         is_public(address)
-            || self.host(&address.to_string())
-            || (address.is_loopback() && self.host("localhost"))
+            || self.names(&address.to_string())
+            || (address.is_loopback() && self.names("localhost"))
     }
 }
 
@@ -80,15 +85,12 @@ fn plain(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address.to_canonical() else {
         return address.to_canonical();
     };
-    let [a, b, c, d, e, f, g, h] = v6.segments();
+    let segments = v6.segments();
     let v4 = |high: u16, low: u16| {
-        let [a, b] = high.to_be_bytes();
-        let [c, d] = low.to_be_bytes();
-        IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+        IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
     };
-    match (a, b) {
-        (0x64, 0xff9b) if (c, d, e, f) == (0, 0, 0, 0) => v4(g, h),
-        (0x2002, _) => v4(b, c),
+    match segments {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => v4(high, low),
         _ => IpAddr::V6(v6),
     }
 }
@@ -147,6 +149,8 @@ mod tests {
         assert!(!named.host("other.example"));
         assert!(!named.address("127.0.0.1".parse().unwrap()));
         assert!(!named.address("169.254.169.254".parse().unwrap()));
+        let below = allowed(&["*.254.169.254"]);
+        assert!(!below.address("169.254.169.254".parse().unwrap()));
         let local = allowed(&["localhost", "10.1.2.3"]);
         assert!(local.address("127.0.0.1".parse().unwrap()));
         assert!(local.address("10.1.2.3".parse().unwrap()));

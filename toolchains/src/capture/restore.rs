@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt::{self, Write as _},
     io::{self, Read as _, Write as _},
     panic::resume_unwind,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -93,13 +93,13 @@ pub enum RestoreError {
 /// The first of them, a line each.
 fn list(missing: &[Missing]) -> String {
     const SHOWN: usize = 10;
-    let mut text: String = missing
-        .iter()
-        .take(SHOWN)
-        .map(|missing| format!("\n  {missing}"))
-        .collect();
+    let mut text = String::new();
+    for missing in missing.iter().take(SHOWN) {
+        // A String takes everything.
+        let _ = write!(text, "\n  {missing}");
+    }
     if missing.len() > SHOWN {
-        text.push_str(&format!("\n  and {} more", missing.len() - SHOWN));
+        let _ = write!(text, "\n  and {} more", missing.len() - SHOWN);
     }
     text
 }

@@ -323,7 +323,7 @@ async fn captured(serving: Serving, asked: Asked, turn: u32) -> Response<AnswerB
     let (reply, answer) = oneshot::channel();
     let handle = serving.handle.clone();
     // It goes on when the client is gone: what a step began to fetch is in the lock.
-    drop(handle.spawn_blocking(move || live::capture(&serving, asked, turn, reply)));
+    drop(handle.spawn_blocking(move || live::capture(&serving, &asked, turn, reply)));
     answer
         .await
         .unwrap_or_else(|_| plain(StatusCode::BAD_GATEWAY, "the proxy failed"))

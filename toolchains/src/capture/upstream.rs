@@ -116,7 +116,7 @@ impl Resolver for Checked {
         }
         let mut good = self.empty();
         let mut refused = None;
-        for address in found.iter() {
+        for address in &found {
             if self.allowed.address(address.ip()) {
                 good.push(*address);
             } else {

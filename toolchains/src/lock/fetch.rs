@@ -1,6 +1,6 @@
 //! `[[step]]` and `[[fetch]]`: what the steps of a build asked servers for, and what they got.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, ops::Range, str::FromStr};
 
 use repro_core::{digest::Digest, platform::Platform};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -210,7 +210,7 @@ impl RawFetch {
 pub(super) fn assemble(
     steps: Vec<RawStep>,
     fetches: Vec<(RawFetchPlace, LockedFetch)>,
-) -> Result<Vec<LockedStep>, (RawFetchPlace, String)> {
+) -> Result<Vec<LockedStep>, (Range<usize>, String)> {
     let mut found: BTreeMap<(Platform, StepName), LockedStep> = steps
         .into_iter()
         .map(|step| {
@@ -227,13 +227,13 @@ pub(super) fn assemble(
         let key = (place.platform.clone(), place.step.clone());
         let Some(step) = found.get_mut(&key) else {
             let message = format!("there is no [[step]] {} for {}", place.step, place.platform);
-            return Err((place, message));
+            return Err((place.span, message));
         };
         let at = |other: &LockedFetch| (other.key.clone(), other.turn);
         match step.fetches.binary_search_by_key(&at(&fetch), at) {
             Ok(_) => {
                 let message = format!("{} {} is listed twice", fetch.key.method, fetch.key.url);
-                return Err((place, message));
+                return Err((place.span, message));
             }
             Err(index) => step.fetches.insert(index, fetch),
         }
@@ -246,7 +246,7 @@ pub(super) fn assemble(
 pub(super) struct RawFetchPlace {
     pub(super) platform: Platform,
     pub(super) step: StepName,
-    pub(super) span: std::ops::Range<usize>,
+    pub(super) span: Range<usize>,
 }
 
 #[cfg(test)]

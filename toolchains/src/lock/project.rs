@@ -342,7 +342,7 @@ impl ProjectLock {
             };
             fetches.push((at, fetch.parse().map_err(|message| place(span, message))?));
         }
-        let steps = assemble(steps, fetches).map_err(|(at, message)| place(at.span, message))?;
+        let steps = assemble(steps, fetches).map_err(|(span, message)| place(span, message))?;
         Ok(Self {
             file: file.to_owned(),
             checksum_place: place(raw.checksum.span(), String::new()),

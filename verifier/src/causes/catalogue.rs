@@ -70,8 +70,12 @@ catalogue! {
     MissingFile = "missing-file",
     /// The same layer is compressed differently.
     LayerCompression = "layer-compression",
+    /// The content was not taken apart, because a limit was reached.
+    LimitReached = "limit-reached",
     /// The build fails in the varied environment and succeeds in the plain one.
     FailsUnderVariation = "fails-under-variation",
+    /// The build succeeds and fails in the same environment.
+    FailsByChance = "fails-by-chance",
     /// The configuration holds the time of the build.
     ImageCreated = "image-created",
     /// The history names another builder or another text.
@@ -86,6 +90,8 @@ catalogue! {
     MediaTypeForm = "media-type-form",
     /// The platform is written differently.
     PlatformField = "platform-field",
+    /// A platform is in one of the indexes only.
+    PlatformMissing = "platform-missing",
     /// The same files are split into other layers.
     LayerSplit = "layer-split",
     /// The same values stand in another order.
@@ -254,6 +260,8 @@ catalogue! {
     SbomId = "sbom-id",
     /// A JSON document has its keys in another order.
     JsonOrder = "json-order",
+    /// An XML document says the same in another form.
+    XmlForm = "xml-form",
     /// Something temporary was left.
     TemporaryFile = "temporary-file",
     /// Conda keeps its history.

@@ -27,8 +27,8 @@ const CHUNK: usize = 64 << 10;
 const OVERLAP: u64 = 128;
 /// Longest excerpt, in bytes before escaping.
 const EXCERPT: usize = 96;
-/// Bytes of binary data in an excerpt.
-const BINARY_EXCERPT: usize = 24;
+/// Bytes of binary data in an excerpt: one line of a hex dump.
+const BINARY_EXCERPT: usize = 16;
 /// Words between two unrecognised changes that keep them from being one: a byte offset of a
 /// hex dump is seven digits, so three separators are never one.
 const GAP: usize = 3;
@@ -348,6 +348,15 @@ impl Window {
         }
     }
 
+    /// What stands at a change of one side: the line, or bytes as a hex dump.
+    fn shown(&self, bytes: &[u8], range: &Range<usize>, binary: bool) -> String {
+        if binary {
+            return hex(bytes, self.offset, range.start);
+        }
+        let line = line(bytes, range).trim_ascii();
+        show_bytes(&line[..line.len().min(EXCERPT)]).into_owned()
+    }
+
     /// Whether two changes without a name are parts of one: only separators lie between.
     fn belongs(&self, last: &Change, next: &Change) -> bool {
         let between = |bytes: &[u8], from: usize, to: usize| {
@@ -441,8 +450,8 @@ impl Collected {
         let excerpt = match self.excerpts {
             Excerpts::Refused => None,
             Excerpts::Allowed => Some(Excerpt {
-                a: shown(&window.a, &change.a, change.binary),
-                b: shown(&window.b, &change.b, change.binary),
+                a: window.shown(&window.a, &change.a, change.binary),
+                b: window.shown(&window.b, &change.b, change.binary),
             }),
         };
         let finding = ContentFinding {
@@ -484,13 +493,28 @@ impl Collected {
     }
 }
 
-fn shown(bytes: &[u8], range: &Range<usize>, binary: bool) -> String {
-    if binary {
-        let end = range.end.min(range.start + BINARY_EXCERPT);
-        return show_bytes(&bytes[range.start..end]).into_owned();
+/// One line of a hex dump, of the bytes around a place.
+fn hex(bytes: &[u8], offset: u64, at: usize) -> String {
+    let aligned = (offset + at as u64) / BINARY_EXCERPT as u64 * BINARY_EXCERPT as u64;
+    let from = usize::try_from(aligned.saturating_sub(offset)).unwrap_or(at);
+    let row = &bytes[from..bytes.len().min(from + BINARY_EXCERPT)];
+    let mut pairs = String::new();
+    for (index, byte) in row.iter().enumerate() {
+        if index > 0 && index % 2 == 0 {
+            pairs.push(' ');
+        }
+        for digit in [byte >> 4, byte & 15] {
+            pairs.push(char::from_digit(digit.into(), 16).unwrap_or('?'));
+        }
     }
-    let line = line(bytes, range).trim_ascii();
-    show_bytes(&line[..line.len().min(EXCERPT)]).into_owned()
+    let text: String = row
+        .iter()
+        .map(|byte| match byte {
+            b' '..=b'~' => char::from(*byte),
+            _ => '.',
+        })
+        .collect();
+    format!("{:08x}: {pairs} |{text}|", offset + from as u64)
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@ use std::{
     io,
 };
 
-use repro_core::tree::TreePath;
+use repro_core::{digest::Digest, tree::TreePath};
 
 use super::{
     Cause, Confidence, ContentFinding, ContentView, Excerpt, Excerpts, Facts, excerpts_by_name,
     find_causes,
-    formats::{Budget, Format, Part, Role, format_of},
+    formats::{Budget, Format, NotOpened, Part, Role, format_of},
     secret_marker,
     shapes::{self, Pair},
     traces::trace,
@@ -21,8 +21,10 @@ use super::{
 const MAX_DEEP: u64 = 64 << 20;
 /// Deepest nesting: a package in an image has four (deb, tar, jar, jar), a bomb has any number.
 const MAX_DEPTH: usize = 8;
-/// Bytes that all levels of one pair of files may unpack to, on each side.
-const MAX_TOTAL: u64 = 512 << 20;
+/// Bytes that all levels of one pair of files may unpack to, both sides together.
+const MAX_TOTAL: u64 = 256 << 20;
+/// Bytes by which the format of a content is told.
+const HEAD: usize = 1024;
 /// Longest value of a field in an excerpt, in bytes before escaping.
 const EXCERPT: usize = 48;
 
@@ -35,7 +37,10 @@ pub fn find_file_causes(
     facts: &Facts,
 ) -> io::Result<Vec<ContentFinding>> {
     if a.len() > MAX_DEEP || b.len() > MAX_DEEP {
-        let found = find_causes(a, b, excerpts, facts)?;
+        let mut found = find_causes(a, b, excerpts, facts)?;
+        if format_of(path.as_bytes(), &head(a)?, &head(b)?).is_some() {
+            found.push(limit_reached(None));
+        }
         return Ok(refined(path.as_bytes(), None, found));
     }
     let (bytes_a, bytes_b) = (load(a)?, load(b)?);
@@ -54,6 +59,25 @@ pub fn find_file_causes(
     let found = search.finish();
     let whole = (&bytes_a[..], &bytes_b[..]);
     Ok(refined(path.as_bytes(), Some(whole), found))
+}
+
+/// The first bytes of a content, by which formats are told.
+fn head(content: &dyn ContentView) -> io::Result<Vec<u8>> {
+    let length = usize::try_from(content.len()).unwrap_or(HEAD).min(HEAD);
+    let mut bytes = vec![0; length];
+    content.read_at(0, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Says that a content was compared as bytes though its format is known.
+fn limit_reached(inside: Option<String>) -> ContentFinding {
+    ContentFinding {
+        cause: Cause::LimitReached,
+        confidence: Confidence::Unknown,
+        offset: 0,
+        excerpt: None,
+        inside,
+    }
 }
 
 fn load(content: &dyn ContentView) -> io::Result<Vec<u8>> {
@@ -122,6 +146,11 @@ struct Place {
 }
 
 impl Place {
+    /// The part in the file, if it is one.
+    fn named(&self) -> Option<String> {
+        (!self.inside.is_empty()).then(|| self.inside.clone())
+    }
+
     fn part(&self, name: &str) -> Self {
         let join = |above: &str| match (above, name) {
             (above, "") => above.to_owned(),
@@ -149,11 +178,21 @@ impl Place {
     }
 }
 
+/// What came of taking two contents apart.
+enum Taken {
+    /// Their parts say what differs.
+    Apart,
+    /// They are damaged, or what differs is in no part.
+    No,
+    /// A limit was reached.
+    TooLarge,
+}
+
 struct Search<'a> {
     facts: &'a Facts,
     /// By cause: the surest and first of each.
     found: BTreeMap<Cause, ContentFinding>,
-    /// Bytes that may still be unpacked on each side.
+    /// Bytes that may still be unpacked.
     left: u64,
 }
 
@@ -171,12 +210,17 @@ impl Search<'_> {
         }
         // Keys are never taken apart: a part of one has no marker of its own.
         let secret = secret_marker(0, a).is_some() || secret_marker(0, b).is_some();
-        if !secret
-            && place.depth < MAX_DEPTH
-            && let Some(format) = format_of(&place.path, a, b)
-            && self.parts(place, format, a, b)?
-        {
-            return Ok(());
+        if !secret && let Some(format) = format_of(&place.path, a, b) {
+            let taken = if place.depth < MAX_DEPTH {
+                self.parts(place, format, a, b)?
+            } else {
+                Taken::TooLarge
+            };
+            match taken {
+                Taken::Apart => return Ok(()),
+                Taken::No => {}
+                Taken::TooLarge => self.add(limit_reached(place.named())),
+            }
         }
         let mut found = find_causes(&a, &b, place.excerpts, self.facts)?;
         let shape = shapes::shape(&Pair {
@@ -195,39 +239,48 @@ impl Search<'_> {
                 finding.cause = cause;
                 finding.confidence = Confidence::Likely;
             }
-            finding.inside = (!place.inside.is_empty()).then(|| place.inside.clone());
+            finding.inside = place.named();
             self.add(finding);
         }
         Ok(())
     }
 
-    /// Looks at the parts of two contents; false if they cannot be taken apart.
+    /// Looks at the parts of two contents.
     fn parts(
         &mut self,
         place: &Place,
         format: &dyn Format,
         a: &[u8],
         b: &[u8],
-    ) -> io::Result<bool> {
+    ) -> io::Result<Taken> {
         let mut budget_a = Budget::new(a.len() as u64, self.left);
         let mut budget_b = Budget::new(b.len() as u64, self.left);
-        let (Ok(parts_a), Ok(parts_b)) =
-            (format.open(a, &mut budget_a), format.open(b, &mut budget_b))
-        else {
-            return Ok(false);
-        };
+        let (parts_a, parts_b) =
+            match (format.open(a, &mut budget_a), format.open(b, &mut budget_b)) {
+                (Ok(parts_a), Ok(parts_b)) => (parts_a, parts_b),
+                (Err(NotOpened::TooLarge), _) | (_, Err(NotOpened::TooLarge)) => {
+                    return Ok(Taken::TooLarge);
+                }
+                _ => return Ok(Taken::No),
+            };
         let used: u64 = parts_a
             .iter()
             .chain(&parts_b)
             .map(|part| part.bytes.len() as u64)
             .sum();
         self.left = self.left.saturating_sub(used);
+        if let Some(cause) = format.order()
+            && reordered(&parts_a, &parts_b)
+        {
+            self.say(place, cause, Confidence::Certain, None);
+            return Ok(Taken::Apart);
+        }
         let (named_a, named_b) = (by_name(&parts_a), by_name(&parts_b));
         let mut differs = false;
         for (key, part_a) in &named_a {
             let Some(other) = named_b.get(key) else {
                 differs = true;
-                self.alone(place, part_a, true);
+                self.alone(place, format, part_a, true);
                 continue;
             };
             if part_a.bytes != other.bytes {
@@ -238,7 +291,7 @@ impl Search<'_> {
         for (key, part_b) in &named_b {
             if !named_a.contains_key(key) {
                 differs = true;
-                self.alone(place, part_b, false);
+                self.alone(place, format, part_b, false);
             }
         }
         let order = |parts: &[Part<'_>]| -> Vec<String> {
@@ -255,10 +308,10 @@ impl Search<'_> {
         if !differs {
             match format.form() {
                 Some(cause) => self.say(place, cause, Confidence::Likely, None),
-                None => return Ok(false),
+                None => return Ok(Taken::No),
             }
         }
-        Ok(true)
+        Ok(Taken::Apart)
     }
 
     fn part(&mut self, place: &Place, a: &Part<'_>, b: &Part<'_>) -> io::Result<()> {
@@ -281,7 +334,7 @@ impl Search<'_> {
         }
     }
 
-    fn alone(&mut self, place: &Place, part: &Part<'_>, in_a: bool) {
+    fn alone(&mut self, place: &Place, format: &dyn Format, part: &Part<'_>, in_a: bool) {
         if matches!(part.role, Role::Field(_) | Role::Follows(_)) {
             return;
         }
@@ -298,12 +351,8 @@ impl Search<'_> {
                 b: there,
             }
         };
-        self.say(
-            &place,
-            Cause::MissingFile,
-            Confidence::Likely,
-            Some(excerpt),
-        );
+        let (cause, confidence) = format.alone();
+        self.say(&place, cause, confidence, Some(excerpt));
     }
 
     fn say(
@@ -318,7 +367,7 @@ impl Search<'_> {
             confidence,
             offset: 0,
             excerpt,
-            inside: (!place.inside.is_empty()).then(|| place.inside.clone()),
+            inside: place.named(),
         });
     }
 
@@ -336,6 +385,32 @@ impl Search<'_> {
         found.sort_by_key(|finding| std::cmp::Reverse(finding.confidence));
         found
     }
+}
+
+/// Whether both hold the same parts, each as often, in another order.
+fn reordered(a: &[Part<'_>], b: &[Part<'_>]) -> bool {
+    let sizes = |parts: &[Part<'_>]| -> Vec<(String, usize)> {
+        let sizes = parts
+            .iter()
+            .map(|part| (part.name.clone(), part.bytes.len()));
+        let mut sizes: Vec<_> = sizes.collect();
+        sizes.sort_unstable();
+        sizes
+    };
+    let sorted = |parts: &[Part<'_>]| -> Vec<(String, Digest)> {
+        let mut sorted: Vec<_> = parts
+            .iter()
+            .map(|part| (part.name.clone(), Digest::of(&part.bytes)))
+            .collect();
+        sorted.sort_unstable();
+        sorted
+    };
+    let same = |(a, b): (&Part<'_>, &Part<'_>)| a.name == b.name && a.bytes == b.bytes;
+    // Digests last: they cost most.
+    a.len() == b.len()
+        && !a.iter().zip(b).all(same)
+        && sizes(a) == sizes(b)
+        && sorted(a) == sorted(b)
 }
 
 /// Parts by name and, of the same name, by turn.

@@ -69,13 +69,22 @@ impl Facts {
     /// caller may use, which a run without restriction had.
     pub fn of(record: &BuildRecord, host_cpus: Option<NonZeroU32>) -> Result<Self, FactsError> {
         let run = |id| record.runs.iter().find(|run: &&RunRecord| run.id == id);
-        let facts = |id| match run(id) {
+        Self::between(run(RunId::A), run(RunId::B), host_cpus)
+    }
+
+    /// The facts of two runs of one build.
+    pub fn between(
+        a: Option<&RunRecord>,
+        b: Option<&RunRecord>,
+        host_cpus: Option<NonZeroU32>,
+    ) -> Result<Self, FactsError> {
+        let facts = |run| match run {
             Some(run) => RunFacts::of(run, host_cpus),
             None => Ok(RunFacts::default()),
         };
         Ok(Self {
-            a: facts(RunId::A)?,
-            b: facts(RunId::B)?,
+            a: facts(a)?,
+            b: facts(b)?,
         })
     }
 }

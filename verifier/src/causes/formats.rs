@@ -2,23 +2,26 @@
 //! and none knows another. What a format holds is looked at as if it were a file.
 
 mod ar;
+mod class;
 mod compressed;
 mod cpio;
 mod elf;
 mod json;
 mod mo;
+mod pdf;
 mod png;
 mod pyc;
 mod sqlite;
 mod tar;
+mod xml;
 mod zip;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Write as _};
 
-use super::Cause;
+use super::{Cause, Confidence};
 
 /// Most bytes that one content may unpack to: what is larger is compared as it is.
-const MAX_UNPACKED: u64 = 256 << 20;
+const MAX_UNPACKED: u64 = 128 << 20;
 /// Most times its size that a content may unpack to, beyond what is free.
 const MAX_RATIO: u64 = 200;
 /// Bytes that a content of any size may unpack to: small files compress well.
@@ -119,9 +122,14 @@ pub(super) trait Format: Sync {
     fn form(&self) -> Option<Cause> {
         None
     }
+
+    /// What it means that a part is on one side only.
+    fn alone(&self) -> (Cause, Confidence) {
+        (Cause::MissingFile, Confidence::Likely)
+    }
 }
 
-const FORMATS: [&dyn Format; 14] = [
+const FORMATS: [&dyn Format; 17] = [
     &compressed::Gzip,
     &compressed::Zstd,
     &compressed::Xz,
@@ -131,10 +139,13 @@ const FORMATS: [&dyn Format; 14] = [
     &ar::Ar,
     &cpio::Cpio,
     &elf::Elf,
+    &class::Class,
     &pyc::Pyc,
     &mo::Mo,
     &png::Png,
     &sqlite::Sqlite,
+    &pdf::Pdf,
+    &xml::Xml,
     &json::Json,
 ];
 
@@ -150,4 +161,10 @@ fn counted(parts: &[Part<'_>]) -> Result<(), NotOpened> {
         return Err(NotOpened::TooLarge);
     }
     Ok(())
+}
+
+/// Adds to a text.
+fn put(text: &mut String, what: std::fmt::Arguments<'_>) {
+    let written = text.write_fmt(what);
+    debug_assert!(written.is_ok(), "a String takes every write");
 }

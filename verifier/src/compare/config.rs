@@ -53,8 +53,18 @@ fn documents(
         let bytes = read_small(store, digest, MAX_DOCUMENT)?;
         serde_json::from_slice(&bytes).map_err(|source| CompareError::Config { digest, source })
     };
+    Ok(compare_values(&read(a)?, &read(b)?, follows, facts))
+}
+
+/// The differing fields of two documents, but those below `follows`.
+pub(super) fn compare_values(
+    a: &Value,
+    b: &Value,
+    follows: &[&str],
+    facts: &Facts,
+) -> Vec<Difference> {
     let mut fields = Vec::new();
-    collect(&read(a)?, &read(b)?, &mut String::new(), &mut fields);
+    collect(a, b, &mut String::new(), &mut fields);
     fields.retain(|field| {
         let below = |top: &&str| {
             let rest = field.pointer.strip_prefix(*top);
@@ -62,10 +72,10 @@ fn documents(
         };
         !follows.iter().any(below)
     });
-    Ok(fields
+    fields
         .into_iter()
         .flat_map(|field| field.differences(facts))
-        .collect())
+        .collect()
 }
 
 /// A field that differs.
@@ -167,6 +177,7 @@ impl Field {
             .into_iter()
             .map(|(cause, confidence)| Difference {
                 path: show_bytes(self.pointer.as_bytes()).into_owned(),
+                platform: None,
                 layer: None,
                 step: None,
                 kind: DifferenceKind::Config,

@@ -1,7 +1,8 @@
 //! What a comparison gives.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
+use repro_core::digest::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::causes::{Cause, Confidence};
@@ -89,6 +90,9 @@ pub struct Origin {
 pub struct Difference {
     /// Path in the layer, or JSON pointer in the configuration; printable.
     pub path: String,
+    /// The platform, where images for several are compared; as the indexes write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
     /// Index of the layer in the image; absent for steps whose layer is not part of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer: Option<u32>,
@@ -153,6 +157,19 @@ pub struct Ratio {
     pub files: u64,
 }
 
+/// Attestations on the image of one platform. They say when and how it was built, so they differ always
+/// and are no part of the verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttestationPair {
+    /// The platform of what they are about.
+    pub platform: String,
+    /// Digests of the manifests that the first index lists.
+    pub a: Vec<Digest>,
+    /// Digests of the manifests that the second index lists.
+    pub b: Vec<Digest>,
+}
+
 /// What a comparison found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Comparison {
@@ -160,8 +177,12 @@ pub struct Comparison {
     pub differences: Vec<Difference>,
     /// Differences beyond [`super::MAX_DIFFERENCES`], which are not listed.
     pub not_listed: NotListed,
+    /// The same by cause.
+    pub not_listed_by_cause: BTreeMap<Cause, u64>,
     /// How much is equal.
     pub ratio: Ratio,
+    /// Attestations of the indexes that were compared.
+    pub attestations: Vec<AttestationPair>,
 }
 
 impl Comparison {

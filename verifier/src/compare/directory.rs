@@ -1,27 +1,27 @@
-//! A directory of this machine as a layer, so that it can be compared like one.
+//! A directory of this machine, compared where it lies.
 
 use std::{
     collections::BTreeMap,
     ffi::OsStr,
-    fs::{File, Metadata},
-    io::{self, Read},
+    fs::{File, Metadata, OpenOptions},
+    io,
     os::unix::{
         ffi::OsStrExt as _,
-        fs::{FileTypeExt as _, MetadataExt as _},
+        fs::{FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
     },
     path::{Path, PathBuf},
 };
 
-use repro_core::{
-    layer::{BuildLayerError, LayerBuilder, StoredLayer, is_kept_xattr},
-    ruleset::Ruleset,
-    store::BlobStore,
-    tree::{Entry, EntryKind, EntrySink as _, Meta, TreePath, TreePathError},
-};
-use rustix::fs::{lgetxattr, llistxattr};
+use repro_core::tree::{EntryKind, Meta, TreePath, TreePathError};
+use rustix::fs::{OFlags, lgetxattr, llistxattr};
+
+use super::index::{Item, Key, LayerIndex};
+use crate::causes::ContentView;
 
 /// Longest value of an attribute: the kernel's limit (`XATTR_SIZE_MAX`), and of their names.
 const MAX_XATTR: usize = 64 << 10;
+/// Bytes of two files that are held against each other at a time.
+const CHUNK: usize = 256 << 10;
 
 /// Why a directory cannot be compared.
 #[derive(Debug, thiserror::Error)]
@@ -47,23 +47,20 @@ pub enum DirectoryError {
     /// A socket or another thing that no layer holds.
     #[error("{} is neither file, directory, link, device nor named pipe", .0.display())]
     Type(PathBuf),
-    /// The layer cannot be kept.
-    #[error(transparent)]
-    Layer(#[from] BuildLayerError),
 }
 
-/// Stores what lies below `dir` as a canonical layer; `None` if there is nothing. The directory
-/// itself is not part of it. Other file systems below it are, links are not followed.
-pub fn store_directory(
-    store: &dyn BlobStore,
-    dir: &Path,
-    ruleset: Ruleset,
-) -> Result<Option<StoredLayer>, DirectoryError> {
-    let mut found: BTreeMap<TreePath, (PathBuf, Metadata)> = BTreeMap::new();
-    for item in walkdir::WalkDir::new(dir)
+/// What lies below `dir`, which itself is not part of it. Other file systems below it are, links are
+/// not followed. No content is read.
+pub(super) fn index(dir: &Path) -> Result<LayerIndex, DirectoryError> {
+    let mut index = LayerIndex::new();
+    // The first name of each file with several, by device and inode.
+    let mut names: BTreeMap<(u64, u64), TreePath> = BTreeMap::new();
+    let mut list = vec![0; MAX_XATTR];
+    let walk = walkdir::WalkDir::new(dir)
         .min_depth(1)
         .follow_root_links(true)
-    {
+        .sort_by_file_name();
+    for item in walk {
         let item = item.map_err(|error| DirectoryError::Read {
             path: error.path().unwrap_or(dir).to_owned(),
             source: error.into(),
@@ -77,29 +74,17 @@ pub fn store_directory(
                 source,
             }
         })?;
-        found.insert(path, (item.path().to_owned(), metadata));
-    }
-    let mut builder = LayerBuilder::new(store, ruleset);
-    // The first name of each file with several, by device and inode.
-    let mut names: BTreeMap<(u64, u64), TreePath> = BTreeMap::new();
-    for (path, (place, metadata)) in found {
-        let kind = kind(&path, &place, &metadata, &mut names)?;
-        let read = failed(&place);
-        let entry = Entry {
-            kind,
-            meta: meta(&place, &metadata).map_err(read)?,
-            path,
+        let read = failed(item.path());
+        let item = Item {
+            kind: kind(&path, item.path(), &metadata, &mut names)?,
+            meta: meta(item.path(), &metadata, &mut list).map_err(read)?,
+            content: None,
+            layer: 0,
+            from: None,
         };
-        let read = failed(&place);
-        let mut content: Box<dyn Read> = match entry.kind {
-            EntryKind::File { size } => Box::new(File::open(&place).map_err(read)?.take(size)),
-            _ => Box::new(io::empty()),
-        };
-        builder
-            .entry(&entry, &mut content)
-            .map_err(failed(&place))?;
+        index.insert(Key::new(path), item);
     }
-    Ok(builder.finish()?)
+    Ok(index)
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> DirectoryError {
@@ -148,10 +133,9 @@ fn kind(
     })
 }
 
-fn meta(place: &Path, metadata: &Metadata) -> io::Result<Meta> {
+fn meta(place: &Path, metadata: &Metadata, list: &mut [u8]) -> io::Result<Meta> {
     let mut xattrs = BTreeMap::new();
-    let mut list = vec![0; MAX_XATTR];
-    let length = match llistxattr(place, &mut list) {
+    let length = match llistxattr(place, &mut *list) {
         Ok(length) => length,
         Err(rustix::io::Errno::NOTSUP) => 0,
         Err(error) => return Err(error.into()),
@@ -163,9 +147,7 @@ fn meta(place: &Path, metadata: &Metadata) -> io::Result<Meta> {
         let mut value = vec![0; MAX_XATTR];
         let length = lgetxattr(place, OsStr::from_bytes(name), &mut value)?;
         value.truncate(length);
-        if is_kept_xattr(name, &value) {
-            xattrs.insert(name.to_vec(), value);
-        }
+        xattrs.insert(name.to_vec(), value);
     }
     Ok(Meta {
         // Masked to twelve bits: the conversion cannot fail.
@@ -176,4 +158,71 @@ fn meta(place: &Path, metadata: &Metadata) -> io::Result<Meta> {
         mtime: u64::try_from(metadata.mtime()).unwrap_or(0),
         xattrs,
     })
+}
+
+/// A file of a directory, read in place.
+#[derive(Debug)]
+pub(super) struct FileView {
+    file: File,
+    length: u64,
+    path: PathBuf,
+}
+
+impl FileView {
+    /// Opens the file at `path` below `dir`, which must still be one.
+    pub(super) fn open(dir: &Path, path: &TreePath) -> Result<Self, DirectoryError> {
+        let path = dir.join(path.as_os_str());
+        // Whatever took the file's place since it was listed: neither followed nor waited for.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let open = || -> io::Result<(File, u64)> {
+            let mut options = OpenOptions::new();
+            let file = options.read(true).custom_flags(flags).open(&path)?;
+            let metadata = file.metadata()?;
+            if !metadata.is_file() {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            Ok((file, metadata.len()))
+        };
+        let (file, length) = open().map_err(failed(&path))?;
+        Ok(Self { file, length, path })
+    }
+
+    /// Whether both hold the same bytes.
+    pub(super) fn equals(&self, other: &Self) -> Result<bool, DirectoryError> {
+        if self.length != other.length {
+            return Ok(false);
+        }
+        let length = usize::try_from(self.length).unwrap_or(CHUNK).min(CHUNK);
+        let (mut one, mut two) = (vec![0; length], vec![0; length]);
+        let mut offset = 0;
+        while offset < self.length {
+            let left = usize::try_from(self.length - offset).unwrap_or(CHUNK);
+            let now = left.min(CHUNK);
+            self.read_at(offset, &mut one[..now])
+                .map_err(failed(&self.path))?;
+            other
+                .read_at(offset, &mut two[..now])
+                .map_err(failed(&other.path))?;
+            if one[..now] != two[..now] {
+                return Ok(false);
+            }
+            offset += now as u64;
+        }
+        Ok(true)
+    }
+
+    /// The error of a read that failed.
+    pub(super) fn failed(&self, source: io::Error) -> DirectoryError {
+        failed(&self.path)(source)
+    }
+}
+
+impl ContentView for FileView {
+    fn len(&self) -> u64 {
+        self.length
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(buf, offset)
+    }
 }

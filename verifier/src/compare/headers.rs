@@ -2,23 +2,28 @@
 
 use std::{
     collections::BTreeSet,
-    io::{self, Read},
+    io::{self, Read, Write as _},
 };
 
 use repro_core::{
     digest::{Digest, HashingWriter},
     image::LayerDescriptor,
     layer::decompress,
+    tree::show_bytes,
 };
 
 use super::{
-    CompareError, Difference, DifferenceKind, Evidence,
-    layers::{Place, Tools},
+    CompareError, Difference, DifferenceKind, Evidence, layers::Tools, parallel, rows::Place,
 };
 use crate::causes::{Cause, Confidence};
 
 /// Most entries of a layer whose headers are looked at.
 const MAX_HEADERS: usize = 1_000_000;
+/// Bytes of an extended header whose keys are looked at.
+const MAX_RECORDS: u64 = 64 << 10;
+
+/// Most values of one kind that are shown of a tar.
+const MAX_SHOWN: usize = 16;
 
 /// The form of one tar, in what a reader of entries does not see.
 #[derive(Default, PartialEq, Eq)]
@@ -27,42 +32,90 @@ struct Form {
     order: Option<Digest>,
     /// Digest over the names of users and groups.
     owners: Option<Digest>,
-    /// Magics, and types of extended headers.
-    dialects: BTreeSet<Vec<u8>>,
+    /// The first names of users and groups.
+    owner_names: BTreeSet<String>,
+    /// Magics, and whether modes hold the type of the file.
+    dialects: BTreeSet<String>,
+    /// Types of extended headers.
+    types: BTreeSet<String>,
     /// Digest over the extended headers.
     extended: Option<Digest>,
+    /// Their keys.
+    keys: BTreeSet<String>,
     bytes: u64,
 }
 
+/// A list in a report; the digest of everything where the lists are equal.
+fn shown(list: &BTreeSet<String>, other: &BTreeSet<String>, digest: Option<Digest>) -> String {
+    if list != other {
+        let names: Vec<&str> = list.iter().map(String::as_str).collect();
+        return if names.is_empty() {
+            "none".into()
+        } else {
+            names.join(", ")
+        };
+    }
+    digest.map_or_else(String::new, |digest| digest.to_string())
+}
+
 impl Tools<'_> {
-    /// The rows on two layers that hold the same entries in different tars.
+    /// The rows on the form of two layers with different tars. `known` says that their entries differ
+    /// already, so that nothing has to be found.
     pub(super) fn headers(
         &self,
         a: &LayerDescriptor,
         b: &LayerDescriptor,
+        known: bool,
         place: Place,
     ) -> Result<Vec<Difference>, CompareError> {
-        let (form_a, form_b) = (self.form(a)?, self.form(b)?);
-        let found = [
-            (Cause::EntryOrder, form_a.order != form_b.order),
-            (Cause::OwnerName, form_a.owners != form_b.owners),
-            (Cause::TarFormat, form_a.dialects != form_b.dialects),
-            (Cause::PaxHeader, form_a.extended != form_b.extended),
-        ];
-        let mut causes: Vec<(Cause, Confidence)> = found
-            .into_iter()
-            .filter(|(_, differs)| *differs)
-            .map(|(cause, _)| (cause, Confidence::Certain))
-            .collect();
-        if causes.is_empty() {
-            causes.push(if form_a.bytes == form_b.bytes {
+        let (form_a, form_b) = parallel::both(self.threads, || self.form(a), || self.form(b));
+        let (form_a, form_b) = (form_a?, form_b?);
+        let digests = || (a.diff_id.to_string(), b.diff_id.to_string());
+        let mut causes: Vec<(Cause, Confidence, (String, String))> = Vec::new();
+        let mut say = |cause, evidence| causes.push((cause, Confidence::Certain, evidence));
+        // Other names are another order as well, and already said.
+        if form_a.order != form_b.order && !known {
+            say(Cause::EntryOrder, digests());
+        }
+        if form_a.owners != form_b.owners && (!known || form_a.owner_names != form_b.owner_names) {
+            let (one, two) = (&form_a.owner_names, &form_b.owner_names);
+            let evidence = (
+                shown(one, two, form_a.owners),
+                shown(two, one, form_b.owners),
+            );
+            say(Cause::OwnerName, evidence);
+        }
+        for (one, two, counts) in [
+            (&form_a.dialects, &form_b.dialects, true),
+            // An attribute or a long name alone can need one.
+            (&form_a.types, &form_b.types, !known),
+        ] {
+            if counts && one != two {
+                say(
+                    Cause::TarFormat,
+                    (shown(one, two, None), shown(two, one, None)),
+                );
+            }
+        }
+        if form_a.extended != form_b.extended && (!known || form_a.keys != form_b.keys) {
+            let (one, two) = (&form_a.keys, &form_b.keys);
+            let evidence = (
+                shown(one, two, form_a.extended),
+                shown(two, one, form_b.extended),
+            );
+            say(Cause::PaxHeader, evidence);
+        }
+        if causes.is_empty() && !known {
+            let named = if form_a.bytes == form_b.bytes {
                 (Cause::Unknown, Confidence::Unknown)
             } else {
                 (Cause::TarPadding, Confidence::Likely)
-            });
+            };
+            causes.push((named.0, named.1, digests()));
         }
-        let row = |(cause, confidence)| Difference {
+        let row = |(cause, confidence, (a, b))| Difference {
             path: String::new(),
+            platform: None,
             layer: place.layer,
             step: place.step,
             kind: DifferenceKind::Content,
@@ -72,8 +125,8 @@ impl Tools<'_> {
             evidence: Some(Evidence {
                 offset: None,
                 inside: None,
-                a: a.diff_id.to_string(),
-                b: b.diff_id.to_string(),
+                a,
+                b,
             }),
         };
         Ok(causes.into_iter().map(row).collect())
@@ -105,18 +158,37 @@ fn form(tar: Box<dyn Read + Send>) -> io::Result<Form> {
         let mut entry = entry?;
         let header = entry.header().clone();
         let kind = header.entry_type();
-        form.dialects.insert(header.as_bytes()[257..265].to_vec());
+        let magic = &header.as_bytes()[257..265];
+        form.dialects.insert(show_bytes(magic).into_owned());
+        // Twelve bits are permissions; some writers put the type of the file above them.
+        if header.mode().is_ok_and(|mode| mode > 0o7777) {
+            form.dialects.insert("file types in modes".into());
+        }
         if kind.is_pax_local_extensions()
             || kind.is_pax_global_extensions()
             || kind.is_gnu_longname()
             || kind.is_gnu_longlink()
         {
-            form.dialects.insert(vec![kind.as_byte()]);
+            let kind = char::from(kind.as_byte());
+            form.types.insert(format!("headers of type {kind}"));
             write(&mut extended, &header.path_bytes())?;
+            let mut records = Vec::new();
+            let read = (&mut entry).take(MAX_RECORDS);
+            { read }.read_to_end(&mut records)?;
+            extended.write_all(&records)?;
             io::copy(&mut entry, &mut extended)?;
+            if matches!(kind, 'x' | 'g') {
+                keys(&records, &mut form.keys);
+            }
         } else {
             write(&mut order, &header.path_bytes())?;
             let name = |bytes: Option<&[u8]>| bytes.unwrap_or_default().to_vec();
+            for owner in [header.username_bytes(), header.groupname_bytes()] {
+                let owner = show_bytes(owner.unwrap_or_default()).into_owned();
+                if form.owner_names.len() < MAX_SHOWN && !owner.is_empty() {
+                    form.owner_names.insert(owner);
+                }
+            }
             // By entry, whatever their order: sums would hide swaps, so names go along.
             write(&mut owners, &name(header.username_bytes()))?;
             write(&mut owners, &name(header.groupname_bytes()))?;
@@ -128,6 +200,28 @@ fn form(tar: Box<dyn Read + Send>) -> io::Result<Form> {
     form.extended = Some(extended.finish().0);
     form.bytes = counted.bytes;
     Ok(form)
+}
+
+/// The keys of the records of an extended header, as far as it is well formed.
+fn keys(mut records: &[u8], keys: &mut BTreeSet<String>) {
+    while keys.len() < MAX_SHOWN
+        && let Some(space) = records.iter().position(|byte| *byte == b' ')
+        && let Ok(length) = std::str::from_utf8(&records[..space])
+        && let Ok(length) = length.parse::<usize>()
+        && length > space
+        && let Some((record, rest)) = records.split_at_checked(length)
+    {
+        let record = &record[space + 1..];
+        let end = record.iter().position(|byte| *byte == b'=');
+        let key = &record[..end.unwrap_or(record.len())];
+        records = rest;
+        // What they say is compared entry by entry.
+        let known = [&b"path"[..], b"linkpath", b"size", b"uid", b"gid"].contains(&key);
+        if known || key.starts_with(b"SCHILY.xattr.") {
+            continue;
+        }
+        keys.insert(show_bytes(&key[..key.len().min(80)]).into_owned());
+    }
 }
 
 /// Writes `field` so that two fields are never taken for one.

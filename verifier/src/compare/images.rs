@@ -1,16 +1,16 @@
 //! Two images of which nothing else is known.
 
+use std::path::Path;
+
 use repro_core::{
     digest::Digest,
-    image::{LayerDescriptor, StoredImage, load_image},
-    layer::{FlatTree, LayerBuilder, open_layer},
-    ruleset::Ruleset,
+    image::{StoredImage, load_image},
     store::BlobStore,
 };
 
 use super::{
-    CompareError, Comparison, Difference, DifferenceKind, Evidence, Options, layers::Place,
-    runs::Comparer,
+    CompareError, Comparison, Difference, DifferenceKind, Evidence, Options, removals::Below,
+    rows::Place, runs::Comparer, source::Source,
 };
 use crate::causes::{Cause, Confidence, Facts};
 
@@ -24,9 +24,17 @@ pub enum View {
     FileSystem,
 }
 
+/// One of two file systems to compare.
+#[derive(Debug, Clone, Copy)]
+pub enum Tree<'a> {
+    /// The image with this manifest, its layers put together.
+    Image(Digest),
+    /// What lies below a directory of this machine.
+    Directory(&'a Path),
+}
+
 /// Compares the images with the manifests `a` and `b`. `facts` says what is known of how they
-/// were made; [`Facts::default`] where nothing is. Layers put together are written to `store`,
-/// where nothing refers to them.
+/// were made; [`Facts::default`] where nothing is.
 pub fn compare_images(
     store: &dyn BlobStore,
     a: Digest,
@@ -35,13 +43,7 @@ pub fn compare_images(
     facts: &Facts,
     options: &Options,
 ) -> Result<Comparison, CompareError> {
-    let load = |manifest| -> Result<StoredImage, CompareError> {
-        load_image(store, manifest).map_err(|source| CompareError::Image {
-            manifest,
-            source: Box::new(source),
-        })
-    };
-    let (image_a, image_b) = (load(a)?, load(b)?);
+    let (image_a, image_b) = (load(store, a)?, load(store, b)?);
     let mut comparer = Comparer::new(store, options, facts);
     let counts = (image_a.layers.len(), image_b.layers.len());
     let same = image_a.diff_ids() == image_b.diff_ids();
@@ -49,22 +51,24 @@ pub fn compare_images(
         if counts.0 != counts.1 {
             comparer.add(split(counts));
         }
-        let (flat_a, flat_b) = (
-            flatten(store, &image_a, options)?,
-            flatten(store, &image_b, options)?,
-        );
         let place = Place {
             layer: Some(0),
             step: None,
         };
-        comparer.layers(flat_a.as_ref(), flat_b.as_ref(), place)?;
+        let trees = (Source::Tree(&image_a.layers), Source::Tree(&image_b.layers));
+        comparer.trees(trees, place)?;
     } else {
         for index in 0..counts.0.max(counts.1) {
             let place = Place {
                 layer: u32::try_from(index).ok(),
                 step: None,
             };
-            comparer.layers(image_a.layers.get(index), image_b.layers.get(index), place)?;
+            let below = Below {
+                a: &image_a.layers[..index.min(counts.0)],
+                b: &image_b.layers[..index.min(counts.1)],
+            };
+            let layers = (image_a.layers.get(index), image_b.layers.get(index));
+            comparer.layers(layers, Some(below), place)?;
         }
     }
     comparer.documents(
@@ -74,10 +78,48 @@ pub fn compare_images(
     Ok(comparer.finish())
 }
 
+/// Compares two file systems, of which one at least is a directory: files and their metadata alone.
+pub fn compare_trees(
+    store: &dyn BlobStore,
+    a: Tree<'_>,
+    b: Tree<'_>,
+    facts: &Facts,
+    options: &Options,
+) -> Result<Comparison, CompareError> {
+    let image = |tree| match tree {
+        Tree::Image(manifest) => load(store, manifest).map(Some),
+        Tree::Directory(_) => Ok(None),
+    };
+    let (image_a, image_b) = (image(a)?, image(b)?);
+    let mut comparer = Comparer::new(store, options, facts);
+    let place = Place {
+        layer: Some(0),
+        step: None,
+    };
+    let trees = (source(a, image_a.as_ref()), source(b, image_b.as_ref()));
+    comparer.trees(trees, place)?;
+    Ok(comparer.finish())
+}
+
+fn source<'a>(tree: Tree<'a>, image: Option<&'a StoredImage>) -> Source<'a> {
+    match (tree, image) {
+        (Tree::Directory(path), _) => Source::Directory(path),
+        (Tree::Image(_), image) => Source::Tree(image.map_or(&[], |image| &image.layers)),
+    }
+}
+
+fn load(store: &dyn BlobStore, manifest: Digest) -> Result<StoredImage, CompareError> {
+    load_image(store, manifest).map_err(|source| CompareError::Image {
+        manifest,
+        source: Box::new(source),
+    })
+}
+
 fn split((a, b): (usize, usize)) -> Difference {
     let layers = |count: usize| format!("{count} layers");
     Difference {
         path: "/rootfs/diff_ids".into(),
+        platform: None,
         layer: None,
         step: None,
         kind: DifferenceKind::Config,
@@ -91,29 +133,4 @@ fn split((a, b): (usize, usize)) -> Difference {
             b: layers(b),
         }),
     }
-}
-
-/// The layers of `image` put together to one.
-fn flatten(
-    store: &dyn BlobStore,
-    image: &StoredImage,
-    options: &Options,
-) -> Result<Option<LayerDescriptor>, CompareError> {
-    let failed = |source| CompareError::Scratch {
-        scratch: options.scratch.clone(),
-        source,
-    };
-    let mut tree = FlatTree::new(&options.scratch).map_err(failed)?;
-    for layer in &image.layers {
-        let mut reader = open_layer(store, layer, options.limits)?;
-        tree.apply(&mut reader)
-            .map_err(|source| CompareError::Layer {
-                digest: layer.digest,
-                source,
-            })?;
-    }
-    let mut builder = LayerBuilder::new(store, Ruleset::default());
-    tree.write_to(&mut builder).map_err(failed)?;
-    let layer = builder.finish()?;
-    Ok(layer.map(|layer| layer.descriptor()))
 }

@@ -1,43 +1,43 @@
-//! Two layers of one step, entry by entry.
+//! Two sides, entry by entry.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
+    num::NonZeroUsize,
     path::Path,
 };
 
 use repro_core::{
     digest::Digest,
-    image::LayerDescriptor,
-    tree::{EntryKind, Meta, TreePath, show_bytes},
+    tree::{EntryKind, TreePath, show_bytes},
 };
 
 use super::{
-    CompareError, Difference, DifferenceKind, Evidence, Origin,
-    index::{Item, Key, LayerIndex, Layers},
+    CompareError, Difference, DifferenceKind, DirectoryError,
+    capability::same_xattrs,
+    directory::FileView,
+    index::{Item, Key, LayerIndex, Spot},
+    links::Groups,
     metadata,
-    names::{Renamed, renamed},
-    spool::{Spool, Spooled},
+    names::renamed,
+    parallel,
+    removals::{self, Below, Removals},
+    rows::{Pair, Place, Rows, link_targets, type_name},
+    samples::Samples,
+    source::{Layers, Source, digest},
+    spool::{Spool, Spooled, SpooledView},
 };
 use crate::causes::{
-    Cause, Confidence, ContentFinding, Facts, excerpts_by_name, find_file_causes, name_cause,
-    trace_of_entry,
+    Cause, Confidence, ContentFinding, ContentView, Excerpts, Facts, excerpts_by_name,
+    find_file_causes, name_cause,
 };
 
-/// Where two layers belong.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Place {
-    /// Index in the image.
-    pub(super) layer: Option<u32>,
-    /// Index in the plan.
-    pub(super) step: Option<u32>,
-}
-
-/// What the comparison of two layers found.
-pub(super) struct LayerComparison {
+/// What the comparison of two sides found.
+pub(super) struct SideComparison {
     pub(super) differences: Vec<Difference>,
-    /// Entries in either layer.
+    /// Entries on either side.
     pub(super) entries: u64,
-    /// Those that are equal in both.
+    /// Those that are equal on both.
     pub(super) equal: u64,
     /// Pairs of digests of contents that differ, with the path.
     pub(super) contents: Vec<(ContentPair, String)>,
@@ -46,378 +46,458 @@ pub(super) struct LayerComparison {
 /// Digests of a content in run A and run B.
 pub(super) type ContentPair = (Digest, Digest);
 
-/// What a comparison of layers needs besides the layers.
+/// What a comparison needs besides its sides.
 #[derive(Clone, Copy)]
 pub(super) struct Tools<'a> {
     pub(super) layers: Layers<'a>,
     pub(super) facts: &'a Facts,
     pub(super) scratch: &'a Path,
+    pub(super) threads: NonZeroUsize,
+    pub(super) samples: Option<&'a Samples>,
 }
 
-/// A file whose content differs, under its names in both layers.
-struct Pair {
-    a: Key,
-    b: Key,
+/// One side with what was read of it.
+struct Side<'a> {
+    source: Source<'a>,
+    index: LayerIndex,
+    groups: Groups,
+}
+
+impl Side<'_> {
+    /// The item with the content of `key`: of a link the file, where this side has it.
+    fn file(&self, key: &Key) -> Option<&Item> {
+        self.groups.item(&self.index, &key.path)
+    }
+
+    /// The digest of the content at `key`, read where it is not known.
+    fn digest(&self, key: &Key) -> Result<Option<Digest>, CompareError> {
+        match (self.file(key).and_then(|item| item.content), self.source) {
+            (None, Source::Directory(dir)) => {
+                let view = FileView::open(dir, self.groups.file(&key.path))?;
+                let found = digest(reader(&view)).map_err(|source| view.failed(source))?;
+                Ok(Some(found))
+            }
+            (known, _) => Ok(known),
+        }
+    }
 }
 
 impl Tools<'_> {
-    /// Compares two layers; a step that made no layer made an empty one.
+    /// Compares two sides. `below` are the layers below them, where that is known.
     pub(super) fn compare(
         &self,
-        a: Option<&LayerDescriptor>,
-        b: Option<&LayerDescriptor>,
+        (a, b): (Source<'_>, Source<'_>),
+        below: Option<Below<'_>>,
         place: Place,
-    ) -> Result<LayerComparison, CompareError> {
-        let index = |layer: Option<&LayerDescriptor>| match layer {
-            Some(layer) => self.layers.index(layer),
-            None => Ok(LayerIndex::new()),
+    ) -> Result<SideComparison, CompareError> {
+        let (index_a, index_b) = parallel::both(
+            self.threads,
+            || self.layers.index(a),
+            || self.layers.index(b),
+        );
+        let (mut index_a, mut index_b) = (index_a?, index_b?);
+        let mut rows = Rows::new(place);
+        let shared = index_a.keys().filter(|key| index_b.contains_key(*key));
+        let entries = (index_a.len() + index_b.len() - shared.count()) as u64;
+        let mut equal = self.removals((&mut index_a, &mut index_b), below, &mut rows)?;
+        let side = |source, index| Side {
+            source,
+            groups: Groups::of(&index),
+            index,
         };
-        let (index_a, index_b) = (index(a)?, index(b)?);
-        let pairs = renamed(&index_a, &index_b, self.facts);
-        let mut rows = Rows {
-            place,
-            found: Vec::new(),
-        };
-        let mut contents = Vec::new();
-        rows.names(&pairs);
-        rows.missing(&index_a, &index_b, &pairs);
-        let mut equal = 0;
-        for (key, item_a) in &index_a {
-            let Some(item_b) = index_b.get(key) else {
+        let (side_a, side_b) = (side(a, index_a), side(b, index_b));
+        let renamed = renamed(&side_a.index, &side_b.index, self.facts);
+        rows.names(&renamed);
+        rows.missing(&side_a.index, &side_b.index, &renamed);
+        let mut pairs = Vec::new();
+        // Files of equal size of which no digests are known, and whether something else differs.
+        let mut unread = Vec::new();
+        for (key, item_a) in &side_a.index {
+            let Some(item_b) = side_b.index.get(key) else {
                 continue;
             };
-            if item_a == item_b {
+            let before = pairs.len();
+            let found = rows_of(
+                &mut rows,
+                (key, item_a, item_b),
+                (&side_a, &side_b),
+                self.facts,
+            );
+            pairs.extend(found.pair);
+            match pairs
+                .get(before)
+                .and_then(|pair| contents_equal(pair, &side_a, &side_b))
+            {
+                Some(true) => {
+                    pairs.truncate(before);
+                    equal += u64::from(found.same);
+                }
+                Some(false) => {}
+                None if pairs.len() > before => {
+                    unread.extend(pairs.pop().map(|pair| (pair, found.same)));
+                }
+                None => equal += u64::from(found.same),
+            }
+        }
+        for pair in &renamed {
+            let pair = Pair {
+                path: pair.a.path.clone(),
+                a: pair.a.clone(),
+                b: pair.b.clone(),
+            };
+            let both = side_a.file(&pair.a).zip(side_b.file(&pair.b));
+            let files = both.is_some_and(|(a, b)| is_file(a) && is_file(b));
+            match contents_equal(&pair, &side_a, &side_b) {
+                Some(false) if files => pairs.push(pair),
+                None if files => unread.push((pair, false)),
+                _ => {}
+            }
+        }
+        for (found, (pair, same)) in self
+            .read(&unread, (&side_a, &side_b))?
+            .into_iter()
+            .zip(unread)
+        {
+            if !found {
+                pairs.push(pair);
+            } else if same {
                 equal += 1;
-                continue;
-            }
-            rows.entry(key, (item_a, &index_a), (item_b, &index_b), self.facts);
-            if differ_in_content(item_a, item_b) {
-                contents.push(Pair {
-                    a: key.clone(),
-                    b: key.clone(),
-                });
             }
         }
-        for pair in &pairs {
-            if differ_in_content(&index_a[&pair.a], &index_b[&pair.b]) {
-                contents.push(Pair {
-                    a: pair.a.clone(),
-                    b: pair.b.clone(),
-                });
-            }
-        }
-        if let (Some(a), Some(b), false) = (a, b, contents.is_empty()) {
-            self.contents((a, &index_a), (b, &index_b), &contents, &mut rows)?;
-        }
-        let shared = index_a.keys().filter(|key| index_b.contains_key(*key));
-        let entries = index_a.len() + index_b.len() - shared.count();
-        Ok(LayerComparison {
-            differences: {
-                rows.follow();
-                rows.sorted()
-            },
-            entries: entries as u64,
+        let contents = self.contents((&side_a, &side_b), &pairs, &mut rows)?;
+        rows.follow();
+        Ok(SideComparison {
+            differences: rows.sorted(),
+            entries,
             equal,
-            contents: contents
-                .iter()
-                .filter_map(|pair| {
-                    let digests = index_a[&pair.a].content.zip(index_b[&pair.b].content)?;
-                    Some((digests, pair.a.path.to_string()))
-                })
-                .collect(),
+            contents,
         })
     }
 
+    /// The rows on removals, which are then taken out of both sides; how many of them are equal.
+    fn removals(
+        &self,
+        (a, b): (&mut LayerIndex, &mut LayerIndex),
+        below: Option<Below<'_>>,
+        rows: &mut Rows,
+    ) -> Result<u64, CompareError> {
+        let found = removals::compare(self.layers, (a, b), below)?;
+        match &found {
+            Removals::AsTheyStand => return Ok(0),
+            Removals::SameEffect(emptied) => {
+                for (path, in_a) in emptied {
+                    let named = (Cause::OpaqueRemoval, Confidence::Certain);
+                    let row = rows.push(path, DifferenceKind::Type, named);
+                    let at_once = "emptied at once".to_owned();
+                    rows.sides(row, at_once, *in_a, "emptied entry by entry");
+                }
+            }
+            Removals::Differ(paths) => {
+                for (path, in_a) in paths {
+                    let named = (Cause::MissingFile, Confidence::Likely);
+                    let row = rows.push(path, DifferenceKind::Missing, named);
+                    rows.sides(row, "removed".into(), *in_a, "kept");
+                }
+            }
+        }
+        let same = |key: &Key, item: &Item, other: &LayerIndex| {
+            let there = other.get(key);
+            item.is_removal() && there.is_some_and(|there| there.kind == item.kind)
+        };
+        let equal = a.iter().filter(|(key, item)| same(key, item, b)).count();
+        // What stands where the other has a removal is an entry of one side only.
+        a.retain(|_, item| !item.is_removal());
+        b.retain(|_, item| !item.is_removal());
+        Ok(equal as u64)
+    }
+
+    /// Whether the two files of each pair hold the same bytes.
+    fn read(
+        &self,
+        pairs: &[(Pair, bool)],
+        (a, b): (&Side<'_>, &Side<'_>),
+    ) -> Result<Vec<bool>, CompareError> {
+        let equal = |(pair, _): &(Pair, bool)| -> Result<bool, CompareError> {
+            if let (Source::Directory(dir_a), Source::Directory(dir_b)) = (a.source, b.source) {
+                let one = FileView::open(dir_a, a.groups.file(&pair.a.path))?;
+                let two = FileView::open(dir_b, b.groups.file(&pair.b.path))?;
+                return Ok(one.equals(&two)?);
+            }
+            Ok(a.digest(&pair.a)? == b.digest(&pair.b)?)
+        };
+        let found = parallel::each(self.threads, pairs, equal);
+        found.into_iter().collect()
+    }
+
+    /// Finds the causes of contents that differ, and puts their rows.
     fn contents(
         &self,
-        (a, index_a): (&LayerDescriptor, &LayerIndex),
-        (b, index_b): (&LayerDescriptor, &LayerIndex),
+        (a, b): (&Side<'_>, &Side<'_>),
         pairs: &[Pair],
         rows: &mut Rows,
-    ) -> Result<(), CompareError> {
-        let scratch = |source| CompareError::Scratch {
+    ) -> Result<Vec<(ContentPair, String)>, CompareError> {
+        if pairs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let spot = |side: &Side<'_>, key: &Key| {
+            let path = side.groups.file(&key.path);
+            side.file(key).map(|item| item.spot(path))
+        };
+        let keep = |side: &Side<'_>, of: fn(&Pair) -> &Key| {
+            let wanted = pairs.iter().filter_map(|pair| spot(side, of(pair)));
+            self.keep(side.source, &wanted.collect())
+        };
+        let (kept_a, kept_b) = parallel::both(
+            self.threads,
+            || keep(a, |pair| &pair.a),
+            || keep(b, |pair| &pair.b),
+        );
+        let (kept_a, kept_b) = (kept_a?, kept_b?);
+        let judge = |pair: &Pair| -> Result<Judged, CompareError> {
+            let digests = [a.digest(&pair.a)?, b.digest(&pair.b)?];
+            let modes = [(a, &pair.a), (b, &pair.b)]
+                .map(|(side, key)| side.file(key).map_or(0, |item| item.meta.mode));
+            let view_a = kept_a.view(a, &pair.a, spot(a, &pair.a))?;
+            let view_b = kept_b.view(b, &pair.b, spot(b, &pair.b))?;
+            let (Some(view_a), Some(view_b)) = (view_a, view_b) else {
+                return Ok(Judged {
+                    digests,
+                    findings: Vec::new(),
+                });
+            };
+            let excerpts = excerpts_by_name(&pair.path, modes);
+            let findings = find_file_causes(&pair.path, &view_a, &view_b, excerpts, self.facts)
+                .map_err(|source| self.broken(source))?;
+            if let Some(samples) = self.samples
+                && excerpts == Excerpts::Allowed
+                // A file without excerpts looks like a secret.
+                && findings.iter().any(|finding| finding.excerpt.is_some())
+            {
+                let name = pair.path.to_string();
+                samples
+                    .keep(&name, &view_a, &view_b)
+                    .map_err(|source| self.broken(source))?;
+            }
+            Ok(Judged { digests, findings })
+        };
+        let mut contents = Vec::new();
+        for (pair, judged) in pairs.iter().zip(parallel::each(self.threads, pairs, judge)) {
+            let judged = judged?;
+            if let [Some(digest_a), Some(digest_b)] = judged.digests {
+                contents.push(((digest_a, digest_b), pair.path.to_string()));
+            }
+            rows.content(&pair.path, judged.digests, judged.findings);
+        }
+        Ok(contents)
+    }
+
+    fn broken(&self, source: io::Error) -> CompareError {
+        CompareError::Scratch {
             scratch: self.scratch.to_owned(),
             source,
-        };
-        let mut spool = Spool::new(self.scratch).map_err(scratch)?;
-        let wanted_a: BTreeSet<&Key> = pairs.iter().map(|pair| &pair.a).collect();
-        let wanted_b: BTreeSet<&Key> = pairs.iter().map(|pair| &pair.b).collect();
-        let kept_a = self
-            .layers
-            .spool(a, &|key| wanted_a.contains(key), &mut spool)?;
-        let kept_b = self
-            .layers
-            .spool(b, &|key| wanted_b.contains(key), &mut spool)?;
-        for pair in pairs {
-            let (item_a, item_b) = (&index_a[&pair.a], &index_b[&pair.b]);
-            let modes = [item_a.meta.mode, item_b.meta.mode];
-            let findings = match kept(&kept_a, &pair.a).zip(kept(&kept_b, &pair.b)) {
-                Some((a, b)) => find_file_causes(
-                    &pair.a.path,
-                    &spool.view(a),
-                    &spool.view(b),
-                    excerpts_by_name(&pair.a.path, modes),
-                    self.facts,
-                )
-                .map_err(scratch)?,
-                None => Vec::new(),
-            };
-            rows.content(&pair.a, item_a, item_b, findings);
-        }
-        Ok(())
-    }
-}
-
-fn kept(kept: &BTreeMap<Key, Spooled>, key: &Key) -> Option<Spooled> {
-    kept.get(key).copied()
-}
-
-fn differ_in_content(a: &Item, b: &Item) -> bool {
-    matches!((a.content, b.content), (Some(a), Some(b)) if a != b)
-}
-
-/// The rows of one pair of layers.
-struct Rows {
-    place: Place,
-    found: Vec<Difference>,
-}
-
-impl Rows {
-    fn push(&mut self, path: &TreePath, kind: DifferenceKind, named: (Cause, Confidence)) -> usize {
-        self.found.push(Difference {
-            path: path.to_string(),
-            layer: self.place.layer,
-            step: self.place.step,
-            kind,
-            cause: named.0,
-            confidence: named.1,
-            derived_from: None,
-            evidence: None,
-        });
-        self.found.len() - 1
-    }
-
-    fn values(&mut self, row: usize, a: impl Into<String>, b: impl Into<String>) {
-        self.found[row].evidence = Some(Evidence {
-            offset: None,
-            inside: None,
-            a: a.into(),
-            b: b.into(),
-        });
-    }
-
-    fn names(&mut self, pairs: &[Renamed]) {
-        for pair in pairs {
-            let named = (pair.cause, pair.confidence);
-            let row = self.push(&pair.a.path, DifferenceKind::Missing, named);
-            self.values(row, pair.a.path.to_string(), pair.b.path.to_string());
         }
     }
 
-    /// Entries of one layer only. What lies below such a directory follows from it.
-    fn missing(&mut self, a: &LayerIndex, b: &LayerIndex, pairs: &[Renamed]) {
-        for (index, other, in_a) in [(a, b, true), (b, a, false)] {
-            let mut above: BTreeMap<&TreePath, (Cause, Confidence)> = pairs
-                .iter()
-                .map(|pair| {
-                    let key = if in_a { &pair.a } else { &pair.b };
-                    (&key.path, (pair.cause, pair.confidence))
-                })
-                .collect();
-            for (key, item) in index.iter().filter(|(key, _)| !other.contains_key(*key)) {
-                if above.contains_key(&key.path) && !key.opaque {
-                    continue;
-                }
-                let parent = key.path.parent();
-                let from = parent
-                    .as_ref()
-                    .and_then(|parent| above.get_key_value(parent));
-                let origin = from.map(|(path, _)| Origin {
-                    step: self.place.step,
-                    path: path.to_string(),
-                });
-                let known = trace_of_entry(key.path.as_bytes()).unwrap_or(Cause::MissingFile);
-                let named = from.map_or((known, Confidence::Likely), |(_, named)| *named);
-                if item.kind == EntryKind::Directory {
-                    above.insert(&key.path, named);
-                }
-                let row = self.push(&key.path, DifferenceKind::Missing, named);
-                self.found[row].derived_from = origin;
-                let there = type_name(&item.kind);
-                if in_a {
-                    self.values(row, there, "absent");
-                } else {
-                    self.values(row, "absent", there);
-                }
-            }
-        }
+    fn keep(&self, source: Source<'_>, wanted: &BTreeSet<Spot>) -> Result<Kept, CompareError> {
+        let mut spool = Spool::new(self.scratch).map_err(|source| self.broken(source))?;
+        let places = self.layers.spool(source, wanted, &mut spool)?;
+        Ok(Kept { spool, places })
     }
+}
 
-    fn entry(
-        &mut self,
+/// What was found of one content that differs.
+struct Judged {
+    digests: [Option<Digest>; 2],
+    /// None where the contents were too large to be kept.
+    findings: Vec<ContentFinding>,
+}
+
+/// Contents of one side that were kept.
+struct Kept {
+    spool: Spool,
+    places: BTreeMap<Spot, Spooled>,
+}
+
+impl Kept {
+    fn view(
+        &self,
+        side: &Side<'_>,
         key: &Key,
-        (a, index_a): (&Item, &LayerIndex),
-        (b, index_b): (&Item, &LayerIndex),
-        facts: &Facts,
-    ) {
-        let unknown = (Cause::Unknown, Confidence::Unknown);
-        match (&a.kind, &b.kind) {
-            (EntryKind::File { .. }, EntryKind::File { .. }) => {}
-            (kind_a, kind_b) if kind_a == kind_b => {}
-            (kind_a, kind_b) => {
-                if let Some((target_a, target_b)) = link_targets(kind_a, kind_b) {
-                    let hard = matches!(kind_a, EntryKind::Hardlink { .. });
-                    let otherwise = if hard {
-                        (Cause::HardlinkLayout, Confidence::Likely)
-                    } else {
-                        unknown
-                    };
-                    let named = name_cause(target_a, target_b, facts).unwrap_or(otherwise);
-                    let row = self.push(&key.path, DifferenceKind::Link, named);
-                    self.values(row, show_bytes(target_a), show_bytes(target_b));
-                } else {
-                    let named = metadata::kind((kind_a, index_a), (kind_b, index_b));
-                    let row = self.push(&key.path, DifferenceKind::Type, named);
-                    self.values(row, type_name(kind_a), type_name(kind_b));
-                }
-            }
+        spot: Option<Spot>,
+    ) -> Result<Option<View<'_>>, DirectoryError> {
+        if let Source::Directory(dir) = side.source {
+            let view = FileView::open(dir, side.groups.file(&key.path))?;
+            return Ok(Some(View::File(view)));
         }
-        let removal =
-            |item: &Item| matches!(item.kind, EntryKind::Whiteout | EntryKind::OpaqueWhiteout);
-        if !removal(a) && !removal(b) {
-            self.metadata(key, &a.kind, &a.meta, &b.meta);
+        let spooled = spot.and_then(|spot| self.places.get(&spot));
+        Ok(spooled.map(|spooled| View::Spooled(self.spool.view(*spooled))))
+    }
+}
+
+/// A content, kept or in its place.
+enum View<'a> {
+    Spooled(SpooledView<'a>),
+    File(FileView),
+}
+
+impl ContentView for View<'_> {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Spooled(view) => view.len(),
+            Self::File(view) => view.len(),
         }
     }
 
-    fn metadata(&mut self, key: &Key, kind: &EntryKind, a: &Meta, b: &Meta) {
-        let path = &key.path;
-        if a.mode != b.mode {
-            let named = metadata::mode(kind, a.mode, b.mode);
-            let row = self.push(path, DifferenceKind::Mode, named);
-            self.values(row, format!("{:04o}", a.mode), format!("{:04o}", b.mode));
-        }
-        if (a.uid, a.gid) != (b.uid, b.gid) {
-            let named = (Cause::OwnerId, Confidence::Certain);
-            let row = self.push(path, DifferenceKind::Owner, named);
-            self.values(
-                row,
-                format!("{}:{}", a.uid, a.gid),
-                format!("{}:{}", b.uid, b.gid),
-            );
-        }
-        if a.mtime != b.mtime {
-            let named = (Cause::FileTime, Confidence::Certain);
-            let row = self.push(path, DifferenceKind::Mtime, named);
-            self.values(row, a.mtime.to_string(), b.mtime.to_string());
-        }
-        if a.xattrs != b.xattrs {
-            let row = self.push(path, DifferenceKind::Xattr, metadata::xattr(a, b));
-            // Names only: a value can be a label, a token, or binary.
-            self.values(row, differing_xattrs(a, b), differing_xattrs(b, a));
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        match self {
+            Self::Spooled(view) => view.read_at(offset, buf),
+            Self::File(view) => view.read_at(offset, buf),
         }
     }
+}
 
-    fn content(&mut self, key: &Key, a: &Item, b: &Item, findings: Vec<ContentFinding>) {
-        let digests = || {
-            let text = |item: &Item| item.content.map(|digest| digest.to_string());
-            (text(a).unwrap_or_default(), text(b).unwrap_or_default())
-        };
-        if findings.is_empty() {
-            let named = (Cause::Unknown, Confidence::Unknown);
-            let row = self.push(&key.path, DifferenceKind::Content, named);
-            let (a, b) = digests();
-            self.values(row, a, b);
-            return;
-        }
-        for finding in findings {
-            let named = (finding.cause, finding.confidence);
-            let row = self.push(&key.path, DifferenceKind::Content, named);
-            let (a, b) = finding
-                .excerpt
-                .map_or_else(digests, |excerpt| (excerpt.a, excerpt.b));
-            self.found[row].evidence = Some(Evidence {
-                offset: Some(finding.offset),
-                inside: finding.inside.clone(),
-                a,
-                b,
-            });
+/// Reads a content from its start to its end.
+fn reader(view: &dyn ContentView) -> impl io::Read {
+    struct Reader<'a>(&'a dyn ContentView, u64);
+    impl io::Read for Reader<'_> {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            let left = self.0.len().saturating_sub(self.1);
+            let now = usize::try_from(left).unwrap_or(buf.len()).min(buf.len());
+            self.0.read_at(self.1, &mut buf[..now])?;
+            self.1 += now as u64;
+            Ok(now)
         }
     }
+    Reader(view, 0)
+}
 
-    /// Marks what follows from other rows: a build id from the rest of its file, a line of a
-    /// list of checksums from the file it names.
-    fn follow(&mut self) {
-        let content: Vec<(String, Cause)> = self
-            .found
-            .iter()
-            .filter(|row| row.kind == DifferenceKind::Content)
-            .map(|row| (row.path.clone(), row.cause))
-            .collect();
-        let step = self.place.step;
-        for row in &mut self.found {
-            let follows = |(path, cause): &&(String, Cause)| match row.cause {
-                Cause::LinkerBuildId => *path == row.path && *cause != row.cause,
-                Cause::DerivedChecksum => {
-                    let name = path.rsplit('/').next().unwrap_or_default();
-                    let shown = row.evidence.as_ref();
-                    *path != row.path
-                        && *cause != row.cause
-                        && !name.is_empty()
-                        && shown
-                            .is_some_and(|shown| shown.a.contains(name) || shown.b.contains(name))
-                }
-                _ => false,
+const fn is_file(item: &Item) -> bool {
+    matches!(item.kind, EntryKind::File { .. })
+}
+
+/// Whether the contents of a pair are equal; `None` where only reading them tells.
+fn contents_equal(pair: &Pair, a: &Side<'_>, b: &Side<'_>) -> Option<bool> {
+    let (one, two) = (a.file(&pair.a)?, b.file(&pair.b)?);
+    match (&one.kind, &two.kind) {
+        (EntryKind::File { size: one }, EntryKind::File { size: two }) if one != two => {
+            return Some(false);
+        }
+        (EntryKind::File { .. }, EntryKind::File { .. }) => {}
+        _ => return Some(true),
+    }
+    one.content.zip(two.content).map(|(one, two)| one == two)
+}
+
+/// What the headers of an entry tell.
+struct Entry {
+    /// Contents to compare, if there are any.
+    pair: Option<Pair>,
+    /// Whether nothing but the content can differ.
+    same: bool,
+}
+
+/// Puts the rows on an entry that both sides have, but for its content.
+fn rows_of(
+    rows: &mut Rows,
+    (key, a, b): (&Key, &Item, &Item),
+    (side_a, side_b): (&Side<'_>, &Side<'_>),
+    facts: &Facts,
+) -> Entry {
+    use EntryKind::{File, Hardlink};
+    let path = &key.path;
+    let pair = |path: &TreePath| {
+        let key = |side: &Side<'_>| Key::new(side.groups.file(path).clone());
+        Some(Pair {
+            path: path.clone(),
+            a: key(side_a),
+            b: key(side_b),
+        })
+    };
+    let same_meta = (a.meta.mode, a.meta.uid, a.meta.gid, a.meta.mtime)
+        == (b.meta.mode, b.meta.uid, b.meta.gid, b.meta.mtime)
+        && same_xattrs(&a.meta.xattrs, &b.meta.xattrs);
+    match (&a.kind, &b.kind) {
+        (File { .. }, File { .. }) => {
+            rows.metadata(path, &a.kind, &a.meta, &b.meta);
+            return Entry {
+                pair: pair(path),
+                same: same_meta,
             };
-            if let Some((path, _)) = content.iter().find(follows) {
-                let path = path.clone();
-                row.derived_from = Some(Origin { step, path });
+        }
+        (kind_a, kind_b) if kind_a == kind_b => {}
+        (File { .. } | Hardlink { .. }, File { .. } | Hardlink { .. }) => {
+            return linked(rows, path, (a, b), (side_a, side_b), facts, pair);
+        }
+        (kind_a, kind_b) => {
+            if let Some((target_a, target_b)) = link_targets(kind_a, kind_b) {
+                let unknown = (Cause::Unknown, Confidence::Unknown);
+                let named = name_cause(target_a, target_b, facts).unwrap_or(unknown);
+                let row = rows.push(path, DifferenceKind::Link, named);
+                rows.values(row, show_bytes(target_a), show_bytes(target_b));
+            } else {
+                let row = rows.push(path, DifferenceKind::Type, metadata::kind(kind_a, kind_b));
+                rows.values(row, type_name(kind_a), type_name(kind_b));
             }
         }
     }
-
-    /// By path, then kind; the causes of one file stay in their order.
-    fn sorted(mut self) -> Vec<Difference> {
-        self.found
-            .sort_by(|a, b| (&a.path, a.kind).cmp(&(&b.path, b.kind)));
-        self.found
+    if !a.is_removal() && !b.is_removal() {
+        rows.metadata(path, &a.kind, &a.meta, &b.meta);
+    }
+    Entry {
+        pair: None,
+        same: a.kind == b.kind && same_meta,
     }
 }
 
-fn link_targets<'a>(a: &'a EntryKind, b: &'a EntryKind) -> Option<(&'a [u8], &'a [u8])> {
-    match (a, b) {
-        (EntryKind::Symlink { target: a }, EntryKind::Symlink { target: b }) => Some((a, b)),
-        (EntryKind::Hardlink { target: a }, EntryKind::Hardlink { target: b }) => {
-            Some((a.as_bytes(), b.as_bytes()))
+/// A name that is a hard link on one side at least, and not the same on both.
+fn linked(
+    rows: &mut Rows,
+    path: &TreePath,
+    (a, b): (&Item, &Item),
+    (side_a, side_b): (&Side<'_>, &Side<'_>),
+    facts: &Facts,
+    pair: impl Fn(&TreePath) -> Option<Pair>,
+) -> Entry {
+    let different = |pair| Entry { pair, same: false };
+    let groups = (side_a.groups.names(path), side_b.groups.names(path));
+    let files = (
+        side_a.groups.item(&side_a.index, path),
+        side_b.groups.item(&side_b.index, path),
+    );
+    if let (Some(names_a), Some(names_b)) = groups
+        && names_a == names_b
+    {
+        // One file under the same names: said once, under the first.
+        if names_a.first() != Some(path) {
+            return different(None);
         }
-        _ => None,
+        let named = (Cause::HardlinkLayout, Confidence::Certain);
+        let row = rows.push(path, DifferenceKind::Link, named);
+        let file = |side: &Side<'_>| format!("the file is {}", side.groups.file(path));
+        rows.values(row, file(side_a), file(side_b));
+        if let (Some(file_a), Some(file_b)) = files {
+            rows.metadata(path, &file_a.kind, &file_a.meta, &file_b.meta);
+        }
+        return different(pair(path));
     }
-}
-
-fn type_name(kind: &EntryKind) -> String {
-    match kind {
-        EntryKind::Directory => "directory".into(),
-        EntryKind::File { .. } => "file".into(),
-        EntryKind::Symlink { .. } => "symbolic link".into(),
-        EntryKind::Hardlink { .. } => "hard link".into(),
-        EntryKind::Fifo => "named pipe".into(),
-        EntryKind::CharDevice { major, minor } => format!("character device {major}:{minor}"),
-        EntryKind::BlockDevice { major, minor } => format!("block device {major}:{minor}"),
-        EntryKind::Whiteout => "removal".into(),
-        EntryKind::OpaqueWhiteout => "removal of everything below".into(),
-    }
-}
-
-/// Names of the attributes of `one` that `other` has not, or with another value.
-fn differing_xattrs(one: &Meta, other: &Meta) -> String {
-    let names: Vec<String> = one
-        .xattrs
-        .iter()
-        .filter(|(name, value)| other.xattrs.get(*name) != Some(value))
-        .map(|(name, _)| show_bytes(name).into_owned())
-        .collect();
-    if names.is_empty() {
-        "none".into()
+    let known = files.0.zip(files.1);
+    let equal = known.and_then(|(one, two)| Some(one.content? == two.content?));
+    let targets = link_targets(&a.kind, &b.kind);
+    let by_name = targets.and_then(|(a, b)| name_cause(a, b, facts));
+    let named = match (by_name, targets, equal) {
+        (Some(named), ..) => named,
+        (None, Some(_), _) => (Cause::HardlinkLayout, Confidence::Likely),
+        (None, None, Some(false)) => (Cause::Unknown, Confidence::Unknown),
+        (None, None, _) => (Cause::HardlinkBroken, Confidence::Likely),
+    };
+    if let Some((target_a, target_b)) = targets {
+        let row = rows.push(path, DifferenceKind::Link, named);
+        rows.values(row, show_bytes(target_a), show_bytes(target_b));
     } else {
-        names.join(", ")
+        let row = rows.push(path, DifferenceKind::Type, named);
+        rows.values(row, type_name(&a.kind), type_name(&b.kind));
     }
+    rows.metadata(path, &a.kind, &a.meta, &b.meta);
+    let files = known.is_some_and(|(one, two)| is_file(one) && is_file(two));
+    different(files.then(|| pair(path)).flatten())
 }

@@ -1,14 +1,12 @@
 //! Causes that the headers of two entries, or a field of two configurations, tell by themselves.
 
-use repro_core::tree::{EntryKind, Meta, TreePath};
+use repro_core::tree::{EntryKind, Meta};
 
-use super::index::{Key, LayerIndex};
+use super::capability::{self, CAPABILITY};
 use crate::causes::{Cause, Confidence};
 
 type Named = (Cause, Confidence);
 
-/// The attribute of a file's capabilities.
-const CAPABILITY: &[u8] = b"security.capability";
 /// The set-group-id bit.
 const SETGID: u16 = 0o2000;
 
@@ -35,35 +33,21 @@ pub(super) fn mode(kind: &EntryKind, a: u16, b: u16) -> Named {
 
 /// Why extended attributes differ: by the name of those that do.
 pub(super) fn xattr(a: &Meta, b: &Meta) -> Named {
-    if a.xattrs.get(CAPABILITY) == b.xattrs.get(CAPABILITY) {
+    let same = match (a.xattrs.get(CAPABILITY), b.xattrs.get(CAPABILITY)) {
+        (Some(a), Some(b)) => capability::same(CAPABILITY, a, b),
+        (a, b) => a == b,
+    };
+    if same {
         (Cause::ExtendedAttribute, Confidence::Certain)
     } else {
         (Cause::FileCapability, Confidence::Certain)
     }
 }
 
-/// Why types differ. The indexes are those of the layers that hold the entries.
-pub(super) fn kind(
-    (a, index_a): (&EntryKind, &LayerIndex),
-    (b, index_b): (&EntryKind, &LayerIndex),
-) -> Named {
-    use EntryKind::{File, Hardlink, OpaqueWhiteout, Whiteout};
-    // Where the other layer has both names as files of their own, the link became a copy; where
-    // it has them the other way round, they are still one file.
-    let linked = |target: &TreePath, other: &LayerIndex| {
-        let key = Key {
-            path: target.clone(),
-            opaque: false,
-        };
-        let there = other.get(&key).map(|item| &item.kind);
-        match there {
-            Some(File { .. }) => (Cause::HardlinkBroken, Confidence::Likely),
-            _ => (Cause::HardlinkLayout, Confidence::Likely),
-        }
-    };
+/// Why types differ, but for files and hard links.
+pub(super) const fn kind(a: &EntryKind, b: &EntryKind) -> Named {
+    use EntryKind::{OpaqueWhiteout, Whiteout};
     match (a, b) {
-        (File { .. }, Hardlink { target }) => linked(target, index_a),
-        (Hardlink { target }, File { .. }) => linked(target, index_b),
         (Whiteout, OpaqueWhiteout) | (OpaqueWhiteout, Whiteout) => {
             (Cause::OpaqueRemoval, Confidence::Likely)
         }

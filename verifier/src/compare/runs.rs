@@ -12,20 +12,22 @@ use super::{
     CompareError, Comparison, Difference, DifferenceKind, Evidence, MAX_DIFFERENCES, Options,
     Origin,
     config::{compare_configs, compare_manifests},
-    index::Layers,
-    layers::{ContentPair, Place, Tools},
+    layers::{ContentPair, SideComparison, Tools},
+    removals::Below,
+    rows::Place,
+    source::{Layers, Source},
 };
 use crate::{
     causes::{Cause, Confidence, Facts},
     predicate::reproducibility::FirstDivergence,
 };
 
-/// The first step of the plan that ended differently in runs A and B: with other layers, or in
+/// The first step of the plan that ended differently in run A and the `other`: with other layers, or in
 /// one of them only.
 #[must_use]
-pub fn first_divergence(record: &BuildRecord) -> Option<FirstDivergence> {
+pub fn first_divergence(record: &BuildRecord, other: RunId) -> Option<FirstDivergence> {
     let a = run(record, RunId::A).ok()?;
-    let b = run(record, RunId::B).ok()?;
+    let b = run(record, other).ok()?;
     record.plan.iter().zip(0..).find_map(|(planned, index)| {
         let (a, b) = (step(a, index), step(b, index));
         let differs = match (a, b) {
@@ -48,8 +50,18 @@ pub fn compare_runs(
     record: &BuildRecord,
     options: &Options,
 ) -> Result<Comparison, CompareError> {
-    let facts = Facts::of(record, options.host_cpus)?;
-    let (a, b) = (run(record, RunId::A)?, run(record, RunId::B)?);
+    compare_run(store, record, run(record, RunId::B)?, options)
+}
+
+/// The same with another run of the build than B, which `record` need not hold.
+pub fn compare_run(
+    store: &dyn BlobStore,
+    record: &BuildRecord,
+    b: &RunRecord,
+    options: &Options,
+) -> Result<Comparison, CompareError> {
+    let a = run(record, RunId::A)?;
+    let facts = Facts::between(Some(a), Some(b), options.host_cpus)?;
     let mut comparer = Comparer::new(store, options, &facts);
     let base = base_layers(record, a)?;
     let mut layer = base;
@@ -65,11 +77,8 @@ pub fn compare_runs(
             step: Some(index),
         };
         let descriptor = |run, step| descriptor(run, step);
-        comparer.layers(
-            descriptor(RunId::A, step_a)?.as_ref(),
-            descriptor(RunId::B, step_b)?.as_ref(),
-            place,
-        )?;
+        let (layer_a, layer_b) = (descriptor(RunId::A, step_a)?, descriptor(b.id, step_b)?);
+        comparer.layers((layer_a.as_ref(), layer_b.as_ref()), None, place)?;
         layer += u32::from(place.layer.is_some());
     }
     if let (Some(image_a), Some(image_b)) = (&a.image, &b.image) {
@@ -126,6 +135,23 @@ fn descriptor(run: RunId, step: &StepRecord) -> Result<Option<LayerDescriptor>, 
     }))
 }
 
+/// Differences of each cause that are listed, however long the list is.
+const OF_EACH_CAUSE: usize = 50;
+
+/// Adds what another comparison found.
+pub(super) fn add_up(whole: &mut Comparison, part: Comparison) {
+    whole.differences.extend(part.differences);
+    whole.not_listed.image += part.not_listed.image;
+    whole.not_listed.elsewhere += part.not_listed.elsewhere;
+    for (cause, count) in part.not_listed_by_cause {
+        *whole.not_listed_by_cause.entry(cause).or_default() += count;
+    }
+    whole.ratio.layers += part.ratio.layers;
+    whole.ratio.layers_equal += part.ratio.layers_equal;
+    whole.ratio.files += part.ratio.files;
+    whole.ratio.files_equal += part.ratio.files_equal;
+}
+
 /// Numbers of differences in the list.
 #[derive(Default)]
 struct Listed {
@@ -138,6 +164,7 @@ pub(super) struct Comparer<'a> {
     tools: Tools<'a>,
     comparison: Comparison,
     listed: Listed,
+    by_cause: BTreeMap<Cause, usize>,
     /// Where a pair of contents was seen first, to tell what is merely copied on.
     origins: BTreeMap<ContentPair, Origin>,
 }
@@ -152,9 +179,12 @@ impl<'a> Comparer<'a> {
                 },
                 facts,
                 scratch: &options.scratch,
+                threads: options.threads,
+                samples: options.samples.as_ref(),
             },
             comparison: Comparison::default(),
             listed: Listed::default(),
+            by_cause: BTreeMap::new(),
             origins: BTreeMap::new(),
         }
     }
@@ -162,8 +192,8 @@ impl<'a> Comparer<'a> {
     /// Compares the layers at one place. They count where they are part of the image.
     pub(super) fn layers(
         &mut self,
-        a: Option<&LayerDescriptor>,
-        b: Option<&LayerDescriptor>,
+        (a, b): (Option<&LayerDescriptor>, Option<&LayerDescriptor>),
+        below: Option<Below<'_>>,
         place: Place,
     ) -> Result<(), CompareError> {
         let counts = u64::from(place.layer.is_some());
@@ -183,24 +213,49 @@ impl<'a> Comparer<'a> {
                 }
             }
             (a, b) => {
-                let found = self.tools.compare(a, b, place)?;
-                ratio.files += counts * found.entries;
-                ratio.files_equal += counts * found.equal;
-                let mut differences = found.differences;
-                if differences.is_empty()
-                    && let (Some(a), Some(b)) = (a, b)
-                {
-                    differences = self.tools.headers(a, b, place)?;
-                }
-                for (contents, path) in found.contents {
-                    self.follow(&mut differences, contents, path, place);
-                }
-                for difference in differences {
-                    self.add(difference);
-                }
+                let found = self
+                    .tools
+                    .compare((Source::from(a), Source::from(b)), below, place)?;
+                // Layers of a build are canonical: their form differs only where nothing else does.
+                let canonical = place.step.is_some() && !found.differences.is_empty();
+                let form = match (a, b) {
+                    (Some(a), Some(b)) if !canonical => {
+                        let known = !found.differences.is_empty();
+                        self.tools.headers(a, b, known, place)?
+                    }
+                    _ => Vec::new(),
+                };
+                self.found(found, form, place);
             }
         }
         Ok(())
+    }
+
+    /// Compares two whole file systems.
+    pub(super) fn trees(
+        &mut self,
+        trees: (Source<'_>, Source<'_>),
+        place: Place,
+    ) -> Result<(), CompareError> {
+        let found = self.tools.compare(trees, None, place)?;
+        self.comparison.ratio.layers += 1;
+        self.comparison.ratio.layers_equal += u64::from(found.differences.is_empty());
+        self.found(found, Vec::new(), place);
+        Ok(())
+    }
+
+    fn found(&mut self, found: SideComparison, form: Vec<Difference>, place: Place) {
+        let counts = u64::from(place.layer.is_some());
+        self.comparison.ratio.files += counts * found.entries;
+        self.comparison.ratio.files_equal += counts * found.equal;
+        let mut differences = form;
+        differences.extend(found.differences);
+        for (contents, path) in found.contents {
+            self.follow(&mut differences, contents, path, place);
+        }
+        for difference in differences {
+            self.add(difference);
+        }
     }
 
     /// Marks the rows on `path` as derived if an earlier step already gave these contents.
@@ -245,7 +300,7 @@ impl<'a> Comparer<'a> {
                 step: None,
             };
             let (a, b) = (pick(&stored_a, base_a), pick(&stored_b, base_b));
-            self.layers(a.as_ref(), b.as_ref(), place)?;
+            self.layers((a.as_ref(), b.as_ref()), None, place)?;
         }
         Ok(())
     }
@@ -280,6 +335,7 @@ impl<'a> Comparer<'a> {
             // Documents that say the same in other bytes: a difference must not go unsaid.
             self.add(Difference {
                 path: String::new(),
+                platform: None,
                 layer: None,
                 step: None,
                 kind: DifferenceKind::Config,
@@ -307,11 +363,17 @@ impl<'a> Comparer<'a> {
         } else {
             (&mut self.listed.elsewhere, &mut not_listed.elsewhere)
         };
-        if *listed < MAX_DIFFERENCES {
+        // Each cause too: many times must not push out the one content that differs.
+        let of_cause = self.by_cause.entry(difference.cause).or_default();
+        let room = *listed < MAX_DIFFERENCES && *of_cause < MAX_DIFFERENCES / 2;
+        if room || *of_cause < OF_EACH_CAUSE {
             *listed += 1;
+            *of_cause += 1;
             self.comparison.differences.push(difference);
         } else {
             *beyond += 1;
+            let beyond = &mut self.comparison.not_listed_by_cause;
+            *beyond.entry(difference.cause).or_default() += 1;
         }
     }
 
@@ -323,6 +385,7 @@ impl<'a> Comparer<'a> {
 fn compressed_differently(a: &LayerDescriptor, b: &LayerDescriptor, place: Place) -> Difference {
     Difference {
         path: String::new(),
+        platform: None,
         layer: place.layer,
         step: place.step,
         kind: DifferenceKind::Content,

@@ -103,7 +103,7 @@ fn identical_runs_have_no_difference_and_count_as_equal() {
     assert!(found.image_is_equal());
     assert_eq!((found.ratio.layers_equal, found.ratio.layers), (2, 2));
     assert_eq!((found.ratio.files_equal, found.ratio.files), (2, 2));
-    assert_eq!(first_divergence(&build.record), None);
+    assert_eq!(first_divergence(&build.record, RunId::B), None);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn layers_and_steps_are_counted_above_the_base() {
     );
     assert_eq!((found.ratio.layers_equal, found.ratio.layers), (2, 3));
     assert_eq!((found.ratio.files_equal, found.ratio.files), (2, 3));
-    let first = first_divergence(&build.record).unwrap();
+    let first = first_divergence(&build.record, RunId::B).unwrap();
     assert_eq!((first.index, first.line), (2, 4));
 }
 

@@ -175,7 +175,8 @@ impl Reproducibility {
         }
     }
 
-    /// The artifacts that the verdict is about: A's manifest, and B's where it is another one.
+    /// The artifacts that the verdict is about: A's manifest, and those of B and of the control run
+    /// where they are others.
     /// Where no run made an image there is nothing but the report.
     #[must_use]
     pub fn subjects(&self) -> Vec<Subject> {
@@ -184,6 +185,7 @@ impl Reproducibility {
             run.manifest
         };
         let (a, b) = (manifest(RunId::A), manifest(RunId::B));
+        let control = manifest(RunId::Control);
         let named = |name: &str, digest| Subject {
             name: name.into(),
             digest,
@@ -191,6 +193,9 @@ impl Reproducibility {
         let mut subjects: Vec<Subject> = a.map(|digest| named("a", digest)).into_iter().collect();
         if let Some(digest) = b.filter(|_| a != b) {
             subjects.push(named("b", digest));
+        }
+        if let Some(digest) = control.filter(|_| control != a && control != b) {
+            subjects.push(named("control", digest));
         }
         if let (true, Some(digest)) = (subjects.is_empty(), self.report.sha256()) {
             subjects.push(named(&self.report.name, digest));

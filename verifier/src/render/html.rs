@@ -5,6 +5,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html as template};
 use repro_core::build::{RunId, as_written};
 
 use super::{
+    axes,
     escape::{printable, shortened},
     words,
 };
@@ -253,8 +254,14 @@ fn facts(report: &Report) -> Markup {
                     dt { "varied: " (axis) }
                     dd { code { (printable(&values.a)) } " / " code { (printable(&values.b)) } }
                 }
-                @if !report.axes.not_varied.is_empty() {
-                    dt { "not varied" } dd { (words::axes(&report.axes.not_varied)) }
+                @for line in axes::not_varied(report) {
+                    dt { "not varied" } dd { (line) }
+                }
+                @if let Some(control) = axes::control(report) {
+                    dt { "control" } dd { (control) }
+                }
+                @for line in axes::bisection(report) {
+                    dt { "bisected" } dd { (line) }
                 }
                 @for finding in &report.findings {
                     dt { (printable(&finding.code)) } dd { (printable(&finding.message)) }

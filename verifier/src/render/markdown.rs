@@ -5,6 +5,7 @@ use std::fmt;
 use repro_core::build::as_written;
 
 use super::{
+    axes,
     escape::{code_span, markdown_text, shortened},
     words,
 };
@@ -103,10 +104,11 @@ fn cause_row(report: &Report, cause: &CauseSummary, out: &mut fmt::Formatter<'_>
     } else {
         ", follows from an earlier step"
     };
+    let shown = axes::of_cause(cause).map_or_else(String::new, |shown| format!(", {shown}"));
     // The remedies are our own text; they hold code spans, and no bar.
     writeln!(
         out,
-        "| `{}` ({}{follows}): {} | {} | {} | {} |",
+        "| `{}` ({}{follows}{shown}): {} | {} | {} | {} |",
         cause.code,
         cause.confidence,
         markdown_text(&cause.title),
@@ -127,9 +129,10 @@ fn difference_row(report: &Report, row: &Difference, out: &mut fmt::Formatter<'_
         .evidence
         .as_ref()
         .map_or(("", ""), |evidence| (&evidence.a, &evidence.b));
+    let by = axes::of_row(report, row).map_or_else(String::new, |by| format!(", {by}"));
     writeln!(
         out,
-        "| {} | {} | {} | `{}` ({}) | {} | {} |",
+        "| {} | {} | {} | `{}` ({}{by}) | {} | {} |",
         code(&words::place(report, row)),
         code(&words::path_inside(row)),
         row.kind,
@@ -178,9 +181,15 @@ fn facts(report: &Report, out: &mut fmt::Formatter<'_>) -> fmt::Result {
             code(&values.b)
         )?;
     }
-    let not_varied = words::axes(&report.axes.not_varied);
-    if !not_varied.is_empty() {
-        writeln!(out, "| not varied | {not_varied} |")?;
+    // Our own words, but for paths of the control run.
+    for line in axes::not_varied(report) {
+        writeln!(out, "| not varied | {line} |")?;
+    }
+    if let Some(control) = axes::control(report) {
+        writeln!(out, "| control | {} |", markdown_text(&control))?;
+    }
+    for line in axes::bisection(report) {
+        writeln!(out, "| bisected | {line} |")?;
     }
     for finding in &report.findings {
         writeln!(

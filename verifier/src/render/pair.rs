@@ -36,7 +36,9 @@ fn place(row: &Difference) -> String {
     let layer = row
         .layer
         .map_or_else(String::new, |layer| format!("layer {layer}: "));
-    format!("{layer}{}", words::path_inside(row))
+    let platform = row.platform.as_deref();
+    let platform = platform.map_or_else(String::new, |platform| format!("{platform}: "));
+    format!("{platform}{layer}{}", words::path_inside(row))
 }
 
 fn ratio(report: &PairReport) -> String {
@@ -132,6 +134,43 @@ pub fn pair_text(report: &PairReport, width: usize, most: usize) -> Vec<Line> {
         let text = format!("  and {more} more; --json lists them");
         lines.push(Line::new(Style::Dim, text));
     }
+    let aside = aside(report);
+    if !aside.is_empty() {
+        lines.push(Line::default());
+        lines.push(Line::new(Style::Strong, "no part of the verdict"));
+        let aside = aside.iter().map(|line| format!("  {}", printable(line)));
+        lines.extend(aside.map(|line| Line::new(Style::Plain, line)));
+    }
+    lines
+}
+
+/// What is said besides the verdict: attestations, and the words of diffoscope.
+fn aside(report: &PairReport) -> Vec<String> {
+    let listed = |digests: &[repro_core::digest::Digest]| {
+        let digests: Vec<String> = digests.iter().map(ToString::to_string).collect();
+        if digests.is_empty() {
+            "none".to_owned()
+        } else {
+            digests.join(", ")
+        }
+    };
+    let mut lines = Vec::new();
+    for pair in &report.attestations {
+        let same = if pair.a == pair.b {
+            "equal"
+        } else {
+            "different"
+        };
+        lines.push(format!("attestations on {}: {same}", pair.platform));
+        if pair.a != pair.b {
+            lines.push(format!("  a  {}", listed(&pair.a)));
+            lines.push(format!("  b  {}", listed(&pair.b)));
+        }
+    }
+    if let Some(said) = &report.diffoscope {
+        lines.push("diffoscope:".into());
+        lines.extend(said.lines().map(|line| format!("  {line}")));
+    }
     lines
 }
 
@@ -200,6 +239,14 @@ pub fn pair_markdown(report: &PairReport) -> String {
             line(format!("\nand {more} more."));
         }
     }
+    let aside = aside(report);
+    if !aside.is_empty() {
+        line("\nNo part of the verdict:\n".into());
+        for text in aside {
+            // Indented: no character of it means anything in a block of code.
+            line(format!("    {}", printable(&text)));
+        }
+    }
     page
 }
 
@@ -214,6 +261,7 @@ pub fn pair_html(report: &PairReport) -> String {
     let written = write!(title, "{}: {} and {}", verdict(report), report.a, report.b);
     debug_assert!(written.is_ok(), "a String takes every write");
     let more = beyond(report, MAX_ROWS);
+    let aside = aside(report);
     let page = template! {
         (DOCTYPE)
         html lang="en" {
@@ -246,6 +294,12 @@ pub fn pair_html(report: &PairReport) -> String {
                                 }
                             }
                             @if more > 0 { p { "And " (more) " more." } }
+                        }
+                    }
+                    @if !aside.is_empty() {
+                        section {
+                            h2 { "No part of the verdict" }
+                            pre { @for line in &aside { (printable(line)) "\n" } }
                         }
                     }
                 }

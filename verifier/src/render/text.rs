@@ -6,6 +6,7 @@ use repro_core::{
 };
 
 use super::{
+    axes,
     escape::{printable, shortened},
     style::{Line, Style},
     words,
@@ -87,6 +88,14 @@ impl Text<'_> {
         for part in wrapped(&value, room) {
             self.push(Line::new(Style::Dim, label).with(style, part));
             label = " ".repeat(INDENT);
+        }
+    }
+
+    /// The same with a value a line.
+    fn fields(&mut self, mut label: &str, style: Style, values: &[String]) {
+        for value in values {
+            self.field(label, style, value);
+            label = "";
         }
     }
 
@@ -188,6 +197,9 @@ impl Text<'_> {
         if !cause.primary {
             head = head.with(Style::Dim, " (follows from an earlier step)");
         }
+        if let Some(shown) = axes::of_cause(cause) {
+            head = head.with(Style::Dim, format!(" ({shown})"));
+        }
         self.push(head);
         let mut whence = words::lines(self.report, &cause.steps).join(", ");
         let named = cause.paths.iter().take(PATHS).map(|path| {
@@ -273,6 +285,9 @@ impl Text<'_> {
                 format!("  follows from {}", printable(&origin.path)),
             );
         }
+        if let Some(by) = axes::of_row(self.report, row).filter(|_| !same_path) {
+            line = line.with(Style::Strong, format!("  {by}"));
+        }
         self.push(line);
         if let Some(evidence) = &row.evidence {
             for (run, value) in [("a", &evidence.a), ("b", &evidence.b)] {
@@ -319,10 +334,9 @@ impl Text<'_> {
         if label == "varied" {
             self.field(label, Style::Warning, "nothing");
         }
-        let not_varied = words::axes(&report.axes.not_varied);
-        if !not_varied.is_empty() {
-            self.field("not varied", Style::Dim, &not_varied);
-        }
+        self.fields("not varied", Style::Dim, &axes::not_varied(report));
+        self.fields("control", Style::Plain, axes::control(report).as_slice());
+        self.fields("bisected", Style::Plain, &axes::bisection(report));
         for finding in &report.findings {
             let at = finding.line.map(|line| words::position(report, line));
             let at = at.map_or_else(String::new, |at| format!("{at}: "));

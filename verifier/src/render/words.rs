@@ -10,7 +10,7 @@ use repro_core::{
 use crate::{
     compare::Difference,
     predicate::reproducibility::Verdict,
-    report::{Hermetic, Report, RunReport},
+    report::{Hermetic, NetworkMode, Report, RunReport},
 };
 
 pub(super) const fn verdict(verdict: Verdict) -> &'static str {
@@ -31,6 +31,10 @@ pub(super) const fn reason(reason: Reason) -> &'static str {
         Reason::NotVaried => {
             "both runs gave the same image, and nothing was varied between them, which proves little"
         }
+        Reason::DiffersByChance => {
+            "runs a and b agree, and the control run, which is equal to run a, came out differently \
+             (shown as b)"
+        }
         Reason::FailsUnderVariation => {
             "run b failed in the varied environment and succeeded in the plain one"
         }
@@ -48,6 +52,9 @@ pub(super) const fn reason(reason: Reason) -> &'static str {
 pub(super) fn hermetic(hermetic: &Hermetic) -> String {
     let attempts = counted(hermetic.attempts_blocked, "attempt", "attempts");
     match (hermetic.measured, hermetic.attempts_blocked) {
+        (true, 0) if hermetic.network == Some(NetworkMode::Replay) => {
+            "yes, measured: steps got what repro.lock has, and reached for nothing else".into()
+        }
         (true, 0) => "yes, measured: no step tried to reach the network".into(),
         (true, _) => format!("yes, measured: {attempts} to reach the network, all blocked"),
         (false, 0) => "not measured to the end".into(),

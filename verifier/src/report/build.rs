@@ -7,23 +7,24 @@ use std::{
 
 use repro_core::{
     build::{
-        Axis, BuildRecord, Failure, NetworkObservation, PlannedStep, Reason, RunId, RunRecord,
-        StepRecord,
+        BuildRecord, Failure, NetworkObservation, PlannedStep, Reason, RunId, RunRecord, StepRecord,
     },
     json::{CanonicalError, canonical},
     tree::show_bytes,
 };
 
-use super::model::{
-    AxesReport, CauseSummary, FailureReport, Hermetic, ImageSummary, InputSummary, NetworkMode,
-    Report, RunReport, StepNetwork, StepReport,
+use super::{
+    axes,
+    model::{
+        CauseSummary, FailureReport, Hermetic, ImageSummary, InputSummary, NetworkMode, Report,
+        RunReport, StepNetwork, StepReport,
+    },
 };
 use crate::{
+    bisect::Bisection,
     causes::{Cause, Confidence},
     compare::{Comparison, Difference, first_divergence},
-    predicate::reproducibility::{
-        AxisValues, CauseCount, Counts, Findings, FirstDivergence, Verdict,
-    },
+    predicate::reproducibility::{CauseCount, Counts, Findings, FirstDivergence, Verdict},
     uris,
 };
 
@@ -59,21 +60,56 @@ pub enum ReportError {
     NotFailing,
 }
 
+/// What was compared with run A.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Compared<'a> {
+    /// Run B. Needed where it differs, and welcome where it does not: it shows steps that differ
+    /// without reaching the image.
+    pub b: Option<&'a Comparison>,
+    /// The control run. Needed where it made an image.
+    pub control: Option<&'a Comparison>,
+    /// Runs with some of the axes.
+    pub bisection: Option<&'a Bisection>,
+}
+
 impl Report {
-    /// The report on `record`. `comparison` is needed where the runs differ, and welcome where
-    /// they do not: it shows steps that differ without reaching the image.
+    /// The report on the runs A and B of `record`.
     pub fn build(
         record: &BuildRecord,
         comparison: Option<&Comparison>,
     ) -> Result<Self, ReportError> {
+        let compared = Compared {
+            b: comparison,
+            ..Compared::default()
+        };
+        Self::on(record, compared)
+    }
+
+    /// The report on all runs of `record`.
+    pub fn on(record: &BuildRecord, compared: Compared<'_>) -> Result<Self, ReportError> {
+        let Compared {
+            b,
+            control,
+            bisection,
+        } = compared;
         let run_a = find_run(record, RunId::A).ok_or(ReportError::NoRunA)?;
-        let verdict = verdict(record, comparison)?;
+        let verdict = verdict(record, compared)?;
         let image = run_a.image.as_ref();
+        let (other, comparison) = if axes::shows_control(record) {
+            (RunId::Control, control)
+        } else {
+            (RunId::B, b)
+        };
         let differences = comparison.map_or_else(Vec::new, |found| found.differences.clone());
-        let mut causes = causes(&differences);
-        if record.outcome.reason == Reason::FailsUnderVariation {
-            causes.insert(0, fails_under_variation(record));
+        let not_listed = comparison.map(|found| found.not_listed_by_cause.clone());
+        let mut causes = causes(&differences, &not_listed.unwrap_or_default());
+        match record.outcome.reason {
+            Reason::FailsUnderVariation => causes.insert(0, fails_under_variation(record)),
+            Reason::DiffersByChance => causes.extend(fails_by_chance(record)),
+            _ => {}
         }
+        let unvaried = axes::unvaried(record, control, bisection);
+        axes::attribute(&mut causes, &differences, unvaried.as_ref(), bisection);
         Ok(Self {
             schema: uris::REPORT.into(),
             verdict,
@@ -92,8 +128,10 @@ impl Report {
                 .iter()
                 .map(|run| run_report(record, run))
                 .collect::<Result<_, _>>()?,
-            axes: axes(record),
-            first_divergence: first_divergence(record),
+            axes: axes::axes(record),
+            control: axes::control(record, b, control),
+            bisection: bisection.map(axes::bisection),
+            first_divergence: first_divergence(record, other),
             differences,
             not_listed: comparison.map(|found| found.not_listed).unwrap_or_default(),
             causes,
@@ -189,15 +227,16 @@ impl Report {
     }
 }
 
-fn place(row: &Difference) -> (Option<u32>, Option<u32>, &str) {
-    (row.step, row.layer, row.path.as_str())
+fn place(row: &Difference) -> (Option<&str>, Option<u32>, Option<u32>, &str) {
+    let platform = row.platform.as_deref();
+    (platform, row.step, row.layer, row.path.as_str())
 }
 
 fn find_run(record: &BuildRecord, id: RunId) -> Option<&RunRecord> {
     record.runs.iter().find(|run| run.id == id)
 }
 
-fn verdict(record: &BuildRecord, comparison: Option<&Comparison>) -> Result<Verdict, ReportError> {
+fn verdict(record: &BuildRecord, compared: Compared<'_>) -> Result<Verdict, ReportError> {
     let manifest = |id| {
         let image = find_run(record, id)?.image.as_ref()?;
         Some(image.manifest)
@@ -207,10 +246,24 @@ fn verdict(record: &BuildRecord, comparison: Option<&Comparison>) -> Result<Verd
         Reason::Reproduced if a.is_none() || a != b => Err(ReportError::NotReproduced),
         Reason::Reproduced => Ok(Verdict::Reproducible),
         Reason::Differs if a == b => Err(ReportError::NotDifferent),
-        Reason::Differs if comparison.is_none_or(Comparison::image_is_equal) => {
+        Reason::Differs if compared.b.is_none_or(Comparison::image_is_equal) => {
             Err(ReportError::NotCompared)
         }
         Reason::Differs => Ok(Verdict::NotReproducible),
+        Reason::DiffersByChance => {
+            let Some(control) = find_run(record, RunId::Control) else {
+                return Err(ReportError::NotDifferent);
+            };
+            match manifest(RunId::Control) {
+                None if control.failure.is_some() => Ok(Verdict::NotReproducible),
+                None => Err(ReportError::NotDifferent),
+                image if image == a => Err(ReportError::NotDifferent),
+                Some(_) if compared.control.is_none_or(Comparison::image_is_equal) => {
+                    Err(ReportError::NotCompared)
+                }
+                Some(_) => Ok(Verdict::NotReproducible),
+            }
+        }
         Reason::FailsUnderVariation => {
             let failed = find_run(record, RunId::B).is_some_and(|run| run.failure.is_some());
             if failed && manifest(RunId::BRepeat).is_some() {
@@ -300,26 +353,6 @@ fn names(network: &NetworkObservation) -> Vec<String> {
         .collect()
 }
 
-fn axes(record: &BuildRecord) -> AxesReport {
-    let values = |id| find_run(record, id).map(|run| run.variation.values());
-    let varied: BTreeMap<Axis, AxisValues> = match (values(RunId::A), values(RunId::B)) {
-        (Some(a), Some(b)) => a
-            .into_iter()
-            .filter_map(|(axis, a)| {
-                let b = b.get(&axis)?.clone();
-                (a != b).then_some((axis, AxisValues { a, b }))
-            })
-            .collect(),
-        _ => BTreeMap::new(),
-    };
-    let not_varied = Axis::VARIED
-        .into_iter()
-        .chain(Axis::NOT_YET)
-        .filter(|axis| !varied.contains_key(axis))
-        .collect();
-    AxesReport { varied, not_varied }
-}
-
 fn hermetic(record: &BuildRecord) -> Hermetic {
     let steps = || record.runs.iter().flat_map(|run| &run.steps);
     let complete = |run: &RunRecord| {
@@ -350,8 +383,12 @@ fn hermetic(record: &BuildRecord) -> Hermetic {
     }
 }
 
-/// Groups the rows by cause: primary ones first, then those with a name, then by step.
-pub(super) fn causes(differences: &[Difference]) -> Vec<CauseSummary> {
+/// Groups the rows by cause: primary ones first, then those with a name, then by step. `not_listed`
+/// counts those that are not among the rows.
+pub(super) fn causes(
+    differences: &[Difference],
+    not_listed: &BTreeMap<Cause, u64>,
+) -> Vec<CauseSummary> {
     let mut groups: BTreeMap<Cause, Vec<&Difference>> = BTreeMap::new();
     for row in differences {
         groups.entry(row.cause).or_default().push(row);
@@ -372,7 +409,11 @@ pub(super) fn causes(differences: &[Difference]) -> Vec<CauseSummary> {
                 cause,
                 rows.iter().any(|row| row.derived_from.is_none()),
                 confidence.unwrap_or(Confidence::Unknown),
-                (places.len() as u64, paths, steps.into_iter().collect()),
+                (
+                    places.len() as u64 + not_listed.get(&cause).copied().unwrap_or(0),
+                    paths,
+                    steps.into_iter().collect(),
+                ),
             )
         })
         .collect();
@@ -406,6 +447,8 @@ fn summary(
         paths,
         steps,
         axis: info.axis,
+        axis_proven: false,
+        without_variation: None,
         remedy: info.remedy.into(),
     }
 }
@@ -419,4 +462,16 @@ fn fails_under_variation(record: &BuildRecord) -> CauseSummary {
         Confidence::Certain,
         (1, Vec::new(), steps),
     )
+}
+
+/// A control run that failed where run A did not.
+fn fails_by_chance(record: &BuildRecord) -> Option<CauseSummary> {
+    let run = find_run(record, RunId::Control)?;
+    let failure = run.failure.as_ref()?;
+    Some(summary(
+        Cause::FailsByChance,
+        true,
+        Confidence::Certain,
+        (1, Vec::new(), vec![failure.index]),
+    ))
 }

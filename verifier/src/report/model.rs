@@ -13,10 +13,11 @@ use repro_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::axes::{AxesReport, BisectionReport, ControlReport};
 use crate::{
     causes::{Cause, Confidence},
     compare::{Difference, NotListed, Ratio},
-    predicate::reproducibility::{AxisValues, FirstDivergence, Verdict},
+    predicate::reproducibility::{FirstDivergence, Verdict},
 };
 
 /// The report on one build of one platform.
@@ -41,10 +42,17 @@ pub struct Report {
     pub runs: Vec<RunReport>,
     /// What differed between the runs on purpose, and what did not.
     pub axes: AxesReport,
-    /// The first step that ended differently in A and B.
+    /// What a run equal to A showed, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<ControlReport>,
+    /// What runs with some of the axes showed, if there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bisection: Option<BisectionReport>,
+    /// The first step that ended differently in A and B, or the control run where B does not differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_divergence: Option<FirstDivergence>,
-    /// Every difference, one row for each cause.
+    /// Every difference between A and B, or the control run where B does not differ; one row for each
+    /// cause.
     pub differences: Vec<Difference>,
     /// Differences that are not listed, because they are too many.
     #[serde(default, skip_serializing_if = "NotListed::is_none")]
@@ -178,16 +186,6 @@ pub struct FailureReport {
     pub message: String,
 }
 
-/// What differed between runs A and B on purpose.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AxesReport {
-    /// The axes on which they differed, with both values.
-    pub varied: BTreeMap<Axis, AxisValues>,
-    /// The axes on which they did not, so that silence is not taken for a test.
-    pub not_varied: Vec<Axis>,
-}
-
 /// One cause with everything it explains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -206,9 +204,17 @@ pub struct CauseSummary {
     pub paths: Vec<String>,
     /// Indices of the steps that made them.
     pub steps: Vec<u32>,
-    /// The axis that brought it to light.
+    /// The axis that brought it to light: the one that runs with some of the axes named, else the one
+    /// that the catalogue gives the cause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub axis: Option<Axis>,
+    /// Whether runs with some of the axes named it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub axis_proven: bool,
+    /// How many of its paths differ between equal runs too: such differences no axis makes. Absent
+    /// where no run without variation was compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_variation: Option<u64>,
     /// What to change.
     pub remedy: String,
 }

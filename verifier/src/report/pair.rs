@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CauseSummary, build::causes};
 use crate::{
-    compare::{Comparison, Difference, NotListed, Ratio},
+    compare::{AttestationPair, Comparison, Difference, NotListed, Ratio},
     uris,
 };
 
@@ -39,6 +39,13 @@ pub struct PairReport {
     pub causes: Vec<CauseSummary>,
     /// How much is equal.
     pub ratio: Ratio,
+    /// Attestations, which are no part of the verdict.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attestations: Vec<AttestationPair>,
+    /// What diffoscope says of the first contents that differ, where it was asked. Never part of the
+    /// verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diffoscope: Option<String>,
 }
 
 impl PairReport {
@@ -54,10 +61,12 @@ impl PairReport {
             },
             a,
             b,
-            causes: causes(&found.differences),
+            causes: causes(&found.differences, &found.not_listed_by_cause),
             differences: found.differences,
             not_listed: found.not_listed,
             ratio: found.ratio,
+            attestations: found.attestations,
+            diffoscope: None,
         }
     }
 

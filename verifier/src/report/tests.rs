@@ -1,9 +1,17 @@
-use repro_core::build::{Cost, Failure, Outcome, Reason, RunId, StepExit};
+use std::collections::BTreeSet;
 
-use super::{Report, ReportError};
+use repro_core::build::{
+    Axis, Cost, Failure, Outcome, Reason, RunId, Snapshotter, StepExit, Variation,
+};
+
+use super::{Compared, Report, ReportError, WhyNot};
 use crate::{
+    bisect::{BisectRun, Bisection, Breaks, Place},
     causes::Cause,
-    compare::planted::{Build, Step, file, step},
+    compare::{
+        Comparison,
+        planted::{Build, Step, file, step},
+    },
     predicate::reproducibility::Verdict,
     uris,
 };
@@ -172,5 +180,160 @@ fn one_run_is_inconclusive_and_names_every_axis_as_not_varied() {
     assert_eq!(report.verdict, Verdict::Inconclusive);
     assert_eq!(report.ratio, None);
     assert!(report.axes.varied.is_empty());
-    assert_eq!(report.axes.not_varied.len(), 11);
+    let known = Axis::VARIED.len() + Axis::NOT_YET.len();
+    assert_eq!(report.axes.not_varied.len(), known);
+    assert_eq!(report.axes.reasons[&Axis::Cpus], WhyNot::OneRun);
+}
+
+#[test]
+fn axes_that_were_not_varied_have_their_reasons() {
+    let mut build = differing();
+    let all = |axis: &Axis| !matches!(axis, Axis::Pids | Axis::InodeNumbers);
+    let axes = Axis::VARIED.into_iter().filter(all).collect();
+    for run in &mut build.record.runs {
+        run.snapshotter = Snapshotter::PlainCopy;
+    }
+    build.record.runs[1].variation = Variation::run_b(&axes);
+    let report = report(&build);
+    assert_eq!(report.axes.reasons[&Axis::Pids], WhyNot::LeftOut);
+    assert_eq!(
+        report.axes.reasons[&Axis::InodeNumbers],
+        WhyNot::PlainCopies
+    );
+    assert_eq!(report.axes.varied[&Axis::KernelName].a, "real");
+    let page = crate::render::markdown(&report);
+    assert!(page.contains("pids: left out"), "{page}");
+}
+
+/// A build whose step gives this in runs A and B, and in a run without variation; and the comparison
+/// of the latter.
+fn with_control([a, b, control]: [&str; 3]) -> (Build, Comparison) {
+    let build = |other: [&str; 2]| {
+        Build::new(&[step(
+            "RUN x > out",
+            vec![file("out", a), file("host", "repro-a\n")],
+            vec![file("out", other[0]), file("host", other[1])],
+        )])
+    };
+    let mut varied = build([b, "repro-b-canary\n"]);
+    let plain = build([control, "repro-a\n"]);
+    let mut run = plain.record.runs[1].clone();
+    run.id = RunId::Control;
+    run.variation = Variation::run_a();
+    varied.record.runs.push(run);
+    (varied, plain.compare().unwrap())
+}
+
+#[test]
+fn a_control_run_tells_chance_from_variation() {
+    let (build, control) = with_control(["7f3a\n", "e19c\n", "55d0\n"]);
+    let compared = Compared {
+        b: Some(&build.compare().unwrap()),
+        control: Some(&control),
+        bisection: None,
+    };
+    let report = Report::on(&build.record, compared).unwrap();
+    let shown = report.control.as_ref().unwrap();
+    assert!(!shown.equal);
+    assert_eq!(shown.differing_paths, 1);
+    for cause in &report.causes {
+        let of_chance = u64::from(cause.paths == ["out"]);
+        assert_eq!(cause.without_variation, Some(of_chance), "{cause:?}");
+    }
+    let text = crate::render::markdown(&report);
+    assert!(text.contains("differs without variation too"), "{text}");
+}
+
+#[test]
+fn runs_that_agree_by_luck_are_not_reproducible() {
+    let mut build = Build::new(&[step(
+        "RUN x > out",
+        vec![file("out", "one\n")],
+        vec![file("out", "one\n")],
+    )]);
+    let other = Build::new(&[step(
+        "RUN x > out",
+        vec![file("out", "one\n")],
+        vec![file("out", "two\n")],
+    )]);
+    let mut control = other.record.runs[1].clone();
+    control.id = RunId::Control;
+    control.variation = Variation::run_a();
+    build.record.runs.push(control);
+    build.record.outcome = Outcome::new(Reason::DiffersByChance, Cost::default());
+    let (b, control) = (build.compare().unwrap(), other.compare().unwrap());
+    let compared = Compared {
+        b: Some(&b),
+        control: Some(&control),
+        bisection: None,
+    };
+    let report = Report::on(&build.record, compared).unwrap();
+    assert_eq!(report.verdict, Verdict::NotReproducible);
+    assert_eq!(report.differences[0].path, "out");
+    assert_eq!(report.control.unwrap().only_here, ["out"]);
+    assert_eq!(report.first_divergence.unwrap().index, 0);
+    assert_eq!(
+        Report::build(&build.record, Some(&b)),
+        Err(ReportError::NotCompared)
+    );
+    // One that failed has no image to compare.
+    let run = &mut build.record.runs[2];
+    run.image = None;
+    run.failure = Some(Failure {
+        index: 0,
+        exit: Some(StepExit::Code(2)),
+        message: "exit code 2".into(),
+        log: None,
+    });
+    let report = Report::build(&build.record, Some(&b)).unwrap();
+    assert_eq!(report.causes[0].code, Cause::FailsByChance);
+}
+
+#[test]
+fn an_axis_that_was_found_takes_the_place_of_the_catalogues() {
+    let build = differing();
+    let b = build.compare().unwrap();
+    let place = |path: &str| Place::Path {
+        step: Some(1),
+        path: path.into(),
+    };
+    let found = [
+        (
+            place("out"),
+            Breaks::Axis {
+                axis: Axis::Hostname,
+            },
+        ),
+        (place("odd"), Breaks::Axis { axis: Axis::Pids }),
+    ];
+    let bisection = Bisection {
+        runs: vec![BisectRun {
+            axes: BTreeSet::new(),
+            differs: BTreeSet::new(),
+        }],
+        found: found.into_iter().collect(),
+    };
+    let compared = Compared {
+        b: Some(&b),
+        control: None,
+        bisection: Some(&bisection),
+    };
+    let report = Report::on(&build.record, compared).unwrap();
+    let axes: Vec<_> = report
+        .causes
+        .iter()
+        .map(|cause| (cause.code, cause.axis, cause.axis_proven))
+        .collect();
+    assert_eq!(
+        axes,
+        [
+            (Cause::EmbeddedHostname, Some(Axis::Hostname), true),
+            (Cause::Unknown, Some(Axis::Pids), true),
+        ]
+    );
+    assert_eq!(report.causes[0].without_variation, Some(0));
+    let page = crate::render::markdown(&report);
+    assert!(page.contains("broken by the axis pids"), "{page}");
+    let bytes = report.to_json().unwrap();
+    assert_eq!(serde_json::from_slice::<Report>(&bytes).unwrap(), report);
 }

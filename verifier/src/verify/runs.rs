@@ -1,7 +1,7 @@
 //! V22: two runs that differ as they say, and a verdict that follows from them.
 
 use repro_core::{
-    build::RunId,
+    build::{Axis, RunId},
     digest::{DiffId, Digest},
 };
 use serde_json::Value;
@@ -38,10 +38,11 @@ pub(super) fn check(files: &PackFiles, evidence: &Evidence, checks: &mut Checks)
         return;
     };
     let on = signed.path.as_str();
-    let steps: [(&str, Result<(), String>); 5] = [
+    let steps: [(&str, Result<(), String>); 6] = [
         ("subjects", subjects(signed)),
         ("runs", identities(evidence, &signed.predicate)),
         ("variation", variation(evidence, &signed.predicate)),
+        ("control", control(evidence, &signed.predicate)),
         ("verdict", consequence(evidence, &signed.predicate)),
         ("report", report(files, &signed.predicate)),
     ];
@@ -130,13 +131,36 @@ fn variation(evidence: &Evidence, verdict: &Reproducibility) -> Result<(), Strin
     let (Some(a), Some(b)) = (evidence.provenance(RunId::A), evidence.provenance(RunId::B)) else {
         return Ok(());
     };
-    let internal = |signed: &Signed<Provenance>| {
-        let parameters = &signed.predicate.build_definition.internal_parameters;
-        parameters.variation.values()
-    };
-    demand(varied(internal(a), &internal(b)) == verdict.axes, || {
+    let axes = varied(values(a), &values(b));
+    demand(axes == verdict.axes, || {
         "the axes are not those on which the provenance of the runs differs".into()
     })?;
+    same_build(a, b)
+}
+
+/// The value of a run on each axis, by its provenance.
+fn values(signed: &Signed<Provenance>) -> std::collections::BTreeMap<Axis, String> {
+    let parameters = &signed.predicate.build_definition.internal_parameters;
+    parameters.variation.values()
+}
+
+/// The control run is one without variation, of the same build.
+fn control(evidence: &Evidence, verdict: &Reproducibility) -> Result<(), String> {
+    if summary(verdict, RunId::Control).is_none() {
+        return Ok(());
+    }
+    let a = evidence.provenance(RunId::A);
+    let (Some(a), Some(control)) = (a, evidence.provenance(RunId::Control)) else {
+        return Ok(());
+    };
+    demand(values(a) == values(control), || {
+        "its environment is not that of run a".into()
+    })?;
+    same_build(a, control)
+}
+
+/// Both runs are of one build.
+fn same_build(a: &Signed<Provenance>, b: &Signed<Provenance>) -> Result<(), String> {
     let (a, b) = (&a.predicate.build_definition, &b.predicate.build_definition);
     demand(a.external_parameters == b.external_parameters, || {
         "the runs were given different parameters".into()
@@ -156,6 +180,9 @@ fn variation(evidence: &Evidence, verdict: &Reproducibility) -> Result<(), Strin
 fn consequence(evidence: &Evidence, verdict: &Reproducibility) -> Result<(), String> {
     let manifest = |id| summary(verdict, id).and_then(|run| run.manifest);
     let (a, b) = (manifest(RunId::A), manifest(RunId::B));
+    // One that failed made none, and is another than A's too.
+    let control = summary(verdict, RunId::Control);
+    let control_agrees = control.is_none_or(|control| control.manifest == a);
     let counts = verdict.counts;
     demand(
         counts.layers_equal <= counts.layers && counts.files_equal <= counts.files,
@@ -165,6 +192,9 @@ fn consequence(evidence: &Evidence, verdict: &Reproducibility) -> Result<(), Str
         Verdict::Reproducible => {
             demand(a.is_some() && a == b, || {
                 "reproducible, and the runs did not make the same manifest".into()
+            })?;
+            demand(control_agrees, || {
+                "reproducible, and the control run did not make the same manifest".into()
             })?;
             demand(
                 counts.layers_equal == counts.layers
@@ -182,8 +212,8 @@ fn consequence(evidence: &Evidence, verdict: &Reproducibility) -> Result<(), Str
                 || "reproducible, and the layers of the steps differ".into(),
             )
         }
-        Verdict::NotReproducible => demand(a.is_none() || a != b, || {
-            "not reproducible, and both runs made the same manifest".into()
+        Verdict::NotReproducible => demand(a.is_none() || a != b || !control_agrees, || {
+            "not reproducible, and all runs made the same manifest".into()
         }),
         Verdict::BuildFailed => demand(a.is_none() || b.is_none(), || {
             "the build failed, and both runs made an image".into()

@@ -207,13 +207,11 @@ fn statement_refusal(error: &StatementError, reason: String) -> Refusal {
 /// Every bundle of a pack is one that was looked at: a statement that is passed over may be the
 /// one that matters.
 pub(super) fn refuse_unknown(files: &PackFiles, checks: &mut Checks) {
-    let known = [
+    let mut known = vec![
         layout::INDEX_BUNDLE.to_owned(),
         layout::REPRODUCIBILITY.to_owned(),
-        layout::provenance(RunId::A),
-        layout::provenance(RunId::B),
-        layout::provenance(RunId::BRepeat),
     ];
+    known.extend(RunId::RECORDED.map(layout::provenance));
     let is_bundle = |path: &&String| path.ends_with(".sigstore.json");
     for path in files.paths().iter().filter(is_bundle) {
         if !known.contains(path) {

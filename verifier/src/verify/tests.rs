@@ -3,7 +3,7 @@
 mod mutation;
 mod refusal;
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use super::*;
 use crate::{
@@ -55,6 +55,44 @@ fn a_pack_is_verified_whatever_its_verdict() {
             assert_eq!(report.image, Some(image.manifest));
         }
     }
+}
+
+#[test]
+fn a_control_run_is_one_more_witness() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, case: &Case| {
+        let place = dir.path().join(name);
+        case.write(&place, Signer::Key(&signing())).unwrap();
+        place
+    };
+    let output = |case: &Case| case.record.runs[0].image.clone();
+    let equal = Case::reproducible().with_control("same");
+    assert_eq!(output(&equal), equal.record.runs[2].image);
+    let place = write("equal", &equal);
+    assert!(place.join("provenance/run-control.sigstore.json").is_file());
+    let report = verify(&place);
+    assert_eq!(report.conclusion, Conclusion::Verified, "{report:#?}");
+    // It must be what it says: a run without variation, which agrees.
+    let mut varied = Case::reproducible().with_control("same");
+    varied.record.runs[2].variation = varied.record.runs[1].variation.clone();
+    assert_eq!(
+        failed(&verify(&write("varied", &varied))),
+        [CheckCode::Runs]
+    );
+    let differs = Case::reproducible().with_control("otherwise");
+    assert_eq!(
+        failed(&verify(&write("differs", &differs))),
+        [CheckCode::Runs]
+    );
+    // Then the verdict is another one, with another subject.
+    let mut by_chance = Case::reproducible().with_control("otherwise");
+    by_chance.findings.verdict = Verdict::NotReproducible;
+    by_chance.report();
+    let report = verify(&write("by-chance", &by_chance));
+    assert_eq!(report.conclusion, Conclusion::Verified, "{report:#?}");
+    // Its statement cannot be left out.
+    fs::remove_file(place.join("provenance/run-control.sigstore.json")).unwrap();
+    assert!(failed(&verify(&place)).contains(&CheckCode::Runs));
 }
 
 #[test]

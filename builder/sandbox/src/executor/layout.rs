@@ -38,9 +38,6 @@ const TREES: &str = "trees";
 /// Only the owner.
 const PRIVATE: u32 = 0o700;
 
-/// The runs that an invocation can have, each a directory.
-const RUN_IDS: [RunId; 4] = [RunId::A, RunId::B, RunId::BRepeat, RunId::Setup];
-
 /// The store's directory, as far as trees are concerned.
 #[derive(Debug)]
 pub(super) struct Layout {
@@ -141,7 +138,8 @@ impl Layout {
 
     /// What can be in the directory of an invocation.
     pub(super) fn run_names() -> Vec<String> {
-        RUN_IDS.iter().map(ToString::to_string).collect()
+        // Each has a directory.
+        RunId::ALL.iter().map(ToString::to_string).collect()
     }
 
     /// Removes the directory of an invocation, once a stage has emptied it.

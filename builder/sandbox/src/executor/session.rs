@@ -10,7 +10,7 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
 };
 
-use repro_core::build::{ExecutorError, StepObserver};
+use repro_core::build::{Caller, ExecutorError, StepObserver, Variation};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     pipe::{PipeFlags, pipe_with},
@@ -76,6 +76,7 @@ impl Session {
         let child = Command::new(image.path())
             .arg0(STAGE_NAME)
             .env_clear()
+            .envs(environment(&job).iter().copied())
             .stdin(Stdio::from(theirs.into_socket()))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -234,6 +235,14 @@ impl Drop for Session {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+/// The environment of the stage: none, or that of a caller whose settings must not show in a step.
+fn environment(job: &Job) -> &'static [(&'static str, &'static str)] {
+    match job {
+        Job::Step(step) if step.variation.caller == Caller::Canaries => &Variation::CALLER,
+        _ => &[],
     }
 }
 

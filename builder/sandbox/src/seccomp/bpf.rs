@@ -8,7 +8,7 @@ mod machine;
 
 use std::collections::BTreeMap;
 
-use repro_core::build::UserIds;
+use repro_core::build::{KernelName, UserIds};
 
 use super::{
     Rule,
@@ -125,6 +125,8 @@ pub(super) enum Notified {
     Socket,
     /// `socketcall(operation, arguments)`.
     SocketCall,
+    /// `uname(buffer)`.
+    KernelName,
     /// A call on users and owners.
     Users(UserCall),
 }
@@ -137,6 +139,7 @@ pub(super) fn notified(arch: u32, number: i32) -> Option<Notified> {
         ("connect", Notified::Connect),
         ("socket", Notified::Socket),
         ("socketcall", Notified::SocketCall),
+        ("uname", Notified::KernelName),
     ]
     .into_iter()
     .chain(
@@ -148,16 +151,17 @@ pub(super) fn notified(arch: u32, number: i32) -> Option<Notified> {
     .map(|(_, call)| call)
 }
 
-/// The filter of every step whose users are so many to the kernel.
-pub(crate) fn program(users: UserIds) -> Vec<Instruction> {
-    assemble(&ABIS, users)
+/// The filter of every step whose users are so many to the kernel, and which is told this of its
+/// name.
+pub(crate) fn program(users: UserIds, kernel: KernelName) -> Vec<Instruction> {
+    assemble(&ABIS, users, kernel)
 }
 
-fn assemble(abis: &[Abi], users: UserIds) -> Vec<Instruction> {
+fn assemble(abis: &[Abi], users: UserIds, kernel: KernelName) -> Vec<Instruction> {
     let mut code = answer(errno(libc::ENOSYS));
     for abi in abis.iter().rev() {
         let mut calls = vec![at(LOAD, NUMBER)];
-        let known = search(&ranges(abi, users));
+        let known = search(&ranges(abi, users, kernel));
         if abi.audit == X86_64.audit {
             calls.extend(branch(IF_AT_LEAST, X32, known, answer(errno(libc::ENOSYS))));
         } else {
@@ -172,14 +176,17 @@ fn assemble(abis: &[Abi], users: UserIds) -> Vec<Instruction> {
 /// A rule and the first number from which it holds; `None` denies.
 type Range = (u32, Option<Rule>);
 
-fn ranges(abi: &Abi, users: UserIds) -> Vec<Range> {
+fn ranges(abi: &Abi, users: UserIds, kernel: KernelName) -> Vec<Range> {
     let emulated = match users {
         UserIds::One if abi.audit == ABIS[0].audit => &table::EMULATED[..],
         UserIds::One | UserIds::Range => &[],
     };
     let rules: BTreeMap<u32, Rule> = table::allowed()
         .map(|name| (name, Rule::Allow))
-        .chain(table::SPECIAL)
+        .chain(table::SPECIAL.map(|(name, rule)| match (rule, kernel) {
+            (Rule::KernelName, KernelName::Real) => (name, Rule::Allow),
+            _ => (name, rule),
+        }))
         .chain(emulated.iter().map(|(name, _, rule)| (*name, *rule)))
         .filter_map(|(name, rule)| Some(((abi.number)(name)?, rule)))
         .collect();
@@ -216,7 +223,7 @@ fn verdict(rule: Option<Rule>) -> Vec<Instruction> {
         None => answer(errno(libc::EPERM)),
         Some(Rule::Allow) => answer(ALLOW),
         Some(Rule::NotImplemented) => answer(errno(libc::ENOSYS)),
-        Some(Rule::Observe | Rule::Emulate) => answer(NOTIFY),
+        Some(Rule::Observe | Rule::Emulate | Rule::KernelName) => answer(NOTIFY),
         Some(Rule::EmulateOpen(flags)) => load(
             argument(flags.into()),
             branch(IF_ANY, WRITING, answer(ALLOW), answer(NOTIFY)),
@@ -347,13 +354,13 @@ mod tests {
 
     fn run_number(abi: &Abi, number: u32, arguments: &[u64]) -> u32 {
         let call = Call::new(number, abi.audit, arguments);
-        machine::run(&assemble(&ALL, UserIds::Range), &call)
+        machine::run(&assemble(&ALL, UserIds::Range, KernelName::Real), &call)
     }
 
     #[test]
     fn a_filter_fits_into_the_kernels_limit() {
         for users in [UserIds::Range, UserIds::One] {
-            assert!(program(users).len() <= 4096);
+            assert!(program(users, KernelName::Canary).len() <= 4096);
         }
     }
 
@@ -457,7 +464,7 @@ mod tests {
         let run = |abi: &Abi, name: &str, arguments: &[u64], users| {
             let number = (abi.number)(name).unwrap_or_else(|| panic!("{name} on {}", abi.name));
             let call = Call::new(number, abi.audit, arguments);
-            machine::run(&assemble(&ABIS, users), &call)
+            machine::run(&assemble(&ABIS, users, KernelName::Real), &call)
         };
         let own = &ABIS[0];
         for (name, _, rule) in &table::EMULATED {
@@ -477,12 +484,30 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_the_kernel_is_asked_for_where_it_varies() {
+        for abi in &ALL {
+            let number = (abi.number)("uname").unwrap();
+            let call = Call::new(number, abi.audit, &[]);
+            for (kernel, action) in [(KernelName::Real, ALLOW), (KernelName::Canary, NOTIFY)] {
+                let filter = assemble(&ALL, UserIds::Range, kernel);
+                assert_eq!(machine::run(&filter, &call), action, "{}", abi.name);
+            }
+        }
+        let number = (ABIS[0].number)("uname").unwrap();
+        let asked = notified(ABIS[0].audit, number.cast_signed());
+        assert_eq!(asked, Some(Notified::KernelName));
+    }
+
+    #[test]
     fn numbers_of_other_abis_do_not_exist() {
         let absent = errno(libc::ENOSYS);
         for number in [X32, X32 + 41, X32 + 512, u32::MAX] {
             assert_eq!(run_number(&X86_64, number, &[]), absent);
         }
         let call = Call::new(0, 0xc000_0015, &[]);
-        assert_eq!(machine::run(&program(UserIds::Range), &call), absent);
+        assert_eq!(
+            machine::run(&program(UserIds::Range, KernelName::Real), &call),
+            absent
+        );
     }
 }

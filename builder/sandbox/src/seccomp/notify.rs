@@ -2,15 +2,16 @@
 
 mod address;
 mod kernel;
+mod kernel_name;
 mod users;
 
 use std::{
-    io::IoSliceMut,
+    io::{IoSlice, IoSliceMut},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 use nix::{
-    sys::uio::{RemoteIoVec, process_vm_readv},
+    sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev},
     unistd::Pid,
 };
 use rustix::{
@@ -25,6 +26,7 @@ use self::{
 use super::bpf::{Notified, SOCK_PACKET, notified};
 use crate::net::observed::Observed;
 pub(crate) use kernel::install;
+pub(crate) use kernel_name::KernelNames;
 pub(crate) use users::Users;
 
 /// Longest socket address (`struct sockaddr_storage`).
@@ -45,6 +47,7 @@ impl Listener {
         &self,
         observed: &mut Observed,
         users: Option<&mut Users<'_>>,
+        names: &KernelNames,
     ) -> Result<(), Errno> {
         let call = match kernel::receive(&self.0) {
             Ok(call) => call,
@@ -52,7 +55,7 @@ impl Listener {
             Err(Errno::NOENT) => return Ok(()),
             Err(errno) => return Err(errno),
         };
-        let reply = self.decide(&call, observed, users);
+        let reply = self.decide(&call, observed, users, names);
         match kernel::reply(&self.0, call.id, reply) {
             Err(Errno::NOENT) => Ok(()),
             result => result,
@@ -64,6 +67,7 @@ impl Listener {
         call: &Notification,
         observed: &mut Observed,
         users: Option<&mut Users<'_>>,
+        names: &KernelNames,
     ) -> Reply {
         match notified(call.arch, call.number) {
             Some(Notified::Connect) => {
@@ -78,6 +82,7 @@ impl Listener {
                 Reply::Fail(refuse(int(family), int(kind), int(protocol), observed))
             }
             Some(Notified::SocketCall) => self.old_socket(call, observed),
+            Some(Notified::KernelName) => names.answer(self, call),
             Some(Notified::Users(what)) => match users {
                 Some(users) => users.answer(self, call, what),
                 // The filter hands none on where the kernel knows all users.
@@ -146,6 +151,22 @@ impl Listener {
         .ok()?;
         // Another process may have taken the id while we read: then the bytes are of that one.
         kernel::is_valid(&self.0, call.id).then_some(&bytes[..count])
+    }
+
+    /// Writes into the calling process's memory.
+    fn write(&self, call: &Notification, to: u64, bytes: &[u8]) -> Result<(), Errno> {
+        if !self.is_waiting(call) {
+            return Err(Errno::SRCH);
+        }
+        let remote = RemoteIoVec {
+            base: usize::try_from(to).map_err(|_| Errno::FAULT)?,
+            len: bytes.len(),
+        };
+        let pid = Pid::from_raw(call.pid);
+        match process_vm_writev(pid, &[IoSlice::new(bytes)], &[remote]) {
+            Ok(count) if count == bytes.len() => Ok(()),
+            _ => Err(Errno::FAULT),
+        }
     }
 }
 

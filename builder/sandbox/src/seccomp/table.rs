@@ -18,6 +18,8 @@ pub(super) enum Rule {
     SocketCall,
     /// The supervisor notes the address and lets the call go on.
     Observe,
+    /// The supervisor answers on the axis of the kernel's name.
+    KernelName,
     /// The supervisor answers for users of which the kernel knows none.
     Emulate,
     /// The same where a file is made or opened to be written to; which argument has the flags.
@@ -38,6 +40,7 @@ impl Rule {
             }
             Self::SocketCall => "as socket, connect and the others",
             Self::Observe => "allowed, the address is noted",
+            Self::KernelName => "answered by the supervisor on the axis kernel-name, else allowed",
             Self::Emulate => "answered by the supervisor, as far as it is of users",
             Self::EmulateOpen(_) => {
                 "answered by the supervisor, as far as it is of users, if it can write or make a file"
@@ -47,13 +50,14 @@ impl Rule {
 }
 
 /// Calls with a rule of their own.
-pub(super) const SPECIAL: [(&str, Rule); 6] = [
+pub(super) const SPECIAL: [(&str, Rule); 7] = [
     ("clone", Rule::CloneWithoutNamespaces),
     ("clone3", Rule::NotImplemented),
     ("connect", Rule::Observe),
     ("personality", Rule::Personality),
     ("socket", Rule::Socket),
     ("socketcall", Rule::SocketCall),
+    ("uname", Rule::KernelName),
 ];
 
 /// A call that the supervisor answers where all users of a step are one to the kernel.
@@ -186,7 +190,7 @@ const GROUPS: [&str; 14] = [
     "execve execveat fork vfork exit exit_group wait4 waitid waitpid getpid getppid gettid getpgid \
      getpgrp setpgid getsid setsid ptrace prctl arch_prctl set_tid_address set_robust_list \
      get_robust_list set_thread_area get_thread_area modify_ldt rseq pidfd_open \
-     pidfd_send_signal kill tkill tgkill getcpu uname sysinfo getrusage times restart_syscall \
+     pidfd_send_signal kill tkill tgkill getcpu sysinfo getrusage times restart_syscall \
 ",
     // Users, groups, capabilities: within the bounding set and the id map.
     "getuid getuid32 geteuid geteuid32 getgid getgid32 getegid getegid32 getresuid getresuid32 \

@@ -29,7 +29,10 @@ pub(super) enum Isolation {
     /// The machine's users and mounts: for work on trees, which starts no program.
     Trees,
     /// Everything: for a program.
-    Program,
+    Program {
+        /// Seconds by which the machine seems to have started earlier.
+        boot_offset_s: u32,
+    },
 }
 
 /// Flags beside the user namespace; the process namespace holds for children only.
@@ -57,10 +60,15 @@ pub(super) fn namespaces(
     have_maps_written(control)?;
     let flags = match isolation {
         Isolation::Trees => TREES,
-        Isolation::Program => PROGRAM,
+        Isolation::Program { .. } => PROGRAM,
     };
     unshare(flags)
         .map_err(|errno| refused_namespace(&format!("unshare({flags:?})"), from_nix(errno)))?;
+    if let Isolation::Program { boot_offset_s } = isolation
+        && boot_offset_s > 0
+    {
+        start_earlier(boot_offset_s)?;
+    }
     mount_change(
         c"/",
         MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
@@ -73,6 +81,36 @@ pub(super) fn namespaces(
         Mode::empty(),
     )
     .during("open(\".\", O_PATH|O_DIRECTORY)")
+}
+
+/// Has the machine started earlier for the children of this process. The stage itself stays in the
+/// machine's time, and so do its own timeouts.
+///
+/// To be called before the stage becomes root, since it may then not write to its own files of `/proc`.
+fn start_earlier(seconds: u32) -> Result<(), Failure> {
+    const OFFSETS: &str = "/proc/self/timens_offsets";
+    let lacking = |what: &str, errno| {
+        Failure::machine(
+            what,
+            "the kernel has no time namespaces (CONFIG_TIME_NS): use one that has, or leave the axis \
+             out with `--vary all,-boot-time`",
+            errno,
+        )
+    };
+    let time = CloneFlags::from_bits_retain(libc::CLONE_NEWTIME);
+    unshare(time).map_err(|errno| lacking("unshare(CLONE_NEWTIME)", from_nix(errno)))?;
+    let file = openat(
+        rustix::fs::CWD,
+        OFFSETS,
+        OFlags::WRONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(|errno| lacking(&format!("open({OFFSETS:?}, O_WRONLY)"), errno))?;
+    // Both at once: what one clock has ahead of the other is the time that the machine slept.
+    let offsets = format!("monotonic {seconds} 0\nboottime {seconds} 0\n");
+    rustix::io::write(&file, offsets.as_bytes())
+        .map(drop)
+        .during(&format!("write({OFFSETS:?}, {offsets:?})"))
 }
 
 /// Becomes root of the user namespace. Until then the stage is still the user that started it, so

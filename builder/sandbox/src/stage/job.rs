@@ -7,7 +7,7 @@ use std::{
 };
 
 use repro_core::{
-    build::{SnapshotInfo, Snapshotter, UserIds},
+    build::{DeviceNumber, SnapshotInfo, Snapshotter, UserIds},
     tree::{EntryReader, EntryWriter},
 };
 use rustix::{
@@ -73,6 +73,7 @@ fn try_overlay(directory: &str, session: &Session) -> Result<(), Failure> {
         upper: upper.as_fd(),
         work: work.as_fd(),
         fill: Fill::Kept,
+        device: DeviceNumber::OfStore,
     };
     let tried = scratch
         .stack("tried", &[lower.as_fd()], Some(writable))

@@ -15,7 +15,7 @@ use std::{
 };
 
 use repro_core::{
-    build::{MountAccess, MountFacts, MountSource, MountSpec},
+    build::{DeviceNumber, MountAccess, MountFacts, MountSource, MountSpec},
     digest::Digest,
     tree::TreePath,
 };
@@ -265,6 +265,7 @@ impl<'a> Making<'a, '_> {
             upper: upper.as_fd(),
             work: work.as_fd(),
             fill,
+            device: DeviceNumber::OfStore,
         });
         let Stacked { root, .. } = self.scratch.stack(&name, &trees, writable)?;
         self.mounts.stacks.push(name);

@@ -15,16 +15,24 @@ use rustix::{
     process::fchdir,
 };
 
-use super::{faults::tree_failure, job::existing_dir, plain};
+use super::{
+    device::{self, Taken},
+    faults::{remove_failure, tree_failure},
+    job::existing_dir,
+    plain,
+};
 use crate::{
     protocol::{During, Failure},
     tree::{self, Content, Ids, Merged, Root},
 };
-use repro_core::build::Snapshotter;
+use repro_core::build::{DeviceNumber, Snapshotter};
 
 /// Most directories below a writable one. Overlayfs takes 500; one is left for the directory that
 /// a stack of one tree without a writable one needs.
 const MAX_LOWER: usize = 499;
+
+/// How often a stack is mounted to get a number of one kind.
+const NUMBER_ATTEMPTS: usize = 32;
 
 /// Options of every stack. Whole files and directories, no links between layers: what lies in the
 /// upper directory then is what the step wrote (a layer is computed from nothing else).
@@ -39,6 +47,8 @@ pub(super) struct Writable<'a> {
     pub work: BorrowedFd<'a>,
     /// What a plain copy puts into `upper`.
     pub fill: Fill,
+    /// The number that an overlay shall have.
+    pub device: DeviceNumber,
 }
 
 /// What becomes of the upper directory where trees are copied.
@@ -231,15 +241,25 @@ impl<'a> Scratch<'a> {
             Some(_) => MountFlags::NODEV,
             None => MountFlags::NODEV | MountFlags::RDONLY,
         };
-        mount(
-            c"overlay",
-            name,
-            c"overlay",
-            flags,
-            Some(cstring(&options)?.as_c_str()),
-        )
-        .map_err(|errno| refused(&options, errno))?;
-        open_dir(name)
+        let text = cstring(&options)?;
+        let mount = || {
+            mount(c"overlay", name, c"overlay", flags, Some(text.as_c_str()))
+                .map_err(|errno| refused(&options, errno))?;
+            open_dir(name)
+        };
+        match writable {
+            Some(writable) if writable.device != DeviceNumber::OfStore => {
+                numbered(&writable, || {
+                    let root = mount()?;
+                    if device::fits(&root, writable.device)? {
+                        return Ok(Some(root));
+                    }
+                    drop(root);
+                    unstack(name).map(|()| None)
+                })
+            }
+            _ => mount(),
+        }
     }
 
     fn link(&mut self, directory: BorrowedFd<'_>) -> Result<String, Failure> {
@@ -249,6 +269,30 @@ impl<'a> Scratch<'a> {
         symlinkat(&target, CWD, &name).during(&format!("symlink({target:?}, {name:?})"))?;
         Ok(name)
     }
+}
+
+/// Mounts a stack until it has a number of the kind that it shall have: between a look at the next
+/// number and the mount, others can take it.
+fn numbered(
+    writable: &Writable<'_>,
+    mut mount: impl FnMut() -> Result<Option<OwnedFd>, Failure>,
+) -> Result<OwnedFd, Failure> {
+    let mut taken = Taken::default();
+    for _ in 0..NUMBER_ATTEMPTS {
+        taken.until(writable.device)?;
+        if let Some(root) = mount()? {
+            return Ok(root);
+        }
+        // A volatile stack leaves a mark, with which it is not mounted again.
+        tree::remove_tree(writable.work, b"work").map_err(|error| remove_failure(&error))?;
+    }
+    Err(Failure::operation(
+        format!(
+            "no overlay with a {:?} device number after {NUMBER_ATTEMPTS}",
+            writable.device
+        ),
+        Errno::AGAIN,
+    ))
 }
 
 /// Takes a stack away. Nothing may be open in it any more: what a writer still held could change the

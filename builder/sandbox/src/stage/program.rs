@@ -17,13 +17,13 @@ use rustix::{
     system::setdomainname,
 };
 
-use super::{faults::user_failure, stubs::Stubs};
+use super::{faults::user_failure, machine, stubs::Stubs};
 use crate::{
     channel::Channel,
     init::{self, Attachment, Plan, mounts},
     net::{counters::Counters, dns::Responder, loopback, observed::Observed},
     protocol::{During, Failure, FailureKind, Notice, Program, Secret},
-    seccomp::notify::Users,
+    seccomp::notify::{KernelNames, Users},
     tree::Ids,
     users,
 };
@@ -99,10 +99,13 @@ pub(super) fn run(
         setup.extend(mounts::kit(kit).during("name of a file")?);
         open_way_out(kit, control)?;
     }
+    let mut machine = machine::attachments(variation)?;
+    // What a step mounts over them is seen.
+    machine.extend(attachments);
     let plan = Plan {
         root,
         setup,
-        attachments,
+        attachments: machine,
         payload,
         report: report_writer,
     };
@@ -133,6 +136,7 @@ pub(super) fn run(
         report,
         dns,
         observed: Observed::default(),
+        names: KernelNames::new().during("open(\"/proc\", O_PATH)")?,
     };
     let (end, observed) = supervisor.watch(ours)?;
     let ended = match end {

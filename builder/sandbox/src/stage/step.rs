@@ -7,11 +7,14 @@ use std::{
 };
 
 use repro_core::build::{
-    LayerPolicy, NetworkObservation, Normalisation, Placement, Snapshotter, StepExit, StepResult,
-    Usage,
+    Caller, DeviceNumber, LayerPolicy, NetworkObservation, Normalisation, Placement, Snapshotter,
+    StepExit, StepResult, Usage, Variation,
 };
 use repro_core::tree::TreePath;
-use rustix::{fs::Mode, fs::mkdirat};
+use rustix::{
+    fs::{Mode, mkdirat},
+    process::umask,
+};
 
 use super::{
     Session,
@@ -77,8 +80,14 @@ pub(super) fn perform(
     ids: Ids<'_>,
 ) -> Result<StepResult, Failure> {
     let started = Instant::now();
+    if job.variation.caller == Caller::Canaries {
+        // The environment came with the process.
+        umask(Mode::from_raw_mode(Variation::CALLER_UMASK));
+    }
     let isolation = match job.action {
-        Action::Run(_) => Isolation::Program,
+        Action::Run(_) => Isolation::Program {
+            boot_offset_s: job.variation.boot_offset_s,
+        },
         Action::Copy { .. } | Action::MakeDir(_) => Isolation::Trees,
     };
     let store = namespaces(&session.control, &session.root, isolation)?;
@@ -224,6 +233,7 @@ impl Trees<'_> {
             upper: self.upper.as_fd(),
             work: self.work.as_fd(),
             fill: Fill::From(Content::Copied),
+            device: job.variation.device,
         };
         let Stacked { root, merged } = self.scratch.stack(ROOT, &below, Some(writable))?;
         // One that an earlier step removed, or that a base names and does not have, is made again, as
@@ -309,6 +319,8 @@ impl Trees<'_> {
             work: self.work.as_fd(),
             // Nothing here writes into a file that is there: each is made anew.
             fill: Fill::From(Content::Linked),
+            // No program looks.
+            device: DeviceNumber::OfStore,
         };
         let Stacked { root, merged } =
             self.scratch

@@ -12,6 +12,7 @@
     reason = "this program is also the ones that its tests start: they print what they saw, and end"
 )]
 
+mod axes;
 mod basics;
 mod bench;
 mod hostile;
@@ -44,6 +45,7 @@ fn trials_of_any_user() -> Vec<Trial> {
     let mut trials = Vec::new();
     // What steps see and leave is the same in plain copies.
     for &snapshotter in bench::snapshotters() {
+        trials.extend(axes::trials(snapshotter));
         trials.extend(basics::trials(snapshotter));
         trials.extend(mounts::trials(snapshotter));
         trials.extend(trees::trials(snapshotter));

@@ -49,6 +49,9 @@ pub(crate) fn run_if_probe() {
         ["loopback"] => loopback(),
         ["seek", text] => seek(text),
         ["namespaces"] => namespaces(),
+        ["clocks"] => clocks(),
+        ["cpus"] => cpus(),
+        ["kernel"] => kernel(),
         ["offer", name] => offer(name),
         ["visit", name] => visit(name),
         ["agent", path] => agent(path),
@@ -220,6 +223,29 @@ fn search(directory: &Path, text: &[u8], searched: &mut u64) {
             }
         }
     }
+}
+
+/// Prints seconds since the machine started, by each way to ask.
+fn clocks() {
+    use nix::time::{ClockId, clock_gettime};
+    for clock in [ClockId::CLOCK_MONOTONIC, ClockId::CLOCK_BOOTTIME] {
+        println!("{}", clock_gettime(clock).unwrap().tv_sec());
+    }
+    println!("{}", rustix::system::sysinfo().uptime);
+}
+
+/// Prints the number of CPUs, by each way to ask.
+fn cpus() {
+    use nix::unistd::{SysconfVar, sysconf};
+    println!("{}", thread::available_parallelism().unwrap());
+    for what in [SysconfVar::_NPROCESSORS_ONLN, SysconfVar::_NPROCESSORS_CONF] {
+        println!("{}", sysconf(what).unwrap().unwrap());
+    }
+}
+
+/// Prints the kernel's release.
+fn kernel() {
+    println!("{}", rustix::system::uname().release().to_str().unwrap());
 }
 
 /// Prints the namespaces of this process.

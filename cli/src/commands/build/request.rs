@@ -6,7 +6,7 @@ use std::{
 };
 
 use repro_core::{
-    build::{Axis, BuildRequest, EpochChoice, Grants, InvocationId, LockMode, NamedText},
+    build::{Axis, BuildRequest, EpochChoice, Grants, InvocationId, LockMode, NamedText, Runs},
     platform::Platform,
     ruleset::Ruleset,
 };
@@ -23,7 +23,7 @@ use super::{
     grants::grants,
     outputs::Outputs,
     place::{Files, Place},
-    values::{EpochArg, Pair, seconds},
+    values::{EpochArg, Pair, RunCount, seconds},
 };
 use crate::{
     ambient,
@@ -98,7 +98,7 @@ pub(crate) fn asked(
             .collect(),
         epoch: epoch(args, &build_args, settings, &project, place)?,
         build_args,
-        runs: args.runs.into(),
+        runs: runs(args)?,
         vary: vary(args, &project),
         ruleset: Ruleset::default(),
         context: place.context(),
@@ -274,6 +274,24 @@ fn epoch(
         Some(EpochSetting::Git) => EpochChoice::Git(commit()?),
         None => EpochChoice::Base,
     })
+}
+
+/// How often to build. More runs than two are for what the second one shows.
+fn runs(args: &Args) -> Result<Runs, CommandError> {
+    let more = |flag: &str| {
+        CommandError::message(
+            ErrorKind::Usage,
+            format!("{flag} goes with two runs that are compared, and one was asked for"),
+        )
+        .hint("leave out `--runs 1` (or REPRO_RUNS)")
+    };
+    match (args.runs, args.control, args.bisect_axes) {
+        (RunCount::One, true, _) => Err(more("--control")),
+        (RunCount::One, false, true) => Err(more("--bisect-axes")),
+        (RunCount::One, false, false) => Ok(Runs::One),
+        (RunCount::Two, true, _) => Ok(Runs::TwoAndControl),
+        (RunCount::Two, false, _) => Ok(Runs::Two),
+    }
 }
 
 fn vary(args: &Args, project: &Project) -> BTreeSet<Axis> {

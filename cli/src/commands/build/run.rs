@@ -6,25 +6,25 @@ use std::{
     path::Path,
 };
 
-use repro_builder::{BuildError, Builder, LockState};
+use repro_builder::{Builder, LockState};
 use repro_core::{
-    build::{BuildRecord, BuildRequest, Reason, RunId},
+    build::{BuildRecord, BuildRequest, Reason},
     digest::HashingWriter,
     image::load_image,
     store::Store,
 };
 use repro_toolchains::{Sources, materialise::Workshop};
 use repro_verifier::{
-    compare::{self, compare_runs},
+    compare,
     keys::{KeyKind, SigningKey},
     pack::{self, PackContents, Signer, WrittenPack, layout::ReportFormat},
     predicate::{provenance::BuilderInfo, reproducibility::Verdict},
     render,
-    report::Report,
+    report::{Compared, Report},
 };
 
 use super::{
-    Args, OnDifference,
+    Args, OnDifference, bisect,
     call::{Method, say_findings, say_targets},
     contexts::contexts,
     network::Wanted,
@@ -96,11 +96,24 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
         binary: program_digest()?,
         kernel_release: kernel_release(),
     };
+    let options = options(&store);
     let wanted = Wanted::Replay;
-    let record = with_builder(args, context, &asked, &store, wanted, |builder, request| {
-        builder.build(request)
-    })?;
-    let report = report(&record, &store)?;
+    let (record, findings) =
+        with_builder(args, context, &asked, &store, wanted, |builder, request| {
+            let build = builder.start(request)?;
+            let record = build.record();
+            let mut findings = bisect::compare(&record, &store, &options)?;
+            if args.bisect_axes {
+                findings.bisection = bisect::bisect(&build, &record, &store, &options, &findings)?;
+            }
+            Ok::<_, CommandError>((build.finish(), findings))
+        })?;
+    let compared = Compared {
+        b: findings.b.as_ref(),
+        control: findings.control.as_ref(),
+        bisection: findings.bisection.as_ref(),
+    };
+    let report = Report::on(&record, compared)?;
     deliver(args, context, &asked, &store, &record, &report)?;
     let pack = write_pack(args, &store, &record, &report, &builder)?;
     say(args, context, &record, &report, &pack)?;
@@ -111,14 +124,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
 }
 
 /// The build itself, or a look at it, with everything that may be stopped by a signal.
-pub(crate) fn with_builder<T>(
+pub(crate) fn with_builder<T, E>(
     args: &Args,
     context: &Context,
     asked: &Asked,
     store: &Store,
     wanted: Wanted,
-    work: impl FnOnce(&Builder<'_>, &BuildRequest) -> Result<T, BuildError>,
-) -> Result<T, CommandError> {
+    work: impl FnOnce(&Builder<'_>, &BuildRequest) -> Result<T, E>,
+) -> Result<T, CommandError>
+where
+    CommandError: From<E>,
+{
     let request = &asked.request;
     let engine = Engine::start(
         context,
@@ -178,21 +194,11 @@ fn processors() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-fn report(record: &BuildRecord, store: &Store) -> Result<Report, CommandError> {
-    let built = |id| {
-        record
-            .runs
-            .iter()
-            .any(|run| run.id == id && run.image.is_some())
-    };
-    let comparison = if built(RunId::A) && built(RunId::B) {
-        let mut options = compare::Options::new(store.blobs().tmp().to_owned());
-        options.host_cpus = NonZeroU32::try_from(processors()).ok();
-        Some(compare_runs(store.blobs(), record, &options)?)
-    } else {
-        None
-    };
-    Ok(Report::build(record, comparison.as_ref())?)
+/// How runs are compared.
+fn options(store: &Store) -> compare::Options {
+    let mut options = compare::Options::new(store.blobs().tmp().to_owned());
+    options.host_cpus = NonZeroU32::try_from(processors()).ok();
+    options
 }
 
 /// The image of run A: to where `-o` says always, under the names of `-t` only where nothing

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, str::FromStr};
 
 use clap::ValueEnum;
 use repro_core::{
-    build::{Axis, AxisError, Runs, Snapshotter},
+    build::{Axis, AxisError, Snapshotter},
     epoch::{Epoch, EpochError},
     platform::{Platform, PlatformError},
 };
@@ -20,15 +20,6 @@ pub(crate) enum RunCount {
     #[default]
     #[value(name = "2")]
     Two,
-}
-
-impl From<RunCount> for Runs {
-    fn from(count: RunCount) -> Self {
-        match count {
-            RunCount::One => Self::One,
-            RunCount::Two => Self::Two,
-        }
-    }
 }
 
 /// `--snapshotter`.

@@ -62,6 +62,7 @@ impl From<BuildError> for CommandError {
                 }
             },
             BuildError::Run(error) => error.into(),
+            BuildError::Again(error) => Self::from(error).context("cannot run the build again"),
             BuildError::Lock(error) => error.into(),
         }
     }

@@ -27,7 +27,7 @@ const LAYOUT_VERSION: &str = "1.0.0";
 pub(super) const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// Indexes that may lie on the way to an image. Two are in use: the layout's own, and one of
 /// platforms.
-const MAX_DEPTH: usize = 4;
+pub(super) const MAX_DEPTH: usize = 4;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -41,12 +41,7 @@ pub(super) fn import(
     tag: Option<&str>,
     options: ImportOptions<'_>,
 ) -> Result<StoredImage, TransportError> {
-    let layout: LayoutFile = serde_json::from_slice(&source.document("oci-layout")?)
-        .map_err(|error| source.not_this_form(FORM, Some(error)))?;
-    if layout.image_layout_version != LAYOUT_VERSION {
-        return Err(source.not_this_form("an OCI image layout of version 1.0.0", None));
-    }
-    let index = Index::parse(&source.document("index.json")?, None)?;
+    let (_, index) = index(source)?;
     let mut chosen = choose(source, &index, tag, options)?;
     for _ in 0..MAX_DEPTH {
         if chosen.size > MAX_DOCUMENT {
@@ -72,7 +67,19 @@ pub(super) fn import(
     Err(TransportError::TooDeep(MAX_DEPTH))
 }
 
-fn choose(
+/// The index of a layout, and its bytes.
+pub(super) fn index(source: &mut FileSource) -> Result<(Vec<u8>, Index), TransportError> {
+    let layout: LayoutFile = serde_json::from_slice(&source.document("oci-layout")?)
+        .map_err(|error| source.not_this_form(FORM, Some(error)))?;
+    if layout.image_layout_version != LAYOUT_VERSION {
+        return Err(source.not_this_form("an OCI image layout of version 1.0.0", None));
+    }
+    let bytes = source.document("index.json")?;
+    let index = Index::parse(&bytes, None)?;
+    Ok((bytes, index))
+}
+
+pub(super) fn choose(
     source: &FileSource,
     index: &Index,
     tag: Option<&str>,
@@ -109,7 +116,7 @@ fn choose(
 }
 
 /// Copies a blob into the store, if it has the size and digest that its descriptor says.
-fn copy_in(
+pub(super) fn copy_in(
     blobs: &LocalBlobs,
     source: &FileSource,
     blob: &Descriptor,
@@ -132,7 +139,7 @@ fn copy_in(
     Ok(())
 }
 
-fn blob_name(digest: Digest) -> String {
+pub(super) fn blob_name(digest: Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }
 

@@ -24,7 +24,7 @@ use crate::{
 /// Longest body of an answer.
 const MAX_ANSWER: u64 = 16 << 30;
 /// How long an answer may take that nobody waits for any more.
-const AFTER_THE_STEP: Duration = Duration::from_secs(60);
+const AFTER_THE_STEP: Duration = Duration::from_mins(1);
 
 /// Why a body is not kept.
 enum Broken {
@@ -38,7 +38,7 @@ enum Broken {
 /// Asks the server; the answer goes to the client as it comes, and into the store. Blocks.
 pub(super) fn capture(
     serving: &Serving,
-    asked: Asked,
+    asked: &Asked,
     turn: u32,
     reply: oneshot::Sender<Response<AnswerBody>>,
 ) {
@@ -116,10 +116,10 @@ pub(super) fn capture(
             let fetch = fetch(blob);
             recorder.add(&shared.step, fetch.clone());
             if let Some(reply) = reply {
-                say(reply, locked::give(serving, &asked, &fetch));
+                say(reply, locked::give(serving, asked, &fetch));
                 return;
             }
-            shared.answered(head.status.is_success().then(|| UsedFetch {
+            shared.answered(head.status.is_success().then_some(UsedFetch {
                 url: fetch.key.url,
                 sha256: fetch.sha256,
             }));

@@ -169,6 +169,21 @@ pub(super) const CONTENT: &[(Cause, CauseInfo)] = &[
         },
     ),
     (
+        Cause::LimitReached,
+        CauseInfo {
+            title: "a limit was reached before the content was taken apart",
+            meaning: "The content has a format that is looked into, but is larger, nests deeper \
+                          or unpacks to more than is allowed. It was compared as bytes, so what \
+                          differs inside is not named.",
+            detection: "Content above 64 MiB, nesting deeper than 8, or unpacking to more than \
+                            200 times its size, 128 MiB or 100,000 parts; JSON above 8 MiB.",
+            remedy: "Compare what is inside by itself: unpack both and give the two directories \
+                         to `repro diff`. A small file that unpacks to gigabytes is a bomb.",
+            axis: None,
+            links: links::GENERAL,
+        },
+    ),
+    (
         Cause::FailsUnderVariation,
         CauseInfo {
             title: "the build fails in the varied environment",
@@ -176,8 +191,21 @@ pub(super) const CONTENT: &[(Cause, CauseInfo)] = &[
                           build depends on something that must not matter, such as the number of \
                           CPUs or the host name.",
             detection: "Run B was repeated with run A's environment after it had failed.",
-            remedy: "Read the output of the failed step in the log of run B. Naming fewer axes \
-                         (`--vary hostname`, then others) shows which one it is.",
+            remedy: "Read the output of the failed step in the log of run B. `--bisect-axes` runs \
+                         the build again with fewer axes and names the one that breaks it.",
+            axis: None,
+            links: links::GENERAL,
+        },
+    ),
+    (
+        Cause::FailsByChance,
+        CauseInfo {
+            title: "the build fails now and then",
+            meaning: "Run A succeeded, and a run in the same environment failed: the build has a \
+                          race, or depends on something random.",
+            detection: "`--control` ran the build once more as run A, and a step failed.",
+            remedy: "Read the output of the failed step in the log of the control run. A failure \
+                         that goes away with one job (`make -j1`) is a race between the jobs.",
             axis: None,
             links: links::GENERAL,
         },

@@ -91,6 +91,19 @@ pub(super) const IMAGES: &[(Cause, CauseInfo)] = &[
         },
     ),
     (
+        Cause::PlatformMissing,
+        CauseInfo {
+            title: "a platform is in one of the indexes only",
+            meaning: "One of the two is an index with an image for this platform, and the other \
+                      has none: there is nothing to compare it with.",
+            detection: "The platform of a manifest that only one index lists.",
+            remedy: "Build both for the same platforms, or compare one platform with \
+                     `--platform`.",
+            axis: None,
+            links: links::IMAGE,
+        },
+    ),
+    (
         Cause::LayerSplit,
         CauseInfo {
             title: "the same files are split into other layers",

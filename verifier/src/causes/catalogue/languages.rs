@@ -419,6 +419,18 @@ pub(super) const LANGUAGES: &[(Cause, CauseInfo)] = &[
         },
     ),
     (
+        Cause::XmlForm,
+        CauseInfo {
+            title: "an XML document says the same in another form",
+            meaning: "Elements or attributes stand in another order, or white space differs; all \
+                      values are equal.",
+            detection: "Both parse to the same values, and their bytes differ.",
+            remedy: "Sort what is written, and write it with one serialiser.",
+            axis: None,
+            links: links::ORDER,
+        },
+    ),
+    (
         Cause::JsonOrder,
         CauseInfo {
             title: "a JSON document has its keys in another order",

@@ -19,6 +19,8 @@ impl Format for Ar {
         let mut parts = Vec::new();
         for member in archive.members() {
             let member = member.map_err(|_| NotOpened::Damaged)?;
+            // Members can share one long name.
+            budget.take(3 * member.name().len() as u64)?;
             let name = show_bytes(member.name()).into_owned();
             let time = format!("{:?}", member.date());
             let owner = format!("{:?} {:?} {:?}", member.uid(), member.gid(), member.mode());

@@ -1,6 +1,15 @@
 //! One content behind a compressor: gzip, zstd, xz, bzip2.
 
-use std::io::Read;
+use std::io::{Cursor, Read};
+
+use liblzma::{
+    read::XzDecoder,
+    stream::{CONCATENATED, Stream},
+};
+use repro_core::{
+    image::Compression,
+    layer::{Limits, decompress},
+};
 
 use super::{Budget, Format, NotOpened, Part};
 use crate::causes::Cause;
@@ -10,8 +19,9 @@ fn unpack(reader: impl Read, budget: &mut Budget) -> Result<Vec<u8>, NotOpened> 
     let limit = budget.bytes();
     let mut bytes = Vec::new();
     let read = reader.take(limit.saturating_add(1)).read_to_end(&mut bytes);
-    read.map_err(|_| NotOpened::Damaged)?;
+    // What is too much is said first: damage may lie behind it.
     budget.take(bytes.len() as u64)?;
+    read.map_err(|_| NotOpened::Damaged)?;
     Ok(bytes)
 }
 
@@ -65,8 +75,15 @@ impl Format for Zstd {
     }
 
     fn open<'a>(&self, bytes: &'a [u8], budget: &mut Budget) -> Result<Vec<Part<'a>>, NotOpened> {
-        let decoder = ruzstd::decoding::StreamingDecoder::new(bytes);
-        let data = unpack(decoder.map_err(|_| NotOpened::Damaged)?, budget)?;
+        // All frames: a decoder alone stops behind the first.
+        let frames = Box::new(Cursor::new(bytes.to_vec()));
+        let plain = decompress(
+            frames,
+            Compression::Zstd,
+            bytes.len() as u64,
+            Limits::default(),
+        );
+        let data = unpack(plain, budget)?;
         Ok(vec![Part::content("", data)])
     }
 
@@ -74,6 +91,9 @@ impl Format for Zstd {
         Some(Cause::CompressionForm)
     }
 }
+
+/// Bytes of memory that unpacking may take: `xz -9` needs 65 MiB.
+const XZ_MEMORY: u64 = 128 << 20;
 
 /// The .xz file format.
 pub(super) struct Xz;
@@ -84,7 +104,10 @@ impl Format for Xz {
     }
 
     fn open<'a>(&self, bytes: &'a [u8], budget: &mut Budget) -> Result<Vec<Part<'a>>, NotOpened> {
-        let data = unpack(liblzma::read::XzDecoder::new_multi_decoder(bytes), budget)?;
+        // A header can ask for a dictionary of gigabytes.
+        let stream = Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED);
+        let stream = stream.map_err(|_| NotOpened::Damaged)?;
+        let data = unpack(XzDecoder::new_stream(bytes, stream), budget)?;
         Ok(vec![Part::content("", data)])
     }
 

@@ -4,7 +4,7 @@ use object::{Object as _, ObjectSection as _, ObjectSymbol as _, read::File};
 use repro_core::tree::show_bytes;
 
 use super::{Budget, Format, NotOpened, Part, Role, counted};
-use crate::causes::Cause;
+use crate::causes::{Cause, Confidence};
 
 /// ELF.
 pub(super) struct Elf;
@@ -16,9 +16,19 @@ impl Format for Elf {
 
     fn open<'a>(&self, bytes: &'a [u8], budget: &mut Budget) -> Result<Vec<Part<'a>>, NotOpened> {
         let file = File::parse(bytes).map_err(|_| NotOpened::Damaged)?;
-        let mut parts = Vec::new();
+        let head = format!(
+            "{:?} {:?} {:?} {:?} entry {:#x}",
+            file.architecture(),
+            file.endianness(),
+            file.kind(),
+            file.flags(),
+            file.entry(),
+        );
+        let mut parts = vec![Part::content("header", head.into_bytes())];
         for section in file.sections() {
             let name = section.name_bytes().map_err(|_| NotOpened::Damaged)?;
+            // Sections can share one name that is as long as the file.
+            budget.take(name.len() as u64)?;
             let name = show_bytes(name).into_owned();
             let packed = section.compressed_data().map_err(|_| NotOpened::Damaged)?;
             budget.take(packed.uncompressed_size)?;
@@ -44,12 +54,16 @@ impl Format for Elf {
         let mut names = String::new();
         for symbol in file.symbols() {
             let name = symbol.name_bytes().map_err(|_| NotOpened::Damaged)?;
+            budget.take(name.len() as u64 + 1)?;
             names.push_str(&show_bytes(name));
             names.push('\n');
         }
-        budget.take(names.len() as u64)?;
         parts.push(Part::content("symbols", names.into_bytes()));
         Ok(parts)
+    }
+
+    fn alone(&self) -> (Cause, Confidence) {
+        (Cause::Unknown, Confidence::Unknown)
     }
 
     fn order(&self) -> Option<Cause> {

@@ -3,10 +3,13 @@
 use serde_json::Value;
 
 use super::{Budget, Format, NotOpened, Part, counted};
-use crate::causes::Cause;
+use crate::causes::{Cause, Confidence};
 
 /// JSON.
 pub(super) struct Json;
+
+/// Largest document: a list of small numbers takes twenty times its size when it is parsed.
+const MAX_JSON: usize = 8 << 20;
 
 impl Format for Json {
     fn matches(&self, _: &[u8], head: &[u8]) -> bool {
@@ -14,6 +17,9 @@ impl Format for Json {
     }
 
     fn open<'a>(&self, bytes: &'a [u8], budget: &mut Budget) -> Result<Vec<Part<'a>>, NotOpened> {
+        if bytes.len() > MAX_JSON {
+            return Err(NotOpened::TooLarge);
+        }
         // Depth is bounded by the parser, which refuses documents nested deeper than 128.
         let value: Value = serde_json::from_slice(bytes).map_err(|_| NotOpened::Damaged)?;
         let mut parts = Vec::new();
@@ -23,6 +29,10 @@ impl Format for Json {
 
     fn form(&self) -> Option<Cause> {
         Some(Cause::JsonOrder)
+    }
+
+    fn alone(&self) -> (Cause, Confidence) {
+        (Cause::Unknown, Confidence::Unknown)
     }
 }
 

@@ -3,22 +3,30 @@
 use super::{Budget, Format, NotOpened, Part};
 use crate::causes::Cause;
 
-/// `.mo`, in the order of bytes of x86.
+/// `.mo`, in either order of bytes.
 pub(super) struct Mo;
+
+const LITTLE: [u8; 4] = [0xde, 0x12, 0x04, 0x95];
+const BIG: [u8; 4] = [0x95, 0x04, 0x12, 0xde];
 
 impl Format for Mo {
     fn matches(&self, _: &[u8], head: &[u8]) -> bool {
-        head.starts_with(&[0xde, 0x12, 0x04, 0x95])
+        head.starts_with(&LITTLE) || head.starts_with(&BIG)
     }
 
     fn open<'a>(&self, bytes: &'a [u8], _: &mut Budget) -> Result<Vec<Part<'a>>, NotOpened> {
+        let number = if bytes.starts_with(&LITTLE) {
+            u32::from_le_bytes
+        } else {
+            u32::from_be_bytes
+        };
         let word = |at: usize| -> Result<usize, NotOpened> {
             let raw = at.checked_add(4).and_then(|end| bytes.get(at..end));
             let raw: [u8; 4] = raw
                 .ok_or(NotOpened::Damaged)?
                 .try_into()
                 .map_err(|_| NotOpened::Damaged)?;
-            usize::try_from(u32::from_le_bytes(raw)).map_err(|_| NotOpened::Damaged)
+            usize::try_from(number(raw)).map_err(|_| NotOpened::Damaged)
         };
         // The header is the translation of the empty message, which sorts first.
         let (originals, translations) = (word(12)?, word(16)?);

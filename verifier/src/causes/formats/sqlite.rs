@@ -1,7 +1,12 @@
-//! Databases of `SQLite`: counters of the header apart from the pages.
+//! Databases of `SQLite`: rows by table, whatever page they are on. What cannot be read that way is
+//! compared as counters and pages.
 
-use super::{Budget, Format, NotOpened, Part, Role};
-use crate::causes::Cause;
+mod record;
+mod tree;
+
+use self::{record::Value, tree::Database};
+use super::{Budget, Format, NotOpened, Part, Role, counted, put};
+use crate::causes::{Cause, Confidence};
 
 /// `SQLite` 3.
 pub(super) struct Sqlite;
@@ -14,19 +19,76 @@ impl Format for Sqlite {
         head.starts_with(b"SQLite format 3\0") && head.len() >= HEADER
     }
 
-    fn open<'a>(&self, bytes: &'a [u8], _: &mut Budget) -> Result<Vec<Part<'a>>, NotOpened> {
-        let counters = [&bytes[24..28], &bytes[32..40], &bytes[92..HEADER]].concat();
-        Ok(vec![
-            Part {
-                name: "counters".into(),
-                role: Role::Follows(Cause::SqliteLayout),
-                bytes: counters.into(),
-            },
-            Part::content("database pages", &bytes[HEADER..]),
-        ])
+    fn open<'a>(&self, bytes: &'a [u8], budget: &mut Budget) -> Result<Vec<Part<'a>>, NotOpened> {
+        match tables(bytes, budget) {
+            Err(NotOpened::Damaged) => Ok(pages(bytes)),
+            other => other,
+        }
     }
 
     fn form(&self) -> Option<Cause> {
         Some(Cause::SqliteLayout)
     }
+
+    fn alone(&self) -> (Cause, Confidence) {
+        (Cause::Unknown, Confidence::Unknown)
+    }
 }
+
+/// The rows of every table, as text: one a line.
+fn tables<'a>(bytes: &[u8], budget: &mut Budget) -> Result<Vec<Part<'a>>, NotOpened> {
+    let database = Database::new(bytes)?;
+    let mut parts = Vec::new();
+    // The settings that a program keeps in the header: user version and application id.
+    let settings = [&bytes[60..64], &bytes[68..72]].concat();
+    parts.push(Part::content("settings", settings));
+    let mut tables = Vec::new();
+    let mut schema = String::new();
+    database.rows(1, budget, &mut |_, row| {
+        let [kind, name, _, root, sql] = row else {
+            return Err(NotOpened::Damaged);
+        };
+        put(&mut schema, format_args!("{kind} {name}: {sql}\n"));
+        if let (Value::Text(kind), Value::Integer(root)) = (kind, root)
+            && kind == "table"
+            && let Ok(root) = u32::try_from(*root)
+            && root > 0
+        {
+            tables.push((name.to_string(), root));
+        }
+        Ok(())
+    })?;
+    parts.push(Part::content("schema", schema.into_bytes()));
+    for (name, root) in tables {
+        let mut text = String::new();
+        database.rows(root, budget, &mut |id, row| {
+            if let Some(id) = id {
+                put(&mut text, format_args!("{id}"));
+            }
+            for value in row {
+                put(&mut text, format_args!("|{value}"));
+            }
+            text.push('\n');
+            Ok(())
+        })?;
+        parts.push(Part::content(format!("table {name}"), text.into_bytes()));
+        counted(&parts)?;
+    }
+    Ok(parts)
+}
+
+/// Counters of the header apart from the pages.
+fn pages(bytes: &[u8]) -> Vec<Part<'_>> {
+    let counters = [&bytes[24..28], &bytes[32..40], &bytes[92..HEADER]].concat();
+    vec![
+        Part {
+            name: "counters".into(),
+            role: Role::Follows(Cause::SqliteLayout),
+            bytes: counters.into(),
+        },
+        Part::content("database pages", &bytes[HEADER..]),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,15 +8,11 @@ use std::{
 
 use repro_core::build::{MountFacts, MountSpec};
 use rustix::{
-    fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chmodat, chownat, fchmod, mkdirat, openat},
-    mount::{
-        FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, OpenTreeFlags, fsconfig_create,
-        fsconfig_set_string, fsmount, fsopen, mount_remount, open_tree,
-    },
+    fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chmodat, chownat, fchmod, openat},
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with},
 };
 
-use super::{foreign_owner, own, put};
+use super::{super::memory, foreign_owner, own};
 use crate::{
     protocol::{During, Failure},
     tree::Ids,
@@ -105,18 +101,7 @@ impl Lent {
     /// The next path; the first one needs the file system.
     fn next(&mut self) -> Result<String, Failure> {
         if self.count == 0 {
-            let context =
-                fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).during("fsopen(\"tmpfs\")")?;
-            fsconfig_set_string(&context, c"size", SIZE).during("fsconfig(\"size\")")?;
-            fsconfig_set_string(&context, c"mode", c"0700").during("fsconfig(\"mode\")")?;
-            fsconfig_create(&context).during("fsconfig(FSCONFIG_CMD_CREATE)")?;
-            let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
-                | MountAttrFlags::MOUNT_ATTR_NODEV
-                | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-            let tree = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
-                .during("fsmount(tmpfs)")?;
-            mkdirat(CWD, LENT, Mode::from_raw_mode(0o700)).during("mkdir(\"lent\")")?;
-            put(&tree, LENT)?;
+            memory::mount(LENT, SIZE)?;
         }
         self.count += 1;
         Ok(format!("{LENT}/{}", self.count - 1))
@@ -127,19 +112,8 @@ impl Lent {
         if self.count == 0 {
             return Ok(Ready::default());
         }
-        let flags = MountFlags::BIND
-            | MountFlags::RDONLY
-            | MountFlags::NOSUID
-            | MountFlags::NODEV
-            | MountFlags::NOEXEC;
-        mount_remount(LENT, flags, c"").during("mount(\"lent\", MS_REMOUNT|MS_BIND|MS_RDONLY)")?;
-        let mount = |index: usize| {
-            let path = format!("{LENT}/{index}");
-            let flags = OpenTreeFlags::OPEN_TREE_CLONE
-                | OpenTreeFlags::OPEN_TREE_CLOEXEC
-                | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
-            open_tree(CWD, &path, flags).during(&format!("open_tree({path:?})"))
-        };
+        memory::seal(LENT)?;
+        let mount = |index: usize| memory::tree(&format!("{LENT}/{index}"));
         Ok(Ready {
             files: (0..self.count).map(mount).collect::<Result<_, _>>()?,
             listeners: self.listeners,

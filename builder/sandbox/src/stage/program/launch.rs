@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, ffi::CString, os::fd::OwnedFd};
 
-use repro_core::build::{Cpus, LimitRange, NetworkKit, ProcessLimit, SecretVariable, Variation};
+use repro_core::build::{LimitRange, NetworkKit, ProcessLimit, SecretVariable, Variation};
 use rustix::{
     fs::{Gid, Uid},
     io::Errno,
     process::{Resource, Rlimit},
-    thread::{CpuSet, sched_getaffinity},
 };
 
+use super::super::machine;
 use crate::{
     init::{Identity, Payload, Place, mounts::Setup},
     policy,
@@ -58,10 +58,10 @@ pub(super) fn payload(
             Ids::Recorded(_) if user.uid == 0 => Identity::OnlyRoot,
             Ids::Recorded(_) => Identity::OnlyOther,
         },
-        cpus: cpus(variation)?,
+        cpus: machine::affinity(variation)?,
         address_space: variation.address_space,
         limits: spec.settings.limits.iter().map(limit).collect(),
-        filter: seccomp::program(ids.users()),
+        filter: seccomp::program(ids.users(), variation.kernel),
         log,
         supervisor,
     })
@@ -118,21 +118,6 @@ fn candidates(program: &str, path: &str) -> Result<Vec<CString>, Failure> {
             CString::new(format!("{directory}/{program}")).during("the program's path")
         })
         .collect()
-}
-
-/// One CPU of those that this process may use, or all of them.
-fn cpus(variation: &Variation) -> Result<Option<CpuSet>, Failure> {
-    match variation.cpus {
-        Cpus::All => Ok(None),
-        Cpus::One => {
-            let allowed = sched_getaffinity(None).during("sched_getaffinity()")?;
-            let mut one = CpuSet::new();
-            if let Some(first) = (0..CpuSet::MAX_CPU).find(|cpu| allowed.is_set(*cpu)) {
-                one.set(first);
-            }
-            Ok(Some(one))
-        }
-    }
 }
 
 /// A limit as the kernel takes it.

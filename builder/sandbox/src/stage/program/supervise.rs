@@ -19,7 +19,7 @@ use crate::{
     init::{Place, REPORT_SIZE, Report},
     net::{dns::Responder, observed::Observed},
     protocol::{During, Failure, FailureKind},
-    seccomp::notify::{Listener, Users},
+    seccomp::notify::{KernelNames, Listener, Users},
 };
 
 /// The stage's side of a running step.
@@ -32,6 +32,7 @@ pub(super) struct Supervisor<'a> {
     pub(super) report: OwnedFd,
     pub(super) dns: Responder,
     pub(super) observed: Observed,
+    pub(super) names: KernelNames,
 }
 
 /// What the step's first processes said last.
@@ -147,7 +148,7 @@ impl Supervisor<'_> {
             // An error is the end of the last process under the filter. Were it anything else, calls
             // would fail with ENOSYS once the listener is closed: nothing gets through.
             Calls::Watched(listener) => {
-                match listener.answer(&mut self.observed, self.users.as_mut()) {
+                match listener.answer(&mut self.observed, self.users.as_mut(), &self.names) {
                     Ok(()) => Calls::Watched(listener),
                     Err(_) => Calls::Over,
                 }

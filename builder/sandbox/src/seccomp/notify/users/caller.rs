@@ -1,15 +1,7 @@
 //! The process that made a call: its memory, and the files that it means.
 
-use std::{
-    fs::File,
-    io::{IoSlice, Read as _},
-    os::fd::OwnedFd,
-};
+use std::{fs::File, io::Read as _, os::fd::OwnedFd};
 
-use nix::{
-    sys::uio::{RemoteIoVec, process_vm_writev},
-    unistd::Pid,
-};
 use rustix::{
     fs::{CWD, Mode, OFlags, openat},
     io::Errno,
@@ -126,18 +118,7 @@ impl Caller<'_> {
 
     /// Writes into the process's memory.
     pub(super) fn write(&self, to: u64, bytes: &[u8]) -> Result<(), Errno> {
-        if !self.listener.is_waiting(self.call) {
-            return Err(Errno::SRCH);
-        }
-        let remote = RemoteIoVec {
-            base: usize::try_from(to).map_err(|_| Errno::FAULT)?,
-            len: bytes.len(),
-        };
-        let pid = Pid::from_raw(self.call.pid);
-        match process_vm_writev(pid, &[IoSlice::new(bytes)], &[remote]) {
-            Ok(count) if count == bytes.len() => Ok(()),
-            _ => Err(Errno::FAULT),
-        }
+        self.listener.write(self.call, to, bytes)
     }
 }
 

@@ -238,8 +238,43 @@ impl fmt::Display for Quoted<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection, prelude::*};
+
     use super::*;
-    use crate::lock::ProjectLock;
+    use crate::lock::{FetchKey, ProjectLock};
+
+    fn fetches() -> impl Strategy<Value = Vec<LockedFetch>> {
+        let value = "[^\\p{Cc}]{0,12}";
+        let fetch = (
+            "[!-\"$-~]{0,20}",
+            prop_oneof![Just("GET"), Just("POST"), Just("HEAD")],
+            proptest::option::of(any::<u64>()),
+            proptest::option::of(value),
+            (1_u32..4, 200_u16..600, any::<u32>()),
+            collection::btree_map("[a-z-]{1,8}", value, 0..3),
+        );
+        let fetch = fetch.prop_map(|(path, method, body, accept, answer, headers)| {
+            let (turn, status, size) = answer;
+            LockedFetch {
+                key: FetchKey {
+                    url: format!("https://h/{path}"),
+                    method: method.to_owned(),
+                    body: body.map(|body| Digest::of(&body.to_le_bytes())),
+                    accept,
+                },
+                turn,
+                status,
+                size: size.into(),
+                sha256: Digest::of(&size.to_le_bytes()),
+                headers,
+            }
+        });
+        collection::vec(fetch, 0..6).prop_map(|mut fetches| {
+            fetches.sort_by_key(|fetch| (fetch.key.clone(), fetch.turn));
+            fetches.dedup_by_key(|fetch| (fetch.key.clone(), fetch.turn));
+            fetches
+        })
+    }
 
     fn rest(text: &str) -> &str {
         text.split_once('\n').map_or("", |(_, rest)| rest)
@@ -303,6 +338,31 @@ mod tests {
         ] {
             let error = ProjectLock::parse("repro.lock", &text.replace(from, to)).unwrap_err();
             assert!(error.to_string().contains(word), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(fetches in fetches()) {
+            let step = |fetches| LockedStep {
+                platform: "linux/amd64".parse().unwrap(),
+                name: "build/2".parse().unwrap(),
+                instruction: Digest::of(b"RUN x"),
+                fetches,
+            };
+            let draft = |fetches| LockDraft {
+                ruleset: Ruleset::V1,
+                checksum: Digest::of(b"basis"),
+                bases: BTreeMap::new(),
+                toolchains: BTreeMap::new(),
+                inputs: BTreeMap::new(),
+                steps: vec![step(fetches)],
+            };
+            let shuffled = fetches.iter().rev().cloned().collect();
+            let text = draft(fetches.clone()).to_toml();
+            prop_assert_eq!(&draft(shuffled).to_toml(), &text);
+            let lock = ProjectLock::parse("repro.lock", &text).unwrap();
+            prop_assert_eq!(lock.steps, vec![step(fetches)]);
         }
     }
 }

@@ -1,0 +1,13 @@
+//! Two contents as SQLite, which differ in a few bytes: finding what differs ends, within its limits.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use repro_fuzz::compare;
+
+/// Names, and how such contents begin.
+const FORMS: &[(&str, &[u8])] = &[
+    ("x.db", b"SQLite format 3\0"),
+];
+
+fuzz_target!(|bytes: &[u8]| compare(FORMS, bytes));
