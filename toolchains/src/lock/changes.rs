@@ -8,7 +8,7 @@ use std::{
 use repro_core::{digest::Digest, event::counted};
 use serde::Serialize;
 
-use super::{Package, ProjectLock};
+use super::{LockedSource, Package, ProjectLock};
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
