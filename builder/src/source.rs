@@ -2,7 +2,8 @@
 //! snapshots of the executor.
 //!
 //! A name is, in this order: a stage (settled by the outline); a toolchain or input declared in
-//! the project; an image in the store. Nothing is fetched from a registry while building.
+//! the project; an image. One that is pinned by its digest, in the lock or in the Dockerfile, is fetched
+//! if the store does not have it; what a tag means is never asked while building.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use repro_core::{
     },
     digest::{ChainId, DiffId, Digest},
     event::{Event, EventSink, Unit, counted},
-    image::{ImageConfig, ImageError, LayerDescriptor, load_image},
+    image::{ImageConfig, ImageError, LayerDescriptor, find_platform, load_image},
     layer::{Limits, OpenLayerError, open_layer},
     platform::Platform,
     reference::{ImageRef, ReferenceError},
@@ -37,13 +38,18 @@ pub enum ResolveError {
     /// Nothing has the name.
     #[error("the image {0} is not in the store")]
     Missing(ImageRef),
-    /// The image that the lock names is not in the store.
-    #[error("the image {name} is locked to {digest}, which is not in the store")]
+    /// The image of this digest is not in the store, and cannot be fetched.
+    #[error(
+        "the image {name} is pinned to {digest}, which is not in the store and cannot be fetched"
+    )]
     MissingPinned {
         /// The image.
         name: Box<ImageRef>,
-        /// Its manifest.
+        /// Its manifest, or the list that has it.
         digest: Digest,
+        /// Why it cannot be fetched.
+        #[source]
+        source: Box<SourceError>,
     },
     /// The store cannot be read.
     #[error("cannot look for an image in the store")]
@@ -178,26 +184,52 @@ impl Resolver<'_> {
             .sources
             .lock
             .and_then(|lock| lock.base(&reference, self.platform));
-        let locked = pinned.is_some() || reference.digest().is_some();
+        // A tag may have moved since; what counts is what the lock says.
+        let pinned = pinned.or(reference.digest());
+        let locked = pinned.is_some();
         if !locked && self.lock_mode == LockMode::Locked {
             return Err(ResolveError::Unlocked(reference));
         }
-        let manifest = match pinned {
-            // A tag may have moved since; what counts is what the lock says.
-            Some(digest) if self.store.blobs().size(digest)?.is_some() => digest,
+        let root = match pinned {
             Some(digest) => {
-                return Err(ResolveError::MissingPinned {
-                    name: Box::new(reference),
-                    digest,
-                });
+                if !self.has(digest)? {
+                    self.fetch(&reference, digest)?;
+                }
+                digest
             }
             None => match self.store.resolve(&reference)? {
-                Some(manifest) => manifest.digest,
+                Some(root) => root.digest,
                 None => return Err(ResolveError::Missing(reference)),
             },
         };
+        let manifest = find_platform(self.store.blobs(), root, self.platform);
+        let manifest = manifest.map_err(|source| ResolveError::Image {
+            name: name.to_owned(),
+            source,
+        })?;
         let uri = purl(&reference, self.platform);
         self.of_platform(name, manifest, uri, locked)
+    }
+
+    /// Whether the store has what `root`, a manifest or a list, means for the platform.
+    fn has(&self, root: Digest) -> Result<bool, ResolveError> {
+        let blobs = self.store.blobs();
+        if blobs.size(root)?.is_none() {
+            return Ok(false);
+        }
+        Ok(!matches!(
+            find_platform(blobs, root, self.platform),
+            Err(ImageError::Absent(_))
+        ))
+    }
+
+    fn fetch(&self, name: &ImageRef, digest: Digest) -> Result<(), ResolveError> {
+        let fetched = self.sources.fetch_image(name, digest, self.platform);
+        fetched.map_err(|source| ResolveError::MissingPinned {
+            name: Box::new(name.clone()),
+            digest,
+            source: Box::new(source),
+        })
     }
 
     /// An image by its manifest, which must be for the platform.

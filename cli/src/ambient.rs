@@ -96,6 +96,54 @@ pub(crate) fn agent_socket() -> Option<PathBuf> {
         .map(PathBuf::from)
 }
 
+/// Where the caller keeps what is said to registries, and the programs that know it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Surroundings {
+    /// `HOME`.
+    pub(crate) home: Option<PathBuf>,
+    /// `XDG_RUNTIME_DIR`.
+    pub(crate) runtime_dir: Option<PathBuf>,
+    /// `XDG_CONFIG_HOME`.
+    pub(crate) config_home: Option<PathBuf>,
+    /// `DOCKER_CONFIG`.
+    pub(crate) docker_config: Option<PathBuf>,
+    /// `PATH`.
+    pub(crate) path: Vec<PathBuf>,
+}
+
+impl Surroundings {
+    /// Where programs keep their configuration.
+    pub(crate) fn config_dir(&self) -> Option<PathBuf> {
+        let own = self.home.as_ref().map(|home| home.join(".config"));
+        self.config_home.clone().or(own)
+    }
+
+    /// Where Docker keeps its configuration.
+    pub(crate) fn docker_dir(&self) -> Option<PathBuf> {
+        let own = self.home.as_ref().map(|home| home.join(".docker"));
+        self.docker_config.clone().or(own)
+    }
+}
+
+/// Reads the surroundings that are for registries.
+pub(crate) fn surroundings() -> Surroundings {
+    let dir = |name| {
+        variable(name)
+            .map(PathBuf::from)
+            .filter(|dir| dir.is_absolute())
+    };
+    Surroundings {
+        home: dir("HOME"),
+        runtime_dir: dir("XDG_RUNTIME_DIR"),
+        config_home: dir("XDG_CONFIG_HOME"),
+        // Docker takes a relative one from the working directory.
+        docker_config: variable("DOCKER_CONFIG")
+            .filter(|dir| !dir.is_empty())
+            .map(PathBuf::from),
+        path: variable("PATH").map_or_else(Vec::new, |path| std::env::split_paths(&path).collect()),
+    }
+}
+
 fn variable(name: &str) -> Option<OsString> {
     #[expect(
         clippy::disallowed_methods,

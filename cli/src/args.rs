@@ -1,9 +1,12 @@
 //! The command line as it is written. What it means is decided in `settings`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, CommandFactory as _, Parser};
-use repro_core::image::transport::{Archive, Location, LocationError, TransportError};
+use repro_core::{
+    image::transport::{Archive, Location, LocationError},
+    reference::{ImageRef, ReferenceError},
+};
 
 use crate::{commands::Command, exit::ExitStatus, output::ColorChoice, progress::ProgressMode};
 
@@ -73,21 +76,43 @@ pub(crate) struct JsonArgs {
     pub(crate) json: bool,
 }
 
-/// A file or directory that holds an image, for options and arguments that name one.
-pub(crate) fn archive(text: &str) -> Result<Archive, ArchiveError> {
-    let location: Location = text.parse()?;
-    Ok(location.archive()?.clone())
+/// A place outside the store that holds an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outside {
+    /// A file or directory.
+    Archive(Archive),
+    /// A registry.
+    Registry(ImageRef),
 }
 
-/// Why a text names no file or directory that can hold an image.
+impl FromStr for Outside {
+    type Err = OutsideError;
+
+    fn from_str(text: &str) -> Result<Self, OutsideError> {
+        match text.parse()? {
+            Location::Archive(archive) => Ok(Self::Archive(archive)),
+            Location::Registry(reference) => Ok(Self::Registry(reference)),
+            Location::Store(reference) => Err(OutsideError::InStore(reference)),
+        }
+    }
+}
+
+/// Why a text names no place outside the store.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ArchiveError {
+pub(crate) enum OutsideError {
     /// It does not parse.
     #[error(transparent)]
     Location(#[from] LocationError),
-    /// It names a registry or the store.
-    #[error(transparent)]
-    Transport(#[from] TransportError),
+    /// It names an image in the store.
+    #[error(
+        "{0} names an image in the store; a place outside is written oci:DIR, docker://REF or the like"
+    )]
+    InStore(ImageRef),
+}
+
+/// An image of a registry, where nothing else can be meant: with or without its transport.
+pub(crate) fn registry_reference(text: &str) -> Result<ImageRef, ReferenceError> {
+    text.strip_prefix("docker://").unwrap_or(text).parse()
 }
 
 /// The whole command line, with the exit codes at the end of its help.

@@ -11,6 +11,8 @@ mod inspect;
 mod keygen;
 mod lock;
 mod man;
+mod pull;
+mod push;
 mod store;
 mod toolchain;
 mod verify;
@@ -67,6 +69,10 @@ pub(crate) enum Command {
     Import(import::Args),
     /// Write an image of the store to a file or directory
     Export(export::Args),
+    /// Bring an image from a registry into the store
+    Pull(pull::Args),
+    /// Send an image of the store to a registry
+    Push(push::Args),
     /// Show the configuration, layers and files of an image
     Inspect(inspect::Args),
     /// List, show and make the toolchains that are shipped with repro
@@ -91,6 +97,8 @@ impl Command {
             Self::Lock(args) => Forms::new(args.progress.progress, args.json),
             Self::Store(args) => args.forms(),
             Self::Toolchain(args) => args.forms(),
+            Self::Pull(args) => Forms::new(args.progress.progress, args.json),
+            Self::Push(args) => Forms::new(args.progress.progress, args.json),
             Self::Verify(args) => Forms::of(args.json),
             Self::Diff(args) => Forms::of(args.json),
             Self::Explain(args) => Forms::of(args.json),
@@ -114,6 +122,8 @@ impl Command {
             Self::Explain(args) => explain::run(args, context),
             Self::Import(args) => import::run(args, context),
             Self::Export(args) => export::run(args, context),
+            Self::Pull(args) => pull::run(args, context),
+            Self::Push(args) => push::run(args, context),
             Self::Inspect(args) => inspect::run(args, context),
             Self::Store(args) => store::run(args, context),
             Self::Toolchain(args) => toolchain::run(args, context),

@@ -26,7 +26,7 @@ pub(crate) const APT: &str = "/etc/apt";
 pub(crate) struct Engine {
     pub(crate) executor: Arc<NativeExecutor>,
     pub(crate) fetcher: Fetcher,
-    /// Set by a signal.
+    /// Set when a signal comes, for what else has to end then.
     pub(crate) cancelled: Arc<AtomicBool>,
     invocation: InvocationId,
     /// Locked while it lives: if this process is killed, the next one knows what to sweep.
@@ -63,9 +63,9 @@ impl Engine {
             cancelled: Arc::clone(&cancelled),
         });
         let stopped = Arc::clone(&executor);
-        let stopping = Arc::clone(&cancelled);
+        let stop = Arc::clone(&cancelled);
         context.interrupts.on_signal(move || {
-            stopping.store(true, Ordering::SeqCst);
+            stop.store(true, Ordering::SeqCst);
             stopped.cancel();
         });
         Ok(Self {

@@ -2,7 +2,7 @@
 
 use repro_core::{
     digest::Digest,
-    image::{LayerDescriptor, StoredImage, load_image},
+    image::{Descriptor, LayerDescriptor, StoredImage, find_platform, load_image},
     platform::Platform,
     reference::ImageRef,
     store::Store,
@@ -14,30 +14,43 @@ use crate::error::{CommandError, ErrorKind};
 /// Names that a hint lists: enough to find a slip of the finger.
 const NAMES_SHOWN: usize = 10;
 
-/// The image that `reference` means in `store`.
+/// The image that `reference` means in `store`; of a list, that of this machine.
 pub(crate) fn load(store: &Store, reference: &ImageRef) -> Result<StoredImage, CommandError> {
-    let Some(descriptor) = store.resolve(reference)? else {
-        let error =
-            CommandError::message(ErrorKind::Input, format!("{reference} is not in the store"));
-        let known = store.tags()?;
-        let names: Vec<String> = known
-            .keys()
-            .take(NAMES_SHOWN)
-            .map(ImageRef::familiar)
-            .collect();
-        return Err(if names.is_empty() {
-            error.hint("the store has no images; `repro import TRANSPORT REF` brings one in")
-        } else {
-            let more = if known.len() > names.len() {
-                ", ..."
-            } else {
-                ""
-            };
-            error.hint(format!("the store has {}{more}", names.join(", ")))
-        });
-    };
-    load_image(store.blobs(), descriptor.digest)
+    let root = find(store, reference)?.digest;
+    find_platform(store.blobs(), root, &Platform::host())
+        .and_then(|manifest| load_image(store.blobs(), manifest))
         .map_err(|error| CommandError::from(error).context(format!("cannot read {reference}")))
+}
+
+/// The manifest or list that `reference` means in `store`.
+pub(crate) fn find(store: &Store, reference: &ImageRef) -> Result<Descriptor, CommandError> {
+    match store.resolve(reference)? {
+        Some(root) => Ok(root),
+        None => Err(missing(store, reference)?),
+    }
+}
+
+/// What to say where there is none, with names that there are.
+fn missing(store: &Store, reference: &ImageRef) -> Result<CommandError, CommandError> {
+    let error = CommandError::message(ErrorKind::Input, format!("{reference} is not in the store"));
+    let known = store.tags()?;
+    let names: Vec<String> = known
+        .keys()
+        .take(NAMES_SHOWN)
+        .map(ImageRef::familiar)
+        .collect();
+    Ok(if names.is_empty() {
+        error.hint(
+            "the store has no images; `repro pull REF` or `repro import TRANSPORT REF` brings one in",
+        )
+    } else {
+        let more = if known.len() > names.len() {
+            ", ..."
+        } else {
+            ""
+        };
+        error.hint(format!("the store has {}{more}", names.join(", ")))
+    })
 }
 
 /// An image in the JSON of commands.

@@ -26,6 +26,7 @@ mod interrupt;
 mod locksmith;
 mod output;
 mod progress;
+mod registries;
 mod settings;
 mod sides;
 mod text;

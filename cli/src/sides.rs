@@ -18,6 +18,7 @@ use repro_core::{
     },
     layer::{LayerReader, Limits, decompress},
     platform::Platform,
+    reference::ImageRef,
     ruleset::Ruleset,
     store::{BlobError, BlobStore, BlobWriter, LocalBlobs, Store},
     tree::EntrySource as _,
@@ -93,6 +94,9 @@ impl Loaded {
     }
 }
 
+/// Brings an image of a registry into the store; the digest of its document.
+pub(crate) type Fetch<'a> = dyn Fn(&ImageRef) -> Result<Digest, CommandError> + 'a;
+
 /// The user's store below a place of its own: what a comparison makes is gone when it is done.
 pub(crate) struct Scratch<'a> {
     store: &'a Store,
@@ -107,15 +111,17 @@ impl<'a> Scratch<'a> {
         Ok(Self { store, made })
     }
 
-    /// What `side` is.
-    pub(crate) fn load(&self, side: &Side) -> Result<Loaded, CommandError> {
+    /// What `side` is. `fetch` brings one of a registry into the store.
+    pub(crate) fn load(&self, side: &Side, fetch: &Fetch<'_>) -> Result<Loaded, CommandError> {
         let failed = |error: CommandError| error.context(format!("cannot read {side}"));
         match &side.what {
             What::Location(Location::Store(reference)) => {
-                let image = images::load(self.store, reference)?;
-                Ok(Loaded::Image(image.descriptor.digest))
+                Ok(Loaded::Image(images::find(self.store, reference)?.digest))
             }
-            What::Location(location) => self.archive(location.archive()?).map_err(failed),
+            What::Location(Location::Archive(archive)) => self.archive(archive).map_err(failed),
+            What::Location(Location::Registry(reference)) => {
+                Ok(Loaded::Image(fetch(reference).map_err(failed)?))
+            }
             What::Directory(path) => Self::directory(path).map_err(failed),
             What::Layer(path) => self.layer(path).map_err(failed),
             What::Path(path) => self.path(path).map_err(failed),

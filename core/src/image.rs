@@ -10,10 +10,10 @@ pub mod transport;
 
 pub use config::{Healthcheck, History, ImageConfig, RootFs, RuntimeConfig};
 pub use descriptor::{Descriptor, LayerDescriptor, REF_NAME};
-pub use document::{Index, MAX_DOCUMENT, Manifest};
+pub use document::{Document, Index, MAX_DOCUMENT, Manifest};
 pub use media::{Compression, MediaType};
 pub use reach::{Reach, reach};
 pub use stored::{
-    ImageError, StoredImage, load_image, newest_mtime, pick_platform, write_annotated_image,
-    write_image,
+    ImageError, StoredImage, find_platform, load_image, newest_mtime, pick_platform,
+    write_annotated_image, write_image,
 };

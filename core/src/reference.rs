@@ -73,6 +73,16 @@ impl ImageRef {
         self.digest
     }
 
+    /// The image with this digest in the same repository, whatever the tag means.
+    #[must_use]
+    pub fn with_digest(&self, digest: Digest) -> Self {
+        Self {
+            tag: None,
+            digest: Some(digest),
+            ..self.clone()
+        }
+    }
+
     /// `registry/repository`, without tag and digest.
     #[must_use]
     pub fn name(&self) -> String {

@@ -283,7 +283,7 @@ fn hosts_are_named_in_one_place() {
     let known: Vec<String> = hosts(&text(Path::new(HOSTS)))
         .map(|(_, host, _)| host.to_owned())
         .collect();
-    assert_eq!(known.len(), 3, "{known:?}");
+    assert_eq!(known.len(), 5, "{known:?}");
     let mut elsewhere = Vec::new();
     for path in files() {
         // Cargo's own record, in which its default registry has that name on every machine.
@@ -294,9 +294,10 @@ fn hosts_are_named_in_one_place() {
             continue;
         };
         for (before, host, after) in hosts(&text) {
-            // `docker.io/library/busybox` is how the full name of an image is written.
+            // `docker.io/library/busybox` is how the full name of an image is written, and
+            // `docker.io=URL` a mirror of that registry.
             let image = known.iter().any(|known| known == host)
-                && after.starts_with('/')
+                && after.starts_with(['/', '='])
                 && !before.ends_with("http://")
                 && !before.ends_with("https://");
             // Debian's package of Docker is called like the registry.

@@ -104,7 +104,7 @@ fn wrong_usage_is_exit_2_on_standard_error() {
         vec!["build"],
         vec!["build", "--runs", "3", "."],
         vec!["build", "--vary", "moon", "."],
-        vec!["build", "-o", "docker://acme/x", "."],
+        vec!["build", "-o", "docker://acme//x", "."],
         vec!["import", "oci:", "x"],
         vec!["import", "oci:x", "UPPER"],
         vec!["inspect", "-q", "-v", "x"],

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
-use repro_tests::{Pack, TestContext, require_root, succeeds, tool, wait_until};
+use repro_tests::{Pack, TestContext, podman, require_root, succeeds, tool, wait_until};
 use serde_json::Value;
 
 /// The image of zlib, built once for a test, in each form.
@@ -34,21 +34,6 @@ impl Zlib {
     fn path(&self, transport: &str) -> String {
         Self::file(&self.context, transport)
     }
-}
-
-/// podman with a storage of its own, and runc.
-fn podman(context: &TestContext) -> Command {
-    let mut podman = Command::new(tool("podman"));
-    podman
-        .arg("--root")
-        .arg(context.path("podman"))
-        .arg("--runroot")
-        .arg(context.path("podman-run"))
-        .arg("--tmpdir")
-        .arg(context.path("podman-tmp"))
-        .args(["--storage-driver", "vfs", "--runtime", "runc"])
-        .args(["--cgroup-manager", "cgroupfs", "--events-backend", "file"]);
-    podman
 }
 
 #[test]

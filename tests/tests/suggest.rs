@@ -53,6 +53,36 @@ fn with_the_patch_applied_the_build_is_reproducible_and_the_patch_is_not_in_the_
 }
 
 #[test]
+fn leftovers_of_package_managers_are_removed_by_the_patch() {
+    let context = TestContext::new();
+    let project = context.project(
+        "leftovers",
+        &[(
+            "Dockerfile",
+            "FROM busybox\n\
+             RUN mkdir -p /var/log /var/cache/ldconfig && date > /var/log/dpkg.log && \\\n    \
+             date > /var/cache/ldconfig/aux-cache\n\
+             RUN for n in $(seq 30); do mkdir -p /root/.npm/_cacache/$n && \\\n    \
+             echo \"{time:$(date +%s)000}\" > /root/.npm/_cacache/$n/$n; done\n\
+             RUN tr -d - < /proc/sys/kernel/random/uuid > /etc/machine-id\n\
+             RUN echo \"u:!:$(date +%s):0:99999:7:::\" > /etc/shadow\n",
+        )],
+    );
+    let (build, _) = context.build(&project);
+    let ended = build.arg("--suggest").run().exits(1);
+    ended.says([
+        "dpkg-log (line 2)",
+        "ldconfig-cache (line 2)",
+        "npm-cache (line 4)",
+        "machine-id (line 6)",
+        "shadow-day (line 7)",
+    ]);
+    apply(&project, "Dockerfile.repro.patch");
+    let (_, pack) = context.built(&project, 0);
+    assert_eq!(pack.verdict(), "reproducible");
+}
+
+#[test]
 fn what_has_no_mechanical_remedy_is_said_and_an_older_patch_does_not_stay() {
     let context = TestContext::new();
     // No shell runs it, so nothing can be added to it.

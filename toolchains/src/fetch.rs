@@ -7,7 +7,6 @@
 mod apt_sources;
 mod mirror;
 mod path;
-mod progress;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -15,13 +14,11 @@ mod transfer;
 
 use std::{
     fmt, io,
-    panic::resume_unwind,
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    thread,
     time::Duration,
 };
 
@@ -38,11 +35,7 @@ pub use path::{ArchivePath, ArchivePathError};
 
 pub(crate) use self::text::TextFailure;
 use self::transfer::{Transfer, agent};
-pub(crate) use self::{
-    progress::Progress,
-    transfer::{CONNECT, SILENCE, tls},
-};
-use crate::lock::PoolFile;
+use crate::{lock::PoolFile, parallel, progress::Progress};
 
 /// A file of an archive: of its pool, or an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -260,40 +253,22 @@ impl Fetcher {
             return Ok(Fetched::default());
         }
         let bytes = wanted.iter().map(|file| file.size).sum();
-        let progress = Progress::start(events, title, bytes);
-        let next = AtomicUsize::new(0);
-        let failed = AtomicBool::new(false);
-        let stop = || failed.load(Ordering::Relaxed) || self.cancelled();
-        let worker = || -> Result<(), FetchError> {
-            while let Some(file) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let transfer = Transfer {
-                    agent: &self.agent,
-                    file,
-                    partial: &self.settings.partial,
-                    retry: self.settings.retry,
-                    store,
-                    progress: &progress,
-                    stop: &stop,
-                };
-                transfer.run(mirrors).inspect_err(|_| {
-                    failed.store(true, Ordering::Relaxed);
-                })?;
-            }
-            Ok(())
+        let progress = Progress::start(events, "fetch", title, bytes);
+        let fetch = |file: &&ArchiveFile, stop: &(dyn Fn() -> bool + Sync)| {
+            let transfer = Transfer {
+                agent: &self.agent,
+                file,
+                partial: &self.settings.partial,
+                retry: self.settings.retry,
+                store,
+                progress: &progress,
+                stop,
+            };
+            transfer.run(mirrors)
         };
-        let results: Vec<_> = thread::scope(|scope| {
-            let workers: Vec<_> = (0..PARALLEL.min(wanted.len()))
-                .map(|_| scope.spawn(worker))
-                .collect();
-            workers
-                .into_iter()
-                .map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
-                .collect()
-        });
-        // The others were stopped because of the first real error: that is the one to report.
-        let mut errors: Vec<_> = results.into_iter().filter_map(Result::err).collect();
-        errors.sort_by_key(|error| matches!(error, FetchError::Cancelled));
-        if let Some(error) = errors.into_iter().next() {
+        let cancelled = |error: &FetchError| matches!(error, FetchError::Cancelled);
+        let stop = &self.settings.cancelled;
+        if let Err(error) = parallel::each(&wanted, PARALLEL, stop, fetch, cancelled) {
             progress.finish("failed");
             return Err(error);
         }

@@ -20,10 +20,15 @@ pub mod locking;
 pub mod materialise;
 pub mod project;
 pub mod purl;
+pub mod registry;
 pub mod sources;
 
 mod codec;
 mod entries;
+mod http;
+mod parallel;
+mod part;
+mod progress;
 mod text_file;
 
 pub use sources::{ResolvedImage, ResolvedTree, SourceError, Sources};

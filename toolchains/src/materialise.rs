@@ -212,9 +212,7 @@ impl Workshop<'_> {
         }
         let mut builder = LayerBuilder::new(self.store.blobs(), self.ruleset);
         match toolchain.definition.method {
-            Method::Install => {
-                tree.write_to(&mut Clean::new(&mut builder, toolchain.lock.epoch))
-            }
+            Method::Install => tree.write_to(&mut Clean::new(&mut builder, toolchain.lock.epoch)),
             Method::Unpack => tree.write_to(&mut builder),
         }
         .map_err(in_tree)?;

@@ -5,6 +5,8 @@ use repro_core::{
     digest::Digest,
     image::LayerDescriptor,
     platform::Platform,
+    reference::ImageRef,
+    store::StoreError,
 };
 
 use crate::{
@@ -13,6 +15,7 @@ use crate::{
     lock::{LockError, LockedInput, LockedSource, ProjectLock},
     materialise::{MaterialiseError, Workshop},
     project::{Project, ToolchainSource},
+    registry::{Platforms, Registry, RegistryError},
 };
 
 /// Why a declared name cannot be had.
@@ -50,6 +53,12 @@ pub enum SourceError {
     /// The input cannot be made.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// The image cannot be fetched.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The image cannot be given a name.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A toolchain that is in the store as an image.
@@ -82,6 +91,8 @@ pub struct Sources<'a> {
     pub lock_mode: LockMode,
     /// The platform of the build.
     pub platform: &'a Platform,
+    /// Brings images that are pinned by digest.
+    pub registry: &'a Registry,
     /// Makes things.
     pub workshop: Workshop<'a>,
 }
@@ -163,6 +174,22 @@ impl Sources<'_> {
         }
         let pinned = lock.toolchain(name, declared)?.ok_or_else(not_locked)?;
         Ok((pinned, true))
+    }
+
+    /// Brings the image of `name` with this digest into the store, where its full name keeps it.
+    pub fn fetch_image(
+        &self,
+        name: &ImageRef,
+        digest: Digest,
+        platform: &Platform,
+    ) -> Result<(), SourceError> {
+        let pinned = name.with_digest(digest);
+        let Workshop { store, events, .. } = self.workshop;
+        let platforms = Platforms::One(platform.clone());
+        let pulled = self
+            .registry
+            .pull(&pinned, &platforms, store.blobs(), events)?;
+        Ok(store.tag(&pinned, &pulled.root)?)
     }
 
     /// The input declared as `name`; `None` if none is.

@@ -34,6 +34,7 @@ use repro_toolchains::{
     lock::ProjectLock,
     materialise::Workshop,
     project::Project,
+    registry::{Registry, RegistrySettings},
 };
 
 /// An input needs nothing to be run: whoever asks for it is at fault.
@@ -209,6 +210,7 @@ fn input(
         retry: RetryPolicy::default(),
         cancelled: Arc::default(),
     });
+    let registry = Registry::new(RegistrySettings::at(store.blobs().tmp().to_owned()));
     let project = Project::parse("repro.toml", PROJECT).unwrap();
     let invocation = InvocationId::try_from("test".to_owned()).unwrap();
     Sources {
@@ -216,6 +218,7 @@ fn input(
         lock,
         lock_mode: LockMode::Locked,
         platform: &Platform::host(),
+        registry: &registry,
         workshop: Workshop {
             store,
             executor: &NoExecutor,

@@ -13,6 +13,7 @@ mod formats;
 mod lexer;
 mod moment;
 mod numbers;
+mod paths;
 mod random;
 mod secrecy;
 mod segments;

@@ -8,6 +8,7 @@ mod capability;
 mod config;
 mod difference;
 mod directory;
+mod entries;
 mod flatten;
 mod headers;
 mod images;

@@ -182,6 +182,13 @@ fn perform(edit: &mut Edit, cause: Cause, act: &Act, paths: &[String]) -> bool {
             edit.append(format!("rm -rf {}", all()));
             true
         }
+        Act::RemoveBelow(names) => {
+            let Some(directories) = above(paths, names) else {
+                return false;
+            };
+            edit.append(format!("rm -rf {}", directories.join(" ")));
+            true
+        }
         Act::Empty(pattern, note) if few && edit.mentions(pattern) => {
             edit.note(format!("{cause}: {note}: {}", all()));
             for path in paths {
@@ -206,6 +213,20 @@ fn perform(edit: &mut Edit, cause: Cause, act: &Act, paths: &[String]) -> bool {
         | Act::OnPaths(..)
         | Act::RemoveAtStart(_) => false,
     }
+}
+
+/// The directories that end in one of `names` and hold `paths`, if all of these lie in one.
+fn above(paths: &[String], names: &[&str]) -> Option<Vec<String>> {
+    let directory = |path: &String| {
+        let found = names.iter().find_map(|name| {
+            let at = format!("{path}/").find(&format!("/{name}/"))?;
+            Some(at + 1 + name.len())
+        });
+        found.map(|end| path[..end].to_owned())
+    };
+    let found: Option<BTreeSet<String>> = paths.iter().map(directory).collect();
+    let directories: Vec<String> = found?.into_iter().collect();
+    (directories.len() <= MAX_PATHS).then_some(directories)
 }
 
 /// The path as a word of the shell, if it needs no quotes: names come from the image and are

@@ -10,6 +10,7 @@ mod grants;
 pub(crate) mod network;
 pub(crate) mod outputs;
 pub(crate) mod place;
+mod push;
 pub(crate) mod request;
 mod results;
 mod run;
@@ -30,7 +31,10 @@ use repro_core::{platform::Platform, reference::ImageRef};
 use repro_toolchains::fetch::Mirror;
 
 use super::lock;
-use crate::args::{JsonArgs, ProgressArgs};
+use crate::{
+    args::{JsonArgs, ProgressArgs},
+    registries::RegistryArgs,
+};
 use annotation::AnnotationArg;
 use call::Call;
 use docker::DockerArgs;
@@ -98,13 +102,19 @@ pub(crate) struct Args {
     /// Build for this platform; a stage with RUN must be for that of this machine
     #[arg(long, value_name = "OS/ARCH", env = "REPRO_PLATFORM", value_parser = one_platform)]
     pub(crate) platform: Option<Platform>,
-    /// Also write the image: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF] or
-    /// rootfs:FILE; - for FILE is standard output; repeat for several
+    /// Also write the image: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF],
+    /// rootfs:FILE or `docker://REF`; - for FILE is standard output; repeat for several
     ///
-    /// Or as in Docker: type=oci|docker|tar|local|image with dest=, tar= and name=, a directory for the
-    /// files of the image, or - for a tar of them.
+    /// Or as in Docker: type=oci|docker|tar|local|image|registry with dest=, tar=, name= and push=, a
+    /// directory for the files of the image, or - for a tar of them. To a registry goes only an image
+    /// that is reproducible.
     #[arg(short, long, value_name = "DEST")]
     pub(crate) output: Vec<OutputArg>,
+    /// Send the image to registries under the names of -t, if it is reproducible and when its evidence
+    /// is written
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true")]
+    push: Option<bool>,
     /// Annotate the manifest, or its entry in the index of a layout
     #[arg(long = "annotation", value_name = "[TYPE:]KEY=VALUE")]
     annotations: Vec<AnnotationArg>,
@@ -208,6 +218,8 @@ pub(crate) struct Args {
     pub(crate) evidence: PathBuf,
 
     #[command(flatten)]
+    pub(crate) registries: RegistryArgs,
+    #[command(flatten)]
     same: SameArgs,
     #[command(flatten)]
     docker: DockerArgs,
@@ -233,6 +245,8 @@ impl Args {
             contexts: lock.contexts.clone(),
             platform: lock.platform.clone(),
             output: Vec::new(),
+            push: None,
+            registries: lock.registries.clone(),
             annotations: Vec::new(),
             iidfile: None,
             metadata_file: None,

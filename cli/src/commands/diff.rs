@@ -3,6 +3,7 @@
 use std::{num::NonZeroUsize, thread};
 
 use repro_core::platform::Platform;
+use repro_toolchains::registry::Platforms;
 use repro_verifier::{
     causes::Facts,
     compare::{Options, Samples, View, compare_indexes, compare_trees},
@@ -17,6 +18,7 @@ use crate::{
     error::{CommandError, ErrorKind, io_kind},
     exit::ExitStatus,
     output::Format,
+    registries::{self, RegistryArgs},
     sides::{Loaded, Scratch, Side},
 };
 
@@ -39,7 +41,7 @@ Examples:
   repro diff --form html acme/app:1 ./layout > difference.html")]
 pub(crate) struct Args {
     /// An image of the store; or oci:DIR, oci-archive:FILE, docker-archive:FILE, rootfs:FILE,
-    /// layer:FILE or dir:DIR; or a path that begins with . or /, where what lies there decides
+    /// layer:FILE, dir:DIR or `docker://REF`; or a path that begins with . or /, where what lies there decides
     a: Side,
     /// The other one
     b: Side,
@@ -65,6 +67,8 @@ pub(crate) struct Args {
     #[arg(long)]
     all: bool,
     #[command(flatten)]
+    registries: RegistryArgs,
+    #[command(flatten)]
     pub(crate) json: JsonArgs,
 }
 
@@ -86,7 +90,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     let dir = tempfile::tempdir_in(store.blobs().tmp())
         .map_err(|error| CommandError::new(io_kind(&error), &error))?;
     let scratch = Scratch::new(&store, dir.path())?;
-    let (a, b) = (scratch.load(&args.a)?, scratch.load(&args.b)?);
+    let fetch = |reference: &_| {
+        let platforms = args.platform.clone().map_or(Platforms::All, Platforms::One);
+        registries::pull(&args.registries, context, &store, reference, &platforms)
+    };
+    let (a, b) = (
+        scratch.load(&args.a, &fetch)?,
+        scratch.load(&args.b, &fetch)?,
+    );
     let view = if args.flatten {
         View::FileSystem
     } else {

@@ -5,7 +5,8 @@ use std::{fmt::Write as _, str::FromStr};
 use repro_core::{
     image::{Healthcheck, ImageConfig, RuntimeConfig, StoredImage},
     layer::{Limits, open_layer},
-    reference::ImageRef,
+    platform::Platform,
+    reference::{ImageRef, ReferenceError},
     store::Store,
     tree::{Entry, EntryKind, EntrySource as _, show_bytes},
 };
@@ -18,6 +19,7 @@ use crate::{
     exit::ExitStatus,
     images::{self, Summary},
     output::{Format, Meaning},
+    registries::{self, RegistryArgs},
     text,
 };
 
@@ -28,11 +30,12 @@ Examples:
   repro inspect acme/app:1
   repro inspect --files acme/app:1
   repro inspect --files --layer 2 --all acme/app:1
-  repro inspect --json acme/app:1")]
+  repro inspect --json acme/app:1
+  repro inspect docker://registry.example/app:1")]
 pub(crate) struct Args {
-    /// The image, by its name in the store
-    #[arg(value_name = "REF")]
-    reference: ImageRef,
+    /// The image, by its name in the store; or `docker://REF`, which is fetched
+    #[arg(value_name = "REF", value_parser = named)]
+    image: Named,
     /// List the entries of each layer, the first of many
     #[arg(long)]
     files: bool,
@@ -44,7 +47,34 @@ pub(crate) struct Args {
     #[arg(long)]
     all: bool,
     #[command(flatten)]
+    registries: RegistryArgs,
+    #[command(flatten)]
     pub(crate) json: JsonArgs,
+}
+
+/// The image that is looked at.
+#[derive(Debug, Clone)]
+struct Named {
+    place: ImagePlace,
+    reference: ImageRef,
+}
+
+/// Where it is.
+#[derive(Debug, Clone, Copy)]
+enum ImagePlace {
+    Store,
+    Registry,
+}
+
+fn named(text: &str) -> Result<Named, ReferenceError> {
+    let (place, name) = match text.strip_prefix("docker://") {
+        Some(name) => (ImagePlace::Registry, name),
+        None => (ImagePlace::Store, text),
+    };
+    Ok(Named {
+        place,
+        reference: name.parse()?,
+    })
 }
 
 #[derive(Serialize)]
@@ -135,7 +165,15 @@ struct File {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandError> {
     let output = &context.settings.output;
     let store = context.open_store()?;
-    let image = images::load(&store, &args.reference)?;
+    let reference = &args.image.reference;
+    let image = match args.image.place {
+        ImagePlace::Store => images::load(&store, reference)?,
+        ImagePlace::Registry => {
+            let platform = Platform::host();
+            registries::fetch(&args.registries, context, &store, reference, &platform)
+                .map_err(|error| error.context(format!("cannot read docker://{reference}")))?
+        }
+    };
     let chosen = args
         .layer
         .as_ref()
@@ -148,7 +186,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     };
     match output.format() {
         Format::Json => {
-            let summary = Summary::new(&args.reference, &image);
+            let summary = Summary::new(reference, &image);
             let document = Document {
                 image: summary,
                 config: &image.config,
@@ -162,7 +200,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
                 layer: chosen,
                 most: if args.all { usize::MAX } else { FILES_SHOWN },
             };
-            output.text(&readable(&args.reference, &image, &shown))?;
+            output.text(&readable(reference, &image, &shown))?;
         }
     }
     Ok(ExitStatus::Done)

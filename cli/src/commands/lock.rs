@@ -41,6 +41,7 @@ use crate::{
     exit::ExitStatus,
     locksmith::with_locksmith,
     output::Format,
+    registries::RegistryArgs,
     trust::TrustArgs,
 };
 use draft::{Missing, Update, first_draft, keep};
@@ -130,6 +131,8 @@ pub(crate) struct Args {
     pub(crate) mirrors: Vec<Mirror>,
     #[command(flatten)]
     pub(crate) trust: TrustArgs,
+    #[command(flatten)]
+    pub(crate) registries: RegistryArgs,
     #[command(flatten)]
     pub(crate) progress: ProgressArgs,
     #[command(flatten)]

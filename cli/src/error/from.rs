@@ -2,6 +2,7 @@
 //! that equal troubles get equal exit codes.
 
 mod build;
+mod registry;
 mod toolchains;
 
 use std::io;
@@ -135,6 +136,10 @@ impl From<ImageError> for CommandError {
             ImageError::NoPlatform { .. } => {
                 Self::new(ErrorKind::Input, &error).hint("choose one: --platform OS/ARCH")
             }
+            ImageError::Absent(ref platform) => {
+                let hint = format!("bring it in: `repro pull --platform {platform} REF`");
+                Self::new(ErrorKind::Input, &error).hint(hint)
+            }
             ImageError::Layer { ref source, .. } => match io_kind(source) {
                 kind @ ErrorKind::Inconclusive => Self::new(kind, &error),
                 _ => Self::new(ErrorKind::Input, &error),
@@ -150,9 +155,7 @@ impl From<TransportError> for CommandError {
             TransportError::Image(error) => error.into(),
             TransportError::Blob(error) => error.into(),
             TransportError::Io { ref source, .. } => Self::new(io_kind(source), &error),
-            TransportError::RegistryNotYet(_)
-            | TransportError::InStore(_)
-            | TransportError::SeveralImages { .. }
+            TransportError::SeveralImages { .. }
             | TransportError::NotAStream
             | TransportError::NotEmpty(_) => Self::new(ErrorKind::Usage, &error),
             _ => Self::new(ErrorKind::Input, &error),

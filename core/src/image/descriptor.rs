@@ -35,6 +35,14 @@ pub struct Descriptor {
     /// For an artifact: its type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
+    /// Other places that have the blob. Nothing is taken from there: they are how an image makes its
+    /// reader connect to hosts of its choice.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "super::config::null_is_default"
+    )]
+    pub urls: Vec<String>,
     /// Free texts by name.
     #[serde(
         default,
@@ -54,6 +62,7 @@ impl Descriptor {
             size,
             platform: None,
             artifact_type: None,
+            urls: Vec::new(),
             annotations: BTreeMap::new(),
         }
     }

@@ -72,8 +72,10 @@ struct Shape {
 
 /// Either kind of document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Document {
+pub enum Document {
+    /// One image or artifact.
     Manifest(Box<Manifest>),
+    /// A list.
     Index(Index),
 }
 
@@ -83,7 +85,7 @@ impl Document {
     /// One that could be read as both kinds, or names another type inside than it came under, is
     /// refused: readers that disagree on the kind verify one image and run another
     /// (CVE-2021-41190).
-    pub(super) fn parse(bytes: &[u8], announced: Option<&MediaType>) -> Result<Self, ImageError> {
+    pub fn parse(bytes: &[u8], announced: Option<&MediaType>) -> Result<Self, ImageError> {
         let shape: Shape = serde_json::from_slice(bytes).map_err(ImageError::Json)?;
         if shape.schema_version != Some(2.into()) || shape.fs_layers.is_some() {
             return Err(ImageError::SchemaVersion);
@@ -113,6 +115,17 @@ impl Document {
             serde_json::from_slice(bytes).map(Self::Index)
         }
         .map_err(ImageError::Json)
+    }
+}
+
+impl From<&Document> for MediaType {
+    /// What the document says it is, or what its shape is where it says nothing.
+    fn from(document: &Document) -> Self {
+        let (named, shape) = match document {
+            Document::Manifest(manifest) => (&manifest.media_type, Self::OciManifest),
+            Document::Index(index) => (&index.media_type, Self::OciIndex),
+        };
+        named.clone().unwrap_or(shape)
     }
 }
 

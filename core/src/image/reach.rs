@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ImageConfig, MAX_DOCUMENT, document::Document};
+use super::{Document, ImageConfig, MAX_DOCUMENT};
 use crate::{
     digest::{ChainId, Digest},
     store::{BlobError, BlobStore, read_small},

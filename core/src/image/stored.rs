@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, io};
 
-use super::{Descriptor, ImageConfig, Index, LayerDescriptor, MAX_DOCUMENT, Manifest, MediaType};
+use super::{
+    Descriptor, Document, ImageConfig, Index, LayerDescriptor, MAX_DOCUMENT, Manifest, MediaType,
+};
 use crate::{
     digest::{DiffId, Digest},
     json::CanonicalError,
@@ -76,6 +78,12 @@ pub enum ImageError {
         /// What there is.
         found: Vec<String>,
     },
+    /// An index lists the image, but it was never fetched.
+    #[error("the image for {0} is listed and is not in the store")]
+    Absent(Platform),
+    /// Indexes in indexes without end.
+    #[error("the image lies below more than {0} indexes")]
+    TooDeep(usize),
     /// A layer that cannot be opened.
     #[error(transparent)]
     OpenLayer(#[from] OpenLayerError),
@@ -252,6 +260,31 @@ pub fn pick_platform<'a>(
         wanted: wanted.clone(),
         found: platforms.map(ToString::to_string).collect(),
     })
+}
+
+/// Indexes that may lie on the way to an image. Two are in use: a layout's own, and one of platforms.
+pub(super) const MAX_DEPTH: usize = 4;
+
+/// The manifest in the store that `root` means for `platform`: `root` itself, whatever its platform
+/// is, or what an index lists.
+pub fn find_platform(
+    store: &dyn BlobStore,
+    root: Digest,
+    platform: &Platform,
+) -> Result<Digest, ImageError> {
+    let mut digest = root;
+    for _ in 0..MAX_DEPTH {
+        match Document::parse(&read_small(store, digest, MAX_DOCUMENT)?, None)? {
+            Document::Manifest(_) => return Ok(digest),
+            Document::Index(index) => {
+                digest = pick_platform(&index, platform)?.digest;
+                if store.size(digest)?.is_none() {
+                    return Err(ImageError::Absent(platform.clone()));
+                }
+            }
+        }
+    }
+    Err(ImageError::TooDeep(MAX_DEPTH))
 }
 
 /// The newest modification time of any entry of any layer, in seconds since 1970; 0 for an

@@ -35,14 +35,6 @@ use crate::{
 /// Why an image did not get in or out.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
-    /// Registries are not reached yet.
-    #[error(
-        "docker://{0}: registries are not supported yet; copy the image to an OCI layout first"
-    )]
-    RegistryNotYet(ImageRef),
-    /// A name in the store where a file or directory belongs.
-    #[error("{0} names an image in the store; a file or directory is written oci:DIR or the like")]
-    InStore(ImageRef),
     /// The operating system's word.
     #[error("{what}")]
     Io {
@@ -97,9 +89,6 @@ pub enum TransportError {
         /// What there is.
         found: Vec<String>,
     },
-    /// Indexes in indexes without end.
-    #[error("the image lies below more than {0} indexes")]
-    TooDeep(usize),
     /// An index that lists more than any image needs.
     #[error("the index lists more than {0} manifests")]
     TooManyManifests(usize),

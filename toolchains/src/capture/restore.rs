@@ -22,8 +22,8 @@ use super::{
     upstream::{Upstream, UpstreamError},
 };
 use crate::{
-    fetch::Progress,
     lock::{LockedFetch, LockedStep},
+    progress::Progress,
 };
 
 /// Transfers at one time.
@@ -135,7 +135,7 @@ pub fn restore(
     }
     let wanted: Vec<&LockedFetch> = wanted.into_values().collect();
     let bytes = wanted.iter().map(|fetch| fetch.size).sum();
-    let progress = Progress::start(events, "fetch what the lock names", bytes);
+    let progress = Progress::start(events, "fetch-locked", "fetch what the lock names", bytes);
     let upstream = Upstream::new(allowed.clone());
     let next = AtomicUsize::new(0);
     let worker = || -> Result<Vec<Missing>, RestoreError> {

@@ -7,6 +7,7 @@ use ureq::{
     Agent, Body,
     config::Config,
     http::{Request, Response, Uri},
+    tls::RootCerts,
     unversioned::{
         resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver},
         transport::{DefaultConnector, NextTimeout},
@@ -14,7 +15,7 @@ use ureq::{
 };
 
 use super::hosts::Allowed;
-use crate::fetch::{CONNECT, SILENCE, tls};
+use crate::http::{self, SILENCE};
 
 /// Asks servers that are allowed.
 pub(super) struct Upstream {
@@ -34,14 +35,11 @@ pub(super) enum UpstreamError {
 impl Upstream {
     pub(super) fn new(allowed: Allowed) -> Self {
         // Redirects are the client's to follow, so that each is looked at and written down.
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
+        let config = http::config(RootCerts::PlatformVerifier)
             .max_redirects(0)
             .allow_non_standard_methods(true)
-            .timeout_connect(Some(CONNECT))
             .timeout_recv_response(Some(SILENCE * 4))
             .timeout_per_read(Some(SILENCE * 2))
-            .tls_config(tls())
             .build();
         let resolver = Checked {
             allowed: allowed.clone(),

@@ -4,6 +4,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::{TcpListener, TcpStream},
     sync::Mutex,
+    thread,
 };
 
 use repro_core::{event::NoEvents, store::MemoryBlobs};
@@ -150,7 +151,7 @@ impl Client {
     /// Fetches without the snapshot archive, which is not on this machine.
     fn fetch(&self, servers: &[&Server], file: &ArchiveFile) -> Result<(), FetchError> {
         let mirrors: Vec<_> = servers.iter().map(|server| server.mirror.clone()).collect();
-        let progress = Progress::start(&NoEvents, "test", file.size);
+        let progress = Progress::start(&NoEvents, "test", "test", file.size);
         Transfer {
             agent: &agent(),
             file,

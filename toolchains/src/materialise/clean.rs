@@ -67,7 +67,10 @@ impl<'a> Clean<'a> {
         content.take(keystore::MAX).read_to_end(&mut bytes)?;
         io::copy(content, &mut io::sink())?;
         let dated = keystore::dated(&bytes, self.epoch.seconds()).map_err(|error| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", entry.path))
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{}: {error}", entry.path),
+            )
         })?;
         // Dates have one length: the size stays what the entry says.
         self.inner.entry(entry, &mut dated.as_slice())

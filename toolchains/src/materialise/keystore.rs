@@ -50,7 +50,7 @@ pub(super) fn dated(bytes: &[u8], seconds: u64) -> Result<Vec<u8>, KeystoreError
 
 /// Where the dates of the entries are.
 fn dates(entries: &[u8]) -> Option<Vec<usize>> {
-    let mut at = 0;
+    let mut at = 0_usize;
     let mut take = |count: usize| {
         let taken = entries.get(at..at.checked_add(count)?)?;
         at += count;
@@ -58,7 +58,9 @@ fn dates(entries: &[u8]) -> Option<Vec<usize>> {
     };
     let mut number = |count: usize| {
         let (place, taken) = take(count)?;
-        let value = taken.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
+        let value = taken
+            .iter()
+            .fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
         Some((place, value))
     };
     if number(4)?.1 != u64::from(MAGIC) || number(4)?.1 != u64::from(VERSION) {
@@ -122,7 +124,8 @@ mod tests {
 
     #[test]
     fn entries_stay_and_dates_become_one() {
-        let entries: [(&str, &[u8]); 2] = [("debian:one.pem", b"certificate"), ("debian:two.pem", b"")];
+        let entries: [(&str, &[u8]); 2] =
+            [("debian:one.pem", b"certificate"), ("debian:two.pem", b"")];
         let one = keystore(1_795_000_000_123, &entries);
         let two = keystore(1_795_000_999_999, &entries);
         assert_ne!(one, two);
@@ -144,7 +147,10 @@ mod tests {
             (Vec::new(), KeystoreError::Format),
             (vec![0; 10], KeystoreError::Format),
             (flipped, KeystoreError::Digest),
-            (resealed(&entries[..entries.len() - 1]), KeystoreError::Format),
+            (
+                resealed(&entries[..entries.len() - 1]),
+                KeystoreError::Format,
+            ),
             (resealed(&[entries, b"x"].concat()), KeystoreError::Format),
             (resealed(b"PK\x03\x04"), KeystoreError::Format),
         ] {

@@ -8,6 +8,8 @@ mod languages;
 mod layers;
 mod links;
 mod packages;
+#[cfg(test)]
+mod sources;
 
 use std::{fmt, str::FromStr};
 
@@ -52,6 +54,8 @@ catalogue! {
     EmbeddedTimestamp = "embedded-timestamp",
     /// The host or domain name is in the content.
     EmbeddedHostname = "embedded-hostname",
+    /// A time is told by the clock of a place.
+    LocalTime = "local-time",
     /// The number of CPUs is in the content.
     EmbeddedCpuCount = "embedded-cpu-count",
     /// A process id is in the content or the name.
@@ -184,8 +188,12 @@ catalogue! {
     MailName = "mail-name",
     /// Another version of a package is installed.
     PackageVersion = "package-version",
+    /// A list of kernels names the running one.
+    KernelList = "kernel-list",
     /// An initial RAM disk was made.
     InitramfsImage = "initramfs-image",
+    /// An image of a file system has an id and times.
+    FilesystemImage = "filesystem-image",
     /// Compiled Python holds the source's time.
     PycSourceTime = "pyc-source-time",
     /// Compiled Python differs in its code.
@@ -264,6 +272,10 @@ catalogue! {
     XmlForm = "xml-form",
     /// Something temporary was left.
     TemporaryFile = "temporary-file",
+    /// An interface of a Haskell module differs.
+    HaskellInterface = "haskell-interface",
+    /// A signature was made during the build.
+    EmbeddedSignature = "embedded-signature",
     /// Conda keeps its history.
     CondaHistory = "conda-history",
     /// An R package says when it was built.

@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, io, ops::Range};
 
 use memchr::memmem;
-use repro_core::tree::show_bytes;
+use repro_core::{build::Variation, tree::show_bytes};
 
 use super::{
     Cause, Confidence, Facts,
     binary::{binary_moment, is_packed},
     lexer::{Change, Changes, changes},
-    moment, numbers,
+    moment, numbers, paths,
     random::{random_bytes, random_text, random_words},
     secrecy::secret_marker,
 };
@@ -211,7 +211,8 @@ fn scan(a: &dyn ContentView, b: &dyn ContentView, facts: &Facts) -> io::Result<O
     Ok(differs.then_some(scan))
 }
 
-/// Run B's host and domain name, where run A has others.
+/// Run B's host and domain name, where run A has others. The one that no other machine has proves
+/// itself also where nothing is known of the runs.
 fn canaries(facts: &Facts) -> Vec<&[u8]> {
     let names = [
         (&facts.a.hostname, &facts.b.hostname),
@@ -221,6 +222,7 @@ fn canaries(facts: &Facts) -> Vec<&[u8]> {
         .into_iter()
         .filter(|(a, b)| a != b)
         .filter_map(|(_, b)| b.as_deref().map(str::as_bytes))
+        .chain([Variation::HOSTNAME_CANARY.as_bytes()])
         .filter(|name| !name.is_empty())
         .collect()
 }
@@ -333,12 +335,12 @@ impl Window {
                 },
             }
         }
-        for change in unnamed {
+        for change in self.by_line(&unnamed) {
             let (a, b) = (&self.a[change.a.clone()], &self.b[change.b.clone()]);
             let random = if change.binary {
                 !self.packed && random_bytes(a, b)
             } else {
-                random_text(a, b)
+                random_text(a, b) && !paths::is_digest(&self.a, &change.a)
             };
             if random {
                 collected.add(Cause::RandomContent, Confidence::Likely, self, &change);
@@ -348,13 +350,37 @@ impl Window {
         }
     }
 
-    /// What stands at a change of one side: the line, or bytes as a hex dump.
-    fn shown(&self, bytes: &[u8], range: &Range<usize>, binary: bool) -> String {
-        if binary {
-            return hex(bytes, self.offset, range.start);
+    /// Joins the changes without a name that stand on one line, where together they look drawn at
+    /// random: letters that both sides have by chance cut such a text in pieces.
+    fn by_line(&self, changes: &[Change]) -> Vec<Change> {
+        let mut joined: Vec<Change> = Vec::new();
+        for run in
+            changes.chunk_by(|one, next| !one.binary && !next.binary && self.one_line(one, next))
+        {
+            let (Some(first), Some(last)) = (run.first(), run.last()) else {
+                continue;
+            };
+            let whole = Change {
+                a: first.a.start..last.a.end,
+                b: first.b.start..last.b.end,
+                binary: false,
+            };
+            if run.len() > 1 && random_text(&self.a[whole.a.clone()], &self.b[whole.b.clone()]) {
+                joined.push(whole);
+            } else {
+                joined.extend_from_slice(run);
+            }
         }
-        let line = line(bytes, range).trim_ascii();
-        show_bytes(&line[..line.len().min(EXCERPT)]).into_owned()
+        joined
+    }
+
+    fn one_line(&self, one: &Change, next: &Change) -> bool {
+        let between = |bytes: &[u8], from: usize, to: usize| {
+            bytes
+                .get(from..to)
+                .is_some_and(|gap| !gap.iter().any(|byte| matches!(byte, b'\n' | 0)))
+        };
+        between(&self.a, one.a.end, next.a.start) && between(&self.b, one.b.end, next.b.start)
     }
 
     /// Whether two changes without a name are parts of one: only separators lie between.
@@ -378,18 +404,26 @@ impl Window {
                 .map(|_| (Cause::EmbeddedTimestamp, Confidence::Likely));
         }
         let named = |cause| move |confidence| (cause, confidence);
+        let line = line(&self.a, &change.a);
         let (number_a, number_b) = numbers::cores(a, b);
-        moment::judge(a, b, facts)
-            .map(named(Cause::EmbeddedTimestamp))
+        moment::judge(a, b, line, facts)
+            .or_else(|| moment::judge(number_a, number_b, line, facts))
             .or_else(|| {
-                numbers::judge_cpus(number_a, number_b, line(&self.a, &change.a), facts)
+                numbers::judge_cpus(number_a, number_b, line, facts)
                     .map(named(Cause::EmbeddedCpuCount))
             })
             .or_else(|| {
                 numbers::judge_pids(number_a, number_b, facts).map(named(Cause::EmbeddedProcessId))
             })
             .or_else(|| numbers::judge_addresses(a, b).map(named(Cause::EmbeddedAddress)))
-            .or_else(|| random_words(a, b).then_some((Cause::RandomContent, Confidence::Likely)))
+            .or_else(|| {
+                let random = random_words(a, b) && !paths::is_digest(&self.a, &change.a);
+                random.then_some((Cause::RandomContent, Confidence::Likely))
+            })
+            .or_else(|| {
+                let path = paths::differ((&self.a, &change.a), (&self.b, &change.b));
+                path.then_some((Cause::EmbeddedPath, Confidence::Likely))
+            })
     }
 
     /// Whether run B's host or domain name stands where the change is, and run A's file does
@@ -447,17 +481,25 @@ impl Collected {
         {
             return;
         }
+        // Binary data is one change as a whole: what matters is where it begins to differ.
+        let (a, b) = (&window.a[change.a.clone()], &window.b[change.b.clone()]);
+        let equal = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+        let skipped = if change.binary { equal } else { 0 };
         let excerpt = match self.excerpts {
             Excerpts::Refused => None,
+            Excerpts::Allowed if change.binary => Some(Excerpt {
+                a: hex(&window.a, window.offset, change.a.start + skipped),
+                b: hex(&window.b, window.offset, change.b.start + skipped),
+            }),
             Excerpts::Allowed => Some(Excerpt {
-                a: window.shown(&window.a, &change.a, change.binary),
-                b: window.shown(&window.b, &change.b, change.binary),
+                a: shown(&window.a, &change.a),
+                b: shown(&window.b, &change.b),
             }),
         };
         let finding = ContentFinding {
             cause,
             confidence,
-            offset: window.offset + change.a.start as u64,
+            offset: window.offset + (change.a.start + skipped) as u64,
             excerpt,
             inside: None,
         };
@@ -493,10 +535,17 @@ impl Collected {
     }
 }
 
+/// The line of a change.
+fn shown(bytes: &[u8], range: &Range<usize>) -> String {
+    let line = line(bytes, range).trim_ascii();
+    show_bytes(&line[..line.len().min(EXCERPT)]).into_owned()
+}
+
 /// One line of a hex dump, of the bytes around a place.
 fn hex(bytes: &[u8], offset: u64, at: usize) -> String {
     let aligned = (offset + at as u64) / BINARY_EXCERPT as u64 * BINARY_EXCERPT as u64;
     let from = usize::try_from(aligned.saturating_sub(offset)).unwrap_or(at);
+    let from = from.min(bytes.len());
     let row = &bytes[from..bytes.len().min(from + BINARY_EXCERPT)];
     let mut pairs = String::new();
     for (index, byte) in row.iter().enumerate() {

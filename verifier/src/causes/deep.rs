@@ -11,7 +11,7 @@ use repro_core::{digest::Digest, tree::TreePath};
 use super::{
     Cause, Confidence, ContentFinding, ContentView, Excerpt, Excerpts, Facts, excerpts_by_name,
     find_causes,
-    formats::{Budget, Format, NotOpened, Part, Role, format_of},
+    formats::{Budget, Format, NotOpened, Part, Role, formats_of},
     secret_marker,
     shapes::{self, Pair},
     traces::trace,
@@ -38,7 +38,10 @@ pub fn find_file_causes(
 ) -> io::Result<Vec<ContentFinding>> {
     if a.len() > MAX_DEEP || b.len() > MAX_DEEP {
         let mut found = find_causes(a, b, excerpts, facts)?;
-        if format_of(path.as_bytes(), &head(a)?, &head(b)?).is_some() {
+        if formats_of(path.as_bytes(), &head(a)?, &head(b)?)
+            .next()
+            .is_some()
+        {
             found.push(limit_reached(None));
         }
         return Ok(refined(path.as_bytes(), None, found));
@@ -114,16 +117,67 @@ fn refined(
     });
     // A known place says more than that a path is in the file.
     let special = shape.filter(|cause| *cause != Cause::EmbeddedPath);
-    let Some(cause) = special.or_else(|| trace(path)).or(shape) else {
-        return found;
-    };
-    replaced(cause, found)
+    match (special, trace(path), shape) {
+        (Some(Cause::PackageVersion), ..) => versions(path, whole, found),
+        (Some(cause), ..) | (None, None, Some(cause)) => replaced(cause, found),
+        (None, Some(cause), _) => placed(cause, found),
+        (None, None, None) => found,
+    }
+}
+
+/// Says which packages have other versions, where excerpts may be shown.
+fn versions(
+    path: &[u8],
+    whole: Option<(&[u8], &[u8])>,
+    found: Vec<ContentFinding>,
+) -> Vec<ContentFinding> {
+    let mut found = replaced(Cause::PackageVersion, found);
+    let told = whole.and_then(|(a, b)| shapes::changed_versions(path, a, b));
+    let of = |finding: &&mut ContentFinding| finding.cause == Cause::PackageVersion;
+    if let Some((a, b)) = told
+        && let Some(finding) = found.iter_mut().find(of)
+        && finding.excerpt.is_some()
+    {
+        finding.excerpt = Some(Excerpt { a, b });
+        // The database itself says so.
+        finding.confidence = Confidence::Certain;
+    }
+    found
+}
+
+/// Causes that say what of the run is in a file, wherever it lies.
+const PROVEN: [Cause; 4] = [
+    Cause::EmbeddedHostname,
+    Cause::EmbeddedCpuCount,
+    Cause::EmbeddedProcessId,
+    Cause::EmbeddedAddress,
+];
+
+/// Puts the cause of a known place in place of all that follows from it: of a cache it does not
+/// matter that the archives in it hold times.
+fn placed(cause: Cause, found: Vec<ContentFinding>) -> Vec<ContentFinding> {
+    let mut seen = BTreeSet::new();
+    let renamed = found.into_iter().map(|mut finding| {
+        if !PROVEN.contains(&finding.cause) {
+            finding.cause = cause;
+            finding.confidence = finding.confidence.max(Confidence::Likely);
+        }
+        finding
+    });
+    renamed
+        .filter(|finding| seen.insert(finding.cause))
+        .collect()
 }
 
 fn replaced(cause: Cause, found: Vec<ContentFinding>) -> Vec<ContentFinding> {
     let mut seen = BTreeSet::new();
     let renamed = found.into_iter().map(|mut finding| {
-        if GENERAL.contains(&finding.cause) {
+        // That a path is there explains nothing that was drawn at random beside it.
+        let explained = match cause {
+            Cause::EmbeddedPath => finding.cause == Cause::Unknown,
+            _ => GENERAL.contains(&finding.cause),
+        };
+        if explained {
             finding.cause = cause;
             // A place tells what wrote the file, not what differs in it.
             finding.confidence = finding.confidence.max(Confidence::Likely);
@@ -210,7 +264,7 @@ impl Search<'_> {
         }
         // Keys are never taken apart: a part of one has no marker of its own.
         let secret = secret_marker(0, a).is_some() || secret_marker(0, b).is_some();
-        if !secret && let Some(format) = format_of(&place.path, a, b) {
+        for format in formats_of(&place.path, a, b).filter(|_| !secret) {
             let taken = if place.depth < MAX_DEPTH {
                 self.parts(place, format, a, b)?
             } else {
@@ -219,7 +273,10 @@ impl Search<'_> {
             match taken {
                 Taken::Apart => return Ok(()),
                 Taken::No => {}
-                Taken::TooLarge => self.add(limit_reached(place.named())),
+                Taken::TooLarge => {
+                    self.add(limit_reached(place.named()));
+                    break;
+                }
             }
         }
         let mut found = find_causes(&a, &b, place.excerpts, self.facts)?;
@@ -277,21 +334,33 @@ impl Search<'_> {
         }
         let (named_a, named_b) = (by_name(&parts_a), by_name(&parts_b));
         let mut differs = false;
-        for (key, part_a) in &named_a {
-            let Some(other) = named_b.get(key) else {
-                differs = true;
-                self.alone(place, format, part_a, true);
-                continue;
-            };
-            if part_a.bytes != other.bytes {
-                differs = true;
-                self.part(place, part_a, other)?;
+        // Fields of one side only follow from the part that they belong to, unless that is there.
+        let mut fields = Vec::new();
+        let keys: BTreeSet<_> = named_a.keys().chain(named_b.keys()).collect();
+        for key in keys {
+            match (named_a.get(key), named_b.get(key)) {
+                (Some(one), Some(other)) if one.bytes == other.bytes => {}
+                (Some(one), Some(other)) => {
+                    differs = true;
+                    self.part(place, one, other)?;
+                }
+                (Some(part), None) | (None, Some(part)) => {
+                    let in_a = named_a.contains_key(key);
+                    if let Role::Field(cause) | Role::Follows(cause) = part.role {
+                        fields.push((cause, Confidence::Certain, *part, in_a));
+                    } else {
+                        differs = true;
+                        let (cause, confidence) = format.alone();
+                        self.alone(place, (cause, confidence), part, in_a);
+                    }
+                }
+                (None, None) => {}
             }
         }
-        for (key, part_b) in &named_b {
-            if !named_a.contains_key(key) {
-                differs = true;
-                self.alone(place, format, part_b, false);
+        if !differs {
+            differs = !fields.is_empty();
+            for (cause, confidence, part, in_a) in fields {
+                self.alone(place, (cause, confidence), part, in_a);
             }
         }
         let order = |parts: &[Part<'_>]| -> Vec<String> {
@@ -334,10 +403,13 @@ impl Search<'_> {
         }
     }
 
-    fn alone(&mut self, place: &Place, format: &dyn Format, part: &Part<'_>, in_a: bool) {
-        if matches!(part.role, Role::Field(_) | Role::Follows(_)) {
-            return;
-        }
+    fn alone(
+        &mut self,
+        place: &Place,
+        (cause, confidence): (Cause, Confidence),
+        part: &Part<'_>,
+        in_a: bool,
+    ) {
         let place = place.part(&part.name);
         let (there, absent) = ("there".to_owned(), "absent".to_owned());
         let excerpt = if in_a {
@@ -351,7 +423,6 @@ impl Search<'_> {
                 b: there,
             }
         };
-        let (cause, confidence) = format.alone();
         self.say(&place, cause, confidence, Some(excerpt));
     }
 
@@ -425,5 +496,9 @@ fn by_name<'p, 'a>(parts: &'p [Part<'a>]) -> BTreeMap<(&'p str, usize), &'p Part
     named
 }
 
+#[cfg(test)]
+mod format_tests;
+#[cfg(test)]
+mod limit_tests;
 #[cfg(test)]
 mod tests;

@@ -129,7 +129,7 @@ pub(super) trait Format: Sync {
     }
 }
 
-const FORMATS: [&dyn Format; 17] = [
+const FORMATS: [&dyn Format; 18] = [
     &compressed::Gzip,
     &compressed::Zstd,
     &compressed::Xz,
@@ -144,15 +144,20 @@ const FORMATS: [&dyn Format; 17] = [
     &mo::Mo,
     &png::Png,
     &sqlite::Sqlite,
+    &sqlite::Pages,
     &pdf::Pdf,
     &xml::Xml,
     &json::Json,
 ];
 
-/// The format of two contents at `path`, if both are of one that is known.
-pub(super) fn format_of(path: &[u8], a: &[u8], b: &[u8]) -> Option<&'static dyn Format> {
-    let mut formats = FORMATS.into_iter();
-    formats.find(|format| format.matches(path, a) && format.matches(path, b))
+/// The formats of two contents at `path` that both may be of; the one that says most first.
+pub(super) fn formats_of<'a>(
+    path: &'a [u8],
+    a: &'a [u8],
+    b: &'a [u8],
+) -> impl Iterator<Item = &'static dyn Format> {
+    let formats = FORMATS.into_iter();
+    formats.filter(move |format| format.matches(path, a) && format.matches(path, b))
 }
 
 /// Refuses more parts than are compared.

@@ -1,10 +1,14 @@
 //! Causes that the lines of a content tell, where its name alone does not: each detector looks at
 //! what differs and says nothing unless all of it fits.
 
+mod binaries;
 mod languages;
+mod order;
 mod packages;
 
 use std::collections::BTreeSet;
+
+pub(super) use packages::changed_versions;
 
 use super::Cause;
 
@@ -28,7 +32,13 @@ pub(super) fn shape(pair: &Pair<'_>) -> Option<Cause> {
     if pair.a.len().max(pair.b.len()) > MAX_TEXT {
         return None;
     }
-    let detectors: [&[Detector]; 2] = [&packages::DETECTORS, &languages::DETECTORS];
+    // The last ones are the most general.
+    let detectors: [&[Detector]; 4] = [
+        &binaries::DETECTORS,
+        &packages::DETECTORS,
+        &languages::DETECTORS,
+        &order::DETECTORS,
+    ];
     let mut detectors = detectors.into_iter().flatten();
     detectors.find_map(|detector| detector(pair))
 }

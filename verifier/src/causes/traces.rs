@@ -96,6 +96,10 @@ const TRACES: &[(At, Cause)] = &[
     (Is("etc/mailname"), Cause::MailName),
     (Begins("etc/exim4/"), Cause::MailName),
     (Begins("etc/postfix/"), Cause::MailName),
+    (
+        Is("etc/apt/apt.conf.d/01autoremove-kernels"),
+        Cause::KernelList,
+    ),
     (Begins("boot/initrd.img"), Cause::InitramfsImage),
     (Begins("boot/initramfs"), Cause::InitramfsImage),
     (Is("etc/resolv.conf"), Cause::MountPoint),
@@ -170,6 +174,7 @@ const TRACES: &[(At, Cause)] = &[
     (Name(".viminfo"), Cause::TemporaryFile),
     (Name(".python_history"), Cause::TemporaryFile),
     (Ends(".gnupg/random_seed"), Cause::TemporaryFile),
+    (Holds("/.gnupg/"), Cause::GeneratedKey),
     (Begins("tmp/"), Cause::TemporaryFile),
     (Begins("var/tmp/"), Cause::TemporaryFile),
 ];

@@ -7,29 +7,25 @@ use std::{
     path::Path,
 };
 
-use repro_core::{
-    digest::Digest,
-    tree::{EntryKind, TreePath, show_bytes},
-};
+use repro_core::{digest::Digest, tree::EntryKind};
 
 use super::{
     CompareError, Difference, DifferenceKind, DirectoryError,
-    capability::same_xattrs,
     directory::FileView,
+    entries::rows_of,
     index::{Item, Key, LayerIndex, Spot},
     links::Groups,
-    metadata,
     names::renamed,
     parallel,
     removals::{self, Below, Removals},
-    rows::{Pair, Place, Rows, link_targets, type_name},
+    rows::{Pair, Place, Rows},
     samples::Samples,
     source::{Layers, Source, digest},
     spool::{Spool, Spooled, SpooledView},
 };
 use crate::causes::{
     Cause, Confidence, ContentFinding, ContentView, Excerpts, Facts, excerpts_by_name,
-    find_file_causes, name_cause,
+    find_file_causes,
 };
 
 /// What the comparison of two sides found.
@@ -57,10 +53,10 @@ pub(super) struct Tools<'a> {
 }
 
 /// One side with what was read of it.
-struct Side<'a> {
+pub(super) struct Side<'a> {
     source: Source<'a>,
-    index: LayerIndex,
-    groups: Groups,
+    pub(super) index: LayerIndex,
+    pub(super) groups: Groups,
 }
 
 impl Side<'_> {
@@ -253,7 +249,9 @@ impl Tools<'_> {
             || keep(b, |pair| &pair.b),
         );
         let (kept_a, kept_b) = (kept_a?, kept_b?);
-        let judge = |pair: &Pair| -> Result<Judged, CompareError> {
+        let first = self.samples.map_or(0, Samples::next);
+        let numbered: Vec<(usize, &Pair)> = (first..).zip(pairs).collect();
+        let judge = |(number, pair): &(usize, &Pair)| -> Result<Judged, CompareError> {
             let digests = [a.digest(&pair.a)?, b.digest(&pair.b)?];
             let modes = [(a, &pair.a), (b, &pair.b)]
                 .map(|(side, key)| side.file(key).map_or(0, |item| item.meta.mode));
@@ -270,18 +268,19 @@ impl Tools<'_> {
                 .map_err(|source| self.broken(source))?;
             if let Some(samples) = self.samples
                 && excerpts == Excerpts::Allowed
-                // A file without excerpts looks like a secret.
-                && findings.iter().any(|finding| finding.excerpt.is_some())
+                // What has no excerpt looks like a secret.
+                && findings.iter().all(|finding| finding.excerpt.is_some())
             {
                 let name = pair.path.to_string();
                 samples
-                    .keep(&name, &view_a, &view_b)
+                    .keep(*number, &name, (&view_a, &view_b))
                     .map_err(|source| self.broken(source))?;
             }
             Ok(Judged { digests, findings })
         };
         let mut contents = Vec::new();
-        for (pair, judged) in pairs.iter().zip(parallel::each(self.threads, pairs, judge)) {
+        let judged = parallel::each(self.threads, &numbered, judge);
+        for (pair, judged) in pairs.iter().zip(judged) {
             let judged = judged?;
             if let [Some(digest_a), Some(digest_b)] = judged.digests {
                 contents.push(((digest_a, digest_b), pair.path.to_string()));
@@ -371,7 +370,7 @@ fn reader(view: &dyn ContentView) -> impl io::Read {
     Reader(view, 0)
 }
 
-const fn is_file(item: &Item) -> bool {
+pub(super) const fn is_file(item: &Item) -> bool {
     matches!(item.kind, EntryKind::File { .. })
 }
 
@@ -386,118 +385,4 @@ fn contents_equal(pair: &Pair, a: &Side<'_>, b: &Side<'_>) -> Option<bool> {
         _ => return Some(true),
     }
     one.content.zip(two.content).map(|(one, two)| one == two)
-}
-
-/// What the headers of an entry tell.
-struct Entry {
-    /// Contents to compare, if there are any.
-    pair: Option<Pair>,
-    /// Whether nothing but the content can differ.
-    same: bool,
-}
-
-/// Puts the rows on an entry that both sides have, but for its content.
-fn rows_of(
-    rows: &mut Rows,
-    (key, a, b): (&Key, &Item, &Item),
-    (side_a, side_b): (&Side<'_>, &Side<'_>),
-    facts: &Facts,
-) -> Entry {
-    use EntryKind::{File, Hardlink};
-    let path = &key.path;
-    let pair = |path: &TreePath| {
-        let key = |side: &Side<'_>| Key::new(side.groups.file(path).clone());
-        Some(Pair {
-            path: path.clone(),
-            a: key(side_a),
-            b: key(side_b),
-        })
-    };
-    let same_meta = (a.meta.mode, a.meta.uid, a.meta.gid, a.meta.mtime)
-        == (b.meta.mode, b.meta.uid, b.meta.gid, b.meta.mtime)
-        && same_xattrs(&a.meta.xattrs, &b.meta.xattrs);
-    match (&a.kind, &b.kind) {
-        (File { .. }, File { .. }) => {
-            rows.metadata(path, &a.kind, &a.meta, &b.meta);
-            return Entry {
-                pair: pair(path),
-                same: same_meta,
-            };
-        }
-        (kind_a, kind_b) if kind_a == kind_b => {}
-        (File { .. } | Hardlink { .. }, File { .. } | Hardlink { .. }) => {
-            return linked(rows, path, (a, b), (side_a, side_b), facts, pair);
-        }
-        (kind_a, kind_b) => {
-            if let Some((target_a, target_b)) = link_targets(kind_a, kind_b) {
-                let unknown = (Cause::Unknown, Confidence::Unknown);
-                let named = name_cause(target_a, target_b, facts).unwrap_or(unknown);
-                let row = rows.push(path, DifferenceKind::Link, named);
-                rows.values(row, show_bytes(target_a), show_bytes(target_b));
-            } else {
-                let row = rows.push(path, DifferenceKind::Type, metadata::kind(kind_a, kind_b));
-                rows.values(row, type_name(kind_a), type_name(kind_b));
-            }
-        }
-    }
-    if !a.is_removal() && !b.is_removal() {
-        rows.metadata(path, &a.kind, &a.meta, &b.meta);
-    }
-    Entry {
-        pair: None,
-        same: a.kind == b.kind && same_meta,
-    }
-}
-
-/// A name that is a hard link on one side at least, and not the same on both.
-fn linked(
-    rows: &mut Rows,
-    path: &TreePath,
-    (a, b): (&Item, &Item),
-    (side_a, side_b): (&Side<'_>, &Side<'_>),
-    facts: &Facts,
-    pair: impl Fn(&TreePath) -> Option<Pair>,
-) -> Entry {
-    let different = |pair| Entry { pair, same: false };
-    let groups = (side_a.groups.names(path), side_b.groups.names(path));
-    let files = (
-        side_a.groups.item(&side_a.index, path),
-        side_b.groups.item(&side_b.index, path),
-    );
-    if let (Some(names_a), Some(names_b)) = groups
-        && names_a == names_b
-    {
-        // One file under the same names: said once, under the first.
-        if names_a.first() != Some(path) {
-            return different(None);
-        }
-        let named = (Cause::HardlinkLayout, Confidence::Certain);
-        let row = rows.push(path, DifferenceKind::Link, named);
-        let file = |side: &Side<'_>| format!("the file is {}", side.groups.file(path));
-        rows.values(row, file(side_a), file(side_b));
-        if let (Some(file_a), Some(file_b)) = files {
-            rows.metadata(path, &file_a.kind, &file_a.meta, &file_b.meta);
-        }
-        return different(pair(path));
-    }
-    let known = files.0.zip(files.1);
-    let equal = known.and_then(|(one, two)| Some(one.content? == two.content?));
-    let targets = link_targets(&a.kind, &b.kind);
-    let by_name = targets.and_then(|(a, b)| name_cause(a, b, facts));
-    let named = match (by_name, targets, equal) {
-        (Some(named), ..) => named,
-        (None, Some(_), _) => (Cause::HardlinkLayout, Confidence::Likely),
-        (None, None, Some(false)) => (Cause::Unknown, Confidence::Unknown),
-        (None, None, _) => (Cause::HardlinkBroken, Confidence::Likely),
-    };
-    if let Some((target_a, target_b)) = targets {
-        let row = rows.push(path, DifferenceKind::Link, named);
-        rows.values(row, show_bytes(target_a), show_bytes(target_b));
-    } else {
-        let row = rows.push(path, DifferenceKind::Type, named);
-        rows.values(row, type_name(&a.kind), type_name(&b.kind));
-    }
-    rows.metadata(path, &a.kind, &a.meta, &b.meta);
-    let files = known.is_some_and(|(one, two)| is_file(one) && is_file(two));
-    different(files.then(|| pair(path)).flatten())
 }

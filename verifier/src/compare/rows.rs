@@ -198,11 +198,13 @@ impl Rows {
                 Cause::DerivedChecksum => {
                     let name = path.rsplit('/').next().unwrap_or_default();
                     let shown = row.evidence.as_ref();
+                    let told =
+                        shown.is_some_and(|shown| shown.a.contains(name) || shown.b.contains(name));
                     *path != row.path
                         && *cause != row.cause
                         && !name.is_empty()
-                        && shown
-                            .is_some_and(|shown| shown.a.contains(name) || shown.b.contains(name))
+                        // A long digest leaves no room for the name: the list has it then.
+                        && (told || row.path.starts_with(&format!("{path}.")))
                 }
                 _ => false,
             };

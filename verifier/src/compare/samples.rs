@@ -1,20 +1,19 @@
 //! Contents that differ, put aside for another program to look at.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use crate::causes::ContentView;
 
-/// Most pairs that are put aside.
+/// Pairs that are looked at; fewer are put aside.
 const MAX_PAIRS: usize = 40;
-/// Largest content that is.
-const MAX_CONTENT: u64 = 16 << 20;
-/// Bytes of all together.
-const MAX_TOTAL: u64 = 256 << 20;
+/// Largest content that is put aside.
+const MAX_CONTENT: u64 = 4 << 20;
 /// Longest name that a file keeps; its ending tells programs what it is.
 const MAX_NAME: usize = 100;
 
@@ -22,13 +21,8 @@ const MAX_NAME: usize = 100;
 #[derive(Debug)]
 pub struct Samples {
     dir: PathBuf,
-    kept: Mutex<Kept>,
-}
-
-#[derive(Debug, Default)]
-struct Kept {
-    paths: Vec<String>,
-    bytes: u64,
+    /// Paths by number.
+    kept: Mutex<BTreeMap<usize, String>>,
 }
 
 impl Samples {
@@ -48,48 +42,51 @@ impl Samples {
     }
 
     /// Path and number of every pair, the paths printable.
+    #[must_use]
     pub fn list(&self) -> Vec<(String, String)> {
-        let kept = self.kept.lock();
-        let kept = kept.unwrap_or_else(std::sync::PoisonError::into_inner);
-        let numbered = kept.paths.iter().enumerate();
+        let kept = self.kept();
+        let numbered = kept.iter();
         numbered
-            .map(|(at, path)| (path.clone(), number(at)))
+            .map(|(number, path)| (path.clone(), name(*number)))
             .collect()
     }
 
-    /// Puts a pair aside, if there is room.
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<usize, String>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number behind all that were put aside so far.
+    pub(super) fn next(&self) -> usize {
+        self.kept().last_key_value().map_or(1, |(last, _)| last + 1)
+    }
+
+    /// Puts a pair aside under a number, if it is among the first and small enough. What is kept does
+    /// not depend on which of several threads comes first.
     pub(super) fn keep(
         &self,
+        number: usize,
         path: &str,
-        a: &dyn ContentView,
-        b: &dyn ContentView,
+        (a, b): (&dyn ContentView, &dyn ContentView),
     ) -> io::Result<()> {
-        let kept = self.kept.lock();
-        let mut kept = kept.unwrap_or_else(std::sync::PoisonError::into_inner);
-        let bytes = kept.bytes.saturating_add(a.len()).saturating_add(b.len());
-        if kept.paths.len() >= MAX_PAIRS || a.len().max(b.len()) > MAX_CONTENT || bytes > MAX_TOTAL
-        {
+        if number > MAX_PAIRS || a.len().max(b.len()) > MAX_CONTENT {
             return Ok(());
         }
-        let number = number(kept.paths.len());
         // Names are hostile: none but plain characters, and no path.
-        let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
+        let last = path.rsplit(['/', '\\']).next().unwrap_or_default();
         let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        let name: String = name.chars().filter(plain).take(MAX_NAME).collect();
-        let name = format!("content-{name}");
+        let last: String = last.chars().filter(plain).take(MAX_NAME).collect();
         for (side, content) in [("a", a), ("b", b)] {
-            let dir = self.dir.join(side).join(&number);
+            let dir = self.dir.join(side).join(name(number));
             fs::create_dir_all(&dir)?;
-            write(&dir.join(&name), content)?;
+            write(&dir.join(format!("content-{last}")), content)?;
         }
-        kept.paths.push(path.to_owned());
-        kept.bytes = bytes;
+        self.kept().insert(number, path.to_owned());
         Ok(())
     }
 }
 
-fn number(at: usize) -> String {
-    format!("{:04}", at + 1)
+fn name(number: usize) -> String {
+    format!("{number:04}")
 }
 
 fn write(path: &Path, content: &dyn ContentView) -> io::Result<()> {

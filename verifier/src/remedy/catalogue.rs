@@ -16,6 +16,9 @@ pub(super) enum Act {
     Remove(&'static str),
     /// The files that differ are removed at the end of the step.
     RemovePaths,
+    /// The same, as the directories that they are kept in: a cache has more files than a line of
+    /// a Dockerfile can name. The names are the last ones of such a directory.
+    RemoveBelow(&'static [&'static str]),
     /// The files that differ are left empty, to be filled when a container starts: a constant in
     /// place of a secret would be worse than a difference.
     Empty(&'static [&'static str], &'static str),
@@ -30,7 +33,7 @@ const MAKE: &str = "removed, to be made when a container starts";
 
 /// The remedies of `cause`: the first that fits is taken. None for those that need a decision.
 pub(super) fn acts(cause: Cause) -> &'static [Act] {
-    use Act::{Empty, Export, OnPaths, Remove, RemoveAtStart, RemovePaths, Rewrite};
+    use Act::{Empty, Export, OnPaths, Remove, RemoveAtStart, RemoveBelow, RemovePaths, Rewrite};
     match cause {
         Cause::EmbeddedTimestamp => &[Rewrite(Program::Date)],
         Cause::EmbeddedHostname => &[Rewrite(Program::Hostname)],
@@ -53,13 +56,31 @@ pub(super) fn acts(cause: Cause) -> &'static [Act] {
             Export(&["python"], &["PYTHONHASHSEED=0"]),
             Export(&["perl"], &["PERL_HASH_SEED=0", "PERL_PERTURB_KEYS=0"]),
             OnPaths(&["find ", "ls ", "make "], "LC_ALL=C sort -o {} {}"),
+            Export(&["sort"], &["LC_ALL=C"]),
         ],
+        Cause::ListOrder | Cause::JsonOrder => &[
+            Export(&["python"], &["PYTHONHASHSEED=0"]),
+            Export(&["perl"], &["PERL_HASH_SEED=0", "PERL_PERTURB_KEYS=0"]),
+        ],
+        Cause::LocalTime => &[Export(&[], &["TZ=UTC"])],
         Cause::FileTime => &[OnPaths(&[], "touch -h -d @$SOURCE_DATE_EPOCH {}")],
         Cause::GzipHeader => &[Rewrite(Program::Gzip)],
         Cause::ArchiveTime | Cause::ArchiveOrder | Cause::ArchiveOwner => &[
             Rewrite(Program::Tar),
+            Rewrite(Program::Ar),
             OnPaths(&["ar ", "AR"], "objcopy --enable-deterministic-archives {}"),
         ],
+        Cause::ArchiveExtra => &[Rewrite(Program::Zip), Rewrite(Program::Cpio)],
+        Cause::DebugPath | Cause::EmbeddedPath => &[Rewrite(Program::CompilerPath)],
+        Cause::LtoSymbol => &[Rewrite(Program::CompilerSeed)],
+        Cause::LinkerBuildId => &[Rewrite(Program::LinkerId)],
+        Cause::GoBuildId => &[Export(&["go "], &["GOFLAGS='-trimpath -buildvcs=false'"])],
+        Cause::JavadocDate => &[Rewrite(Program::Javadoc)],
+        // Versions of shadow before 4.13 do not read SOURCE_DATE_EPOCH.
+        Cause::ShadowDay => &[OnPaths(
+            &[],
+            r"sed -i -E 's/^([^:]*:[^:]*:)[0-9]+:/\1'$((SOURCE_DATE_EPOCH / 86400))':/' {}",
+        )],
         Cause::PycSourceTime | Cause::PycCode => &[
             Rewrite(Program::Compileall),
             Export(
@@ -67,10 +88,14 @@ pub(super) fn acts(cause: Cause) -> &'static [Act] {
                 &["PYTHONDONTWRITEBYTECODE=1", "PIP_NO_COMPILE=1"],
             ),
         ],
-        Cause::PipCache => &[Export(
-            &["pip", "uv "],
-            &["PIP_NO_CACHE_DIR=1", "UV_NO_CACHE=1"],
-        )],
+        Cause::PipCache => &[
+            Export(&["pip", "uv "], &["PIP_NO_CACHE_DIR=1", "UV_NO_CACHE=1"]),
+            RemoveBelow(&[".cache/pip", ".cache/uv"]),
+        ],
+        Cause::NpmCache => &[RemoveBelow(&[".npm"])],
+        Cause::NodeCompileCache => &[RemoveBelow(&["node-compile-cache"])],
+        Cause::GradleState => &[RemoveBelow(&[".gradle"])],
+        Cause::KernelList => &[Remove("/etc/apt/apt.conf.d/01autoremove-kernels")],
         Cause::JavaPropertiesDate => &[OnPaths(
             &[],
             "sed -i '/^#[A-Z][a-z][a-z] [A-Z][a-z][a-z] /d' {}",
@@ -88,11 +113,8 @@ pub(super) fn acts(cause: Cause) -> &'static [Act] {
         Cause::ManIndex => &[Remove("/var/cache/man")],
         Cause::AccountBackup
         | Cause::UpdateStamp
-        | Cause::NpmCache
-        | Cause::NodeCompileCache
         | Cause::GemLog
         | Cause::MavenState
-        | Cause::GradleState
         | Cause::CondaHistory
         | Cause::TemporaryFile => &[RemovePaths],
         _ => &[],

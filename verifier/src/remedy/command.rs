@@ -15,7 +15,24 @@ pub(super) enum Program {
     Tar,
     /// `python -m compileall`, without the time of the source.
     Compileall,
+    /// `ar` and `ranlib`, without time and owner.
+    Ar,
+    /// `zip`, without the extra fields of the file system.
+    Zip,
+    /// `cpio` that creates, without inodes and devices.
+    Cpio,
+    /// A C or C++ compiler, with its directory left out of what it writes.
+    CompilerPath,
+    /// A C or C++ compiler, with a seed of its own for each source.
+    CompilerSeed,
+    /// A C or C++ compiler that asks its linker for a random build id.
+    LinkerId,
+    /// `javadoc`, without its time.
+    Javadoc,
 }
+
+/// What C and C++ compilers are called.
+const COMPILERS: [&str; 6] = ["gcc", "g++", "cc", "c++", "clang", "clang++"];
 
 /// What can stand before a command. A quotation mark is not among it: what follows one is as
 /// likely a text as a command.
@@ -58,6 +75,11 @@ impl Program {
             Self::Gzip => &["gzip"],
             Self::Tar => &["tar"],
             Self::Compileall => &["python", "python3"],
+            Self::Ar => &["ar", "ranlib"],
+            Self::Zip => &["zip"],
+            Self::Cpio => &["cpio"],
+            Self::CompilerPath | Self::CompilerSeed | Self::LinkerId => &COMPILERS,
+            Self::Javadoc => &["javadoc"],
         }
     }
 
@@ -121,6 +143,41 @@ impl Program {
                     format!("{} {fixed}{}", &call[..end], &call[end..])
                 })
             }
+            Self::Ar if name == "ranlib" => with_option(name, arguments, "-D"),
+            Self::Ar => {
+                let first = words.next()?;
+                let letters = first.strip_prefix('-').unwrap_or(first);
+                // Others do not write, and options in words have no letters to add one to.
+                let writes = letters.starts_with(['q', 'r', 'c', 's']);
+                if !writes
+                    || !letters.bytes().all(|byte| byte.is_ascii_alphabetic())
+                    || letters.contains('D')
+                {
+                    return None;
+                }
+                let fixed = format!("{}D", first.replace('U', ""));
+                Some(format!("{name}{}", arguments.replacen(first, &fixed, 1)))
+            }
+            Self::Zip if words.any(|word| is_bundle_with(word, 'X')) => None,
+            Self::Zip => with_option(name, arguments, "-X"),
+            Self::Cpio if !call.contains("-o") && !call.contains("--create") => None,
+            Self::Cpio => with_option(name, arguments, "--reproducible"),
+            Self::CompilerPath if call.contains("-prefix-map=") => None,
+            Self::CompilerPath => with_option(name, arguments, "-ffile-prefix-map=$PWD=."),
+            Self::CompilerSeed => {
+                let sources: Vec<&str> = words.filter(|word| is_source(word)).collect();
+                let [source] = sources.as_slice() else {
+                    return None;
+                };
+                if call.contains("-frandom-seed") {
+                    return None;
+                }
+                with_option(name, arguments, &format!("-frandom-seed={source}"))
+            }
+            Self::LinkerId => call
+                .contains("--build-id=uuid")
+                .then(|| call.replace("--build-id=uuid", "--build-id=sha1")),
+            Self::Javadoc => with_option(name, arguments, "-notimestamp"),
             Self::Compileall if call.contains("--invalidation-mode") => None,
             Self::Compileall => call.contains("-m compileall").then(|| {
                 call.replacen(
@@ -131,6 +188,24 @@ impl Program {
             }),
         }
     }
+}
+
+/// The call with `option` in front of its arguments, unless it has it.
+fn with_option(name: &str, arguments: &str, option: &str) -> Option<String> {
+    let there = arguments.split_whitespace().any(|word| word == option);
+    (!there).then(|| format!("{name} {option}{arguments}"))
+}
+
+/// Whether `word` is a bundle of one-letter options with `letter` among them.
+fn is_bundle_with(word: &str, letter: char) -> bool {
+    word.starts_with('-') && !word.starts_with("--") && word.contains(letter)
+}
+
+/// Whether `word` names a source of C or C++.
+fn is_source(word: &str) -> bool {
+    [".c", ".cc", ".cpp", ".cxx", ".C"]
+        .iter()
+        .any(|end| word.ends_with(end))
 }
 
 fn tells_time(word: &str) -> bool {
@@ -206,6 +281,18 @@ mod tests {
                 "python3 -m compileall /app",
                 "python3 -m compileall --invalidation-mode unchecked-hash /app".into(),
             ),
+            (Program::Ar, "ar rcs x.a x.o && ranlib x.a", "ar rcsD x.a x.o && ranlib -D x.a".into()),
+            (Program::Ar, "ar -qcU x.a x.o", "ar -qcD x.a x.o".into()),
+            (Program::Zip, "zip -r x.zip y", "zip -X -r x.zip y".into()),
+            (Program::Cpio, "ls | cpio -o -H newc > x", "ls | cpio --reproducible -o -H newc > x".into()),
+            (Program::CompilerPath, "gcc -g x.c", "gcc -ffile-prefix-map=$PWD=. -g x.c".into()),
+            (Program::CompilerSeed, "g++ -c x.cc", "g++ -frandom-seed=x.cc -c x.cc".into()),
+            (
+                Program::LinkerId,
+                "cc -Wl,--build-id=uuid x.c",
+                "cc -Wl,--build-id=sha1 x.c".into(),
+            ),
+            (Program::Javadoc, "javadoc -d x P.java", "javadoc -notimestamp -d x P.java".into()),
         ] {
             assert_eq!(program.rewritten(line), Some(expected), "{line}");
         }
@@ -226,6 +313,16 @@ mod tests {
             (Program::Tar, "tar xf x"),
             (Program::Tar, "tar -xf x"),
             (Program::Compileall, "python3 setup.py"),
+            (Program::Ar, "ar t x.a"),
+            (Program::Ar, "ar rcsD x.a x.o"),
+            (Program::Ar, "ar --version"),
+            (Program::Zip, "zip -qX x.zip y"),
+            (Program::Zip, "unzip x.zip"),
+            (Program::Cpio, "cpio -i < x"),
+            (Program::CompilerPath, "gcc -fdebug-prefix-map=/x=. x.c"),
+            (Program::CompilerSeed, "gcc x.c y.c"),
+            (Program::CompilerSeed, "gcc x.o"),
+            (Program::LinkerId, "gcc x.c"),
         ] {
             assert_eq!(program.rewritten(line), None, "{line}");
         }

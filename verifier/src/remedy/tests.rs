@@ -1,3 +1,5 @@
+use std::{fs, process::Command};
+
 use super::{Original, RunForm, RunText, suggest};
 use crate::{
     causes::Cause,
@@ -48,7 +50,177 @@ fn changed(text: &str, form: RunForm, cause: Cause, paths: &[&str]) -> Option<St
     };
     let found = suggest(&report(cause, paths), &original).unwrap();
     assert_eq!(found.change.is_none(), !found.left.is_empty());
-    found.change.map(|change| change.text)
+    let change = found.change?;
+    assert_eq!(patched(text, &change.patch), change.text);
+    Some(change.text)
+}
+
+/// What `patch -p1` makes of a Dockerfile.
+fn patched(text: &str, patch: &str) -> String {
+    let project = tempfile::tempdir().unwrap();
+    let file = project.path().join("Dockerfile");
+    fs::write(&file, text).unwrap();
+    fs::write(project.path().join("x.patch"), patch).unwrap();
+    let status = Command::new("patch")
+        .args(["--silent", "--binary", "-p1", "-i", "x.patch"])
+        .current_dir(project.path())
+        .status()
+        .expect("patch starts: tests/run installs it");
+    assert!(status.success());
+    fs::read_to_string(file).unwrap()
+}
+
+#[test]
+fn every_mechanical_remedy_is_a_patch_that_applies() {
+    let export = |variables: &str, run: &str| format!("RUN export {variables} && {run}\n");
+    let then = |run: &str, more: &str| format!("RUN {run} \\\n && {more}\n");
+    for (cause, run, path, after) in [
+        (
+            Cause::AptLog,
+            "apt",
+            "var/log/apt/x",
+            then("apt", "rm -rf /var/log/apt"),
+        ),
+        (
+            Cause::AptCache,
+            "apt",
+            "var/cache/apt/x",
+            then("apt", "rm -rf /var/lib/apt/lists/* /var/cache/apt/*"),
+        ),
+        (
+            Cause::LdconfigCache,
+            "ldconfig",
+            "var/cache/ldconfig/aux-cache",
+            then("ldconfig", "rm -rf /var/cache/ldconfig/aux-cache"),
+        ),
+        (
+            Cause::MachineId,
+            "x",
+            "etc/machine-id",
+            then("x", ": > /etc/machine-id"),
+        ),
+        (
+            Cause::PycSourceTime,
+            "pip install x",
+            "a.pyc",
+            export(
+                "PYTHONDONTWRITEBYTECODE=1 PIP_NO_COMPILE=1",
+                "pip install x",
+            ),
+        ),
+        (
+            Cause::PipCache,
+            "pip install x",
+            "root/.cache/pip/x",
+            export("PIP_NO_CACHE_DIR=1 UV_NO_CACHE=1", "pip install x"),
+        ),
+        (
+            Cause::PipCache,
+            "make",
+            "root/.cache/pip/x",
+            then("make", "rm -rf /root/.cache/pip"),
+        ),
+        (
+            Cause::NpmCache,
+            "npm ci",
+            "root/.npm/_cacache/index-v5/a/b",
+            then("npm ci", "rm -rf /root/.npm"),
+        ),
+        (
+            Cause::ShadowDay,
+            "useradd u",
+            "etc/shadow",
+            then(
+                "useradd u",
+                r"sed -i -E 's/^([^:]*:[^:]*:)[0-9]+:/\1'$((SOURCE_DATE_EPOCH / 86400))':/' /etc/shadow",
+            ),
+        ),
+        (
+            Cause::AccountBackup,
+            "useradd u",
+            "etc/shadow-",
+            then("useradd u", "rm -rf /etc/shadow-"),
+        ),
+        (
+            Cause::ArchiveTime,
+            "ar rcs /x.a x.o",
+            "x.a",
+            "RUN ar rcsD /x.a x.o\n".into(),
+        ),
+        (
+            Cause::GzipHeader,
+            "gzip x",
+            "x.gz",
+            "RUN gzip -n x\n".into(),
+        ),
+        (
+            Cause::ArchiveExtra,
+            "zip -r x y",
+            "x.zip",
+            "RUN zip -X -r x y\n".into(),
+        ),
+        (
+            Cause::DebugPath,
+            "gcc -g x.c",
+            "x",
+            "RUN gcc -ffile-prefix-map=$PWD=. -g x.c\n".into(),
+        ),
+        (
+            Cause::LtoSymbol,
+            "gcc -flto -c x.c",
+            "x.o",
+            "RUN gcc -frandom-seed=x.c -flto -c x.c\n".into(),
+        ),
+        (
+            Cause::LinkerBuildId,
+            "gcc -Wl,--build-id=uuid x.c",
+            "x",
+            "RUN gcc -Wl,--build-id=sha1 x.c\n".into(),
+        ),
+        (
+            Cause::GoBuildId,
+            "go build .",
+            "x",
+            export("GOFLAGS='-trimpath -buildvcs=false'", "go build ."),
+        ),
+        (Cause::LocalTime, "make", "x", export("TZ=UTC", "make")),
+        (
+            Cause::LineOrder,
+            "sort x > y",
+            "y",
+            export("LC_ALL=C", "sort x > y"),
+        ),
+        (
+            Cause::KernelList,
+            "apt",
+            "etc/apt/apt.conf.d/01autoremove-kernels",
+            then("apt", "rm -rf /etc/apt/apt.conf.d/01autoremove-kernels"),
+        ),
+        (
+            Cause::JavadocDate,
+            "javadoc -d x P.java",
+            "x/P.html",
+            "RUN javadoc -notimestamp -d x P.java\n".into(),
+        ),
+    ] {
+        let found = shell(&format!("RUN {run}\n"), cause, &[path]);
+        assert_eq!(found.as_deref(), Some(after.as_str()), "{cause}");
+    }
+}
+
+#[test]
+fn a_cache_is_removed_as_a_whole() {
+    let paths: Vec<String> = (0..500)
+        .map(|n| format!("root/.npm/_cacache/index-v5/{n}"))
+        .collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let found = shell("RUN npm ci\n", Cause::NpmCache, &paths);
+    assert_eq!(
+        found.as_deref(),
+        Some("RUN npm ci \\\n && rm -rf /root/.npm\n")
+    );
+    let elsewhere = shell("RUN npm ci\n", Cause::NpmCache, &["root/x.npm/a"]);
+    assert_eq!(elsewhere, None);
 }
 
 fn shell(text: &str, cause: Cause, paths: &[&str]) -> Option<String> {

@@ -419,7 +419,7 @@ pub(crate) const FLAGS: &[Flag] = &[
         short: None,
         value: None,
         effect: Effect::Differs(
-            "Images come from the store, by digest. Nothing is fetched while a build runs, and a line on standard error says so.",
+            "Images come from the store, or by digest from their registry. What a tag means is looked up by `repro pull` and `repro lock`, never by a build, and a line on standard error says so.",
         ),
         tried: &["--pull"],
         refused_values: &[],
@@ -428,11 +428,10 @@ pub(crate) const FLAGS: &[Flag] = &[
         name: "push",
         short: None,
         value: None,
-        effect: Effect::Refused {
-            reason: "a build pushes nothing: its evidence is to be verified first",
-            instead: "Write -o oci-archive:FILE and copy that to the registry",
-        },
-        tried: &["--push"],
+        effect: Effect::Differs(
+            "Under the names of `-t`, when the evidence is written, and only where both runs gave the same image.",
+        ),
+        tried: &["--push=false"],
         refused_values: &[],
     },
     Flag {

@@ -13,7 +13,7 @@ use repro_core::{
 };
 
 use crate::{
-    args::{ArchiveError, archive},
+    args::{Outside, OutsideError},
     error::CommandError,
     output::{Format, Output},
 };
@@ -27,6 +27,8 @@ pub(crate) enum OutputArg {
     Directory(PathBuf),
     /// More names in the store.
     Names(Vec<ImageRef>),
+    /// Names in registries.
+    Registry(Vec<ImageRef>),
     /// Nowhere.
     Nothing,
 }
@@ -36,7 +38,7 @@ pub(crate) enum OutputArg {
 pub(crate) enum OutputArgError {
     /// The form that names a transport.
     #[error(transparent)]
-    Archive(#[from] ArchiveError),
+    Outside(#[from] OutsideError),
     /// The commas and quotes.
     #[error("a quote is not closed, or stands inside a word")]
     Csv,
@@ -55,17 +57,14 @@ pub(crate) enum OutputArgError {
         key: String,
     },
     /// No `type`.
-    #[error("an output has a type: oci, docker, tar, local, image or cacheonly")]
+    #[error("an output has a type: oci, docker, tar, local, image, registry or cacheonly")]
     NoType,
     /// A type that there is not.
-    #[error("{0:?} is not a type of output: oci, docker, tar, local, image or cacheonly")]
+    #[error("{0:?} is not a type of output: oci, docker, tar, local, image, registry or cacheonly")]
     Type(String),
-    /// A registry.
-    #[error(
-        "a build pushes nothing: images go to a registry once their evidence was verified; write \
-         -o oci-archive:FILE and copy that"
-    )]
-    Push,
+    /// `push` that is neither true nor false.
+    #[error("push={0} is neither true nor false")]
+    Push(String),
     /// A daemon.
     #[error(
         "type=docker needs dest=FILE: a build changes no daemon; `docker load -i FILE` brings the \
@@ -87,8 +86,8 @@ pub(crate) enum OutputArgError {
         value: String,
     },
     /// No name.
-    #[error("type=image needs name=REF")]
-    NoName,
+    #[error("type={0} needs name=REF")]
+    NoName(String),
     /// A name that is none.
     #[error(transparent)]
     Name(#[from] ReferenceError),
@@ -109,7 +108,10 @@ impl FromStr for OutputArg {
             .iter()
             .any(|transport| text.starts_with(transport))
         {
-            return Ok(Self::Archive(archive(text)?));
+            return Ok(match text.parse()? {
+                Outside::Archive(archive) => Self::Archive(archive),
+                Outside::Registry(reference) => Self::Registry(vec![reference]),
+            });
         }
         let fields = csv_fields(text).ok_or(OutputArgError::Csv)?;
         match fields.as_slice() {
@@ -147,16 +149,19 @@ fn of_fields(fields: &[String]) -> Result<OutputArg, OutputArgError> {
                     all.names.push(name.parse()?);
                 }
             }
-            "push" => all.push = value != "false",
+            "push" => {
+                all.push = match value {
+                    "true" => true,
+                    "false" => false,
+                    _ => return Err(OutputArgError::Push(value.to_owned())),
+                }
+            }
             other => {
                 all.unknown.get_or_insert(other.to_owned());
             }
         }
     }
     let kind = all.kind.take().ok_or(OutputArgError::NoType)?;
-    if kind == "registry" || all.push {
-        return Err(OutputArgError::Push);
-    }
     if let Some(key) = all.unknown.take() {
         return Err(OutputArgError::Key { kind, key });
     }
@@ -194,8 +199,12 @@ fn of_fields(fields: &[String]) -> Result<OutputArg, OutputArgError> {
             file: stream(all.dest),
         }),
         "local" => OutputArg::Directory(needed(all.dest)?),
-        "image" | "cacheonly" if all.dest.is_some() => return Err(OutputArgError::Dest(kind)),
-        "image" if all.names.is_empty() => return Err(OutputArgError::NoName),
+        "image" | "registry" | "cacheonly" if all.dest.is_some() => {
+            return Err(OutputArgError::Dest(kind));
+        }
+        "image" | "registry" if all.names.is_empty() => return Err(OutputArgError::NoName(kind)),
+        "registry" => OutputArg::Registry(all.names),
+        "image" if all.push => OutputArg::Registry(all.names),
         "image" => OutputArg::Names(all.names),
         "cacheonly" => OutputArg::Nothing,
         _ => return Err(OutputArgError::Type(kind)),
@@ -223,6 +232,14 @@ impl<'a> Outputs<'a> {
     pub(crate) fn names(self) -> impl Iterator<Item = &'a ImageRef> {
         self.0.iter().flat_map(|output| match output {
             OutputArg::Names(names) => names.as_slice(),
+            _ => &[],
+        })
+    }
+
+    /// Where in registries.
+    pub(crate) fn registries(self) -> impl Iterator<Item = &'a ImageRef> {
+        self.0.iter().flat_map(|output| match output {
+            OutputArg::Registry(names) => names.as_slice(),
             _ => &[],
         })
     }
@@ -261,7 +278,8 @@ impl<'a> Outputs<'a> {
                 OutputArg::Directory(dir) => {
                     transport::export_local(store.blobs(), image, dir)?;
                 }
-                OutputArg::Names(_) | OutputArg::Nothing => {}
+                // What is pushed is pushed last, when nothing speaks against it.
+                OutputArg::Names(_) | OutputArg::Registry(_) | OutputArg::Nothing => {}
             }
         }
         Ok(())
@@ -293,6 +311,10 @@ impl std::fmt::Display for OutputArg {
             Self::Names(names) => {
                 let names: Vec<String> = names.iter().map(ToString::to_string).collect();
                 write!(f, "type=image,\"name={}\"", names.join(","))
+            }
+            Self::Registry(names) => {
+                let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+                write!(f, "type=registry,\"name={}\"", names.join(","))
             }
             Self::Nothing => f.write_str("type=cacheonly"),
         }
@@ -329,6 +351,18 @@ mod tests {
                 "type=image,name=a/b,push=false",
                 "type=image,\"name=docker.io/a/b:latest\"",
             ),
+            (
+                "docker://r.example/a",
+                "type=registry,\"name=r.example/a:latest\"",
+            ),
+            (
+                "type=registry,name=a/b",
+                "type=registry,\"name=docker.io/a/b:latest\"",
+            ),
+            (
+                "type=image,name=a/b,push=true",
+                "type=registry,\"name=docker.io/a/b:latest\"",
+            ),
             ("type=cacheonly", "type=cacheonly"),
         ] {
             let found: OutputArg = text
@@ -341,9 +375,9 @@ mod tests {
     #[test]
     fn what_an_output_cannot_be_says_why() {
         for (text, reason) in [
-            ("type=registry", "a build pushes nothing"),
-            ("type=image,name=a,push=true", "a build pushes nothing"),
-            ("docker://a/b", "registries"),
+            ("type=registry", "needs name=REF"),
+            ("type=image,name=a,push=perhaps", "push=perhaps"),
+            ("docker://a//b", "repository"),
             ("type=docker", "a build changes no daemon"),
             ("type=docker,dest=d,tar=false", "tar=false"),
             ("type=oci,dest=d,tar=maybe", "tar=maybe"),

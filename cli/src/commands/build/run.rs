@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     num::{NonZeroU32, NonZeroUsize},
     path::Path,
+    sync::Arc,
 };
 
 use repro_builder::{Builder, LockState};
@@ -30,6 +31,7 @@ use super::{
     network::Wanted,
     outputs::Outputs,
     place::Place,
+    push,
     request::{Asked, asked},
     results, suggest,
 };
@@ -80,6 +82,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
         })?;
         return say_findings(output, format, &asked.request, &findings);
     }
+    let pushes = push::destinations(args, &asked.request)?;
     asked.request.exclude.extend(suggest::path(&asked.request));
     let patch = if args.suggest {
         Some(suggest::wanted(&asked.request)?)
@@ -120,7 +123,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     if let Some(path) = &patch {
         suggest::write(path, &asked.request, &report, output)?;
     }
-    Ok(status(args.on_difference, &record, &report))
+    let status = status(args.on_difference, &record, &report);
+    push::push(
+        args,
+        context,
+        &store,
+        &record,
+        report.verdict,
+        status,
+        &pushes,
+    )?;
+    Ok(status)
 }
 
 /// The build itself, or a look at it, with everything that may be stopped by a signal.
@@ -145,7 +158,9 @@ where
         args.snapshotter.snapshots(),
     )?;
     let events = context.settings.view.start(&context.settings.output);
+    let registry = args.registries.client(store, Arc::clone(&engine.cancelled));
     let sources = Sources {
+        registry: &registry,
         project: &asked.project,
         lock: asked.lock.as_ref(),
         lock_mode: request.lock_mode,
@@ -198,6 +213,7 @@ fn processors() -> NonZeroUsize {
 fn options(store: &Store) -> compare::Options {
     let mut options = compare::Options::new(store.blobs().tmp().to_owned());
     options.host_cpus = NonZeroU32::try_from(processors()).ok();
+    options.threads = processors();
     options
 }
 

@@ -188,7 +188,7 @@ impl SameArgs {
     pub(crate) fn notes(&self) -> Vec<&'static str> {
         let mut notes = Vec::new();
         if self.pull == Some(true) {
-            notes.push("--pull: images come from the store, by digest; nothing is fetched");
+            notes.push("--pull: images come from the store, or by digest from their registry; no tag is looked up");
         }
         let mut wanted = self.attest.iter().chain(&self.provenance);
         if wanted.any(|provenance| *provenance == Provenance::Wanted) {

@@ -177,12 +177,22 @@ impl From<ResolveError> for CommandError {
         match error {
             ResolveError::Name { .. } => Self::new(ErrorKind::Usage, &error),
             ResolveError::Missing(ref name) => {
-                let hint = format!("bring it in: `repro import TRANSPORT {name}`");
-                Self::new(ErrorKind::Input, &error).hint(hint)
+                let hint =
+                    format!("bring it in: `repro pull {name}`, or `repro import TRANSPORT {name}`");
+                Self::new(ErrorKind::Input, &error)
+                    .hint(hint)
+                    .hint("or pin it, so that builds fetch it by themselves: `repro lock`")
             }
-            ResolveError::MissingPinned { ref name, .. } => {
-                let hint = format!("bring it in: `repro import TRANSPORT {name}`");
-                Self::new(ErrorKind::Input, &error).hint(hint)
+            ResolveError::MissingPinned {
+                name,
+                digest,
+                source,
+            } => {
+                let message = format!(
+                    "the image {name} is pinned to {digest}, which is not in the store and cannot \
+                     be fetched"
+                );
+                Self::from(*source).context(message)
             }
             ResolveError::Blob(error) => {
                 Self::from(error).context("cannot look for an image in the store")

@@ -273,6 +273,8 @@ impl From<SourceError> for CommandError {
             SourceError::Lock(error) => error.into(),
             SourceError::Toolchain(error) => error.into(),
             SourceError::Input(error) => error.into(),
+            SourceError::Registry(error) => error.into(),
+            SourceError::Store(error) => error.into(),
             SourceError::NotLocked(_) | SourceError::OtherThing { .. } => {
                 Self::new(ErrorKind::Input, &error).hint(RELOCK)
             }

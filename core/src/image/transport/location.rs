@@ -64,19 +64,6 @@ pub enum LocationError {
     Reference(#[from] ReferenceError),
 }
 
-impl Location {
-    /// The file or directory; an error that says what to do for the other kinds.
-    pub fn archive(&self) -> Result<&Archive, super::TransportError> {
-        match self {
-            Self::Archive(archive) => Ok(archive),
-            Self::Registry(reference) => {
-                Err(super::TransportError::RegistryNotYet(reference.clone()))
-            }
-            Self::Store(reference) => Err(super::TransportError::InStore(reference.clone())),
-        }
-    }
-}
-
 impl Archive {
     /// The file or directory.
     #[must_use]
@@ -218,11 +205,5 @@ mod tests {
         ] {
             assert!(text.parse::<Location>().is_err(), "{text}");
         }
-        let registry: Location = "docker://a".parse().unwrap();
-        let error = registry.archive().unwrap_err();
-        assert!(matches!(
-            error,
-            super::super::TransportError::RegistryNotYet(_)
-        ));
     }
 }

@@ -14,7 +14,8 @@ use crate::{
     digest::Digest,
     fs::{persist_durably, sorted_names},
     image::{
-        Descriptor, Index, MAX_DOCUMENT, Manifest, REF_NAME, StoredImage, load_image, pick_platform,
+        Descriptor, ImageError, Index, MAX_DOCUMENT, Manifest, REF_NAME, StoredImage, load_image,
+        pick_platform, stored::MAX_DEPTH,
     },
     layer::LayerWriter,
     ruleset::Ruleset,
@@ -25,9 +26,6 @@ use crate::{
 const FORM: &str = "an OCI image layout";
 const LAYOUT_VERSION: &str = "1.0.0";
 pub(super) const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
-/// Indexes that may lie on the way to an image. Two are in use: the layout's own, and one of
-/// platforms.
-pub(super) const MAX_DEPTH: usize = 4;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -64,7 +62,7 @@ pub(super) fn import(
         }
         return Ok(load_image(blobs, chosen.digest)?);
     }
-    Err(TransportError::TooDeep(MAX_DEPTH))
+    Err(ImageError::TooDeep(MAX_DEPTH).into())
 }
 
 /// The index of a layout, and its bytes.
@@ -187,7 +185,7 @@ pub(super) fn export_dir(
         let name = found.annotations.get(REF_NAME).cloned();
         (name, found.digest)
     });
-    let bytes = crate::json::canonical(&index).map_err(crate::image::ImageError::Canonical)?;
+    let bytes = crate::json::canonical(&index).map_err(ImageError::Canonical)?;
     write_file(&dir.join("oci-layout"), dir, |out| out.write_all(LAYOUT))?;
     // Last: until it is there, nothing refers to the new blobs.
     write_file(&dir.join("index.json"), dir, |out| out.write_all(&bytes))
@@ -233,7 +231,7 @@ pub(super) fn export_archive(
     out: &mut dyn Write,
 ) -> Result<(), TransportError> {
     let index = Index::new(vec![index_entry(image, tag)]);
-    let index = crate::json::canonical(&index).map_err(crate::image::ImageError::Canonical)?;
+    let index = crate::json::canonical(&index).map_err(ImageError::Canonical)?;
     let write = || {
         let mut tar = LayerWriter::new(out, Ruleset::V1);
         for dir in ["blobs", "blobs/sha256"] {

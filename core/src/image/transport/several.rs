@@ -1,13 +1,9 @@
 //! Everything that a layout lists: images for several platforms, and what is said about them.
 
-use super::{
-    Archive, ImportOptions, TransportError, import,
-    oci::{self, MAX_DEPTH},
-    source::FileSource,
-};
+use super::{Archive, ImportOptions, TransportError, import, oci, source::FileSource};
 use crate::{
     digest::Digest,
-    image::{Descriptor, Index, MAX_DOCUMENT, Manifest},
+    image::{Descriptor, ImageError, Index, MAX_DOCUMENT, Manifest, stored::MAX_DEPTH},
     store::{BlobStore as _, LocalBlobs, put_bytes, read_small},
 };
 
@@ -68,7 +64,7 @@ fn copy(
     left: &mut usize,
 ) -> Result<Held, TransportError> {
     let Some(depth) = depth.checked_sub(1) else {
-        return Err(TransportError::TooDeep(MAX_DEPTH));
+        return Err(ImageError::TooDeep(MAX_DEPTH).into());
     };
     *left = left
         .checked_sub(1)

@@ -39,6 +39,19 @@ pub(super) const CONTENT: &[(Cause, CauseInfo)] = &[
         },
     ),
     (
+        Cause::LocalTime,
+        CauseInfo {
+            title: "a time is told by the clock of a place",
+            meaning: "Both runs hold the same moment, as clocks of two time zones show it.",
+            detection: "Two times that differ by a multiple of 15 minutes, by 26 hours at most, \
+                        with equal seconds.",
+            remedy: "Write UTC: `TZ=UTC` for the step, `date -u`, `gmtime` in place of \
+                     `localtime`.",
+            axis: Some(Axis::Caller),
+            links: links::GENERAL,
+        },
+    ),
+    (
         Cause::EmbeddedCpuCount,
         CauseInfo {
             title: "the number of CPUs is in the file",

@@ -453,6 +453,31 @@ pub(super) const LANGUAGES: &[(Cause, CauseInfo)] = &[
         },
     ),
     (
+        Cause::HaskellInterface,
+        CauseInfo {
+            title: "an interface of a Haskell module differs",
+            meaning: "What GHC writes to `.hi` files follows the order in which it compiled.",
+            detection: "The name and the magic.",
+            remedy: "Compile with one job (`ghc -j1`, `cabal build -j1`).",
+            axis: Some(Axis::Cpus),
+            links: links::GENERAL,
+        },
+    ),
+    (
+        Cause::EmbeddedSignature,
+        CauseInfo {
+            title: "a signature was made during the build",
+            meaning: "A jar or a module of the kernel was signed: with a new key, or by an \
+                      algorithm that draws a number for each signature.",
+            detection: "Files of signatures below `META-INF`, or the marker behind a module with \
+                        equal code.",
+            remedy: "Sign outside the image's build and attach the signature, or copy it in as an \
+                     input.",
+            axis: None,
+            links: links::GENERAL,
+        },
+    ),
+    (
         Cause::CondaHistory,
         CauseInfo {
             title: "conda keeps its history",

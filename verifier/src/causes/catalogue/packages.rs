@@ -333,12 +333,38 @@ pub(super) const PACKAGES: &[(Cause, CauseInfo)] = &[
         },
     ),
     (
+        Cause::KernelList,
+        CauseInfo {
+            title: "a list of kernels names the running one",
+            meaning: "The hook of a kernel package writes `01autoremove-kernels` with the name of \
+                      the kernel of the build machine.",
+            detection: "The path.",
+            remedy: "`rm -f /etc/apt/apt.conf.d/01autoremove-kernels` in the same RUN.",
+            axis: Some(Axis::KernelName),
+            links: links::DISTRO,
+        },
+    ),
+    (
         Cause::InitramfsImage,
         CauseInfo {
             title: "an initial RAM disk was made",
             meaning: "It holds times and inodes in an archive.",
             detection: "The path.",
             remedy: "Make it with SOURCE_DATE_EPOCH, or do not install a kernel into an image.",
+            axis: Some(Axis::Clock),
+            links: links::DISTRO,
+        },
+    ),
+    (
+        Cause::FilesystemImage,
+        CauseInfo {
+            title: "an image of a file system has an id and times",
+            meaning: "Whoever makes a file system gives it a random id, a hash seed and the time, \
+                      and writes files in the order of the directory.",
+            detection: "The magic of squashfs, ext, FAT, ISO 9660, XFS, Btrfs, EROFS or cramfs.",
+            remedy: "squashfs: SOURCE_DATE_EPOCH and `-reproducible`. ext: `mke2fs -U UUID -E \
+                     hash_seed=UUID` with `E2FSPROGS_FAKE_TIME`. FAT: `mkfs.vfat --invariant -i \
+                     ID`. ISO: `xorriso` with SOURCE_DATE_EPOCH.",
             axis: Some(Axis::Clock),
             links: links::DISTRO,
         },

@@ -4,7 +4,7 @@ use flate2::{Compression, GzBuilder};
 
 use super::*;
 
-fn found(path: &str, a: &[u8], b: &[u8]) -> Vec<(Cause, Option<String>)> {
+pub(super) fn found(path: &str, a: &[u8], b: &[u8]) -> Vec<(Cause, Option<String>)> {
     let path = TreePath::parse(path.as_bytes()).unwrap();
     let found = find_file_causes(&path, &a, &b, Excerpts::Allowed, &Facts::default()).unwrap();
     found
@@ -13,7 +13,7 @@ fn found(path: &str, a: &[u8], b: &[u8]) -> Vec<(Cause, Option<String>)> {
         .collect()
 }
 
-fn gzip(time: u32, level: u32, data: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(time: u32, level: u32, data: &[u8]) -> Vec<u8> {
     let mut out = GzBuilder::new()
         .mtime(time)
         .write(Vec::new(), Compression::new(level));

@@ -17,6 +17,14 @@ impl Format for Ar {
     fn open<'a>(&self, bytes: &'a [u8], budget: &mut Budget) -> Result<Vec<Part<'a>>, NotOpened> {
         let archive = ArchiveFile::parse(bytes).map_err(|_| NotOpened::Damaged)?;
         let mut parts = Vec::new();
+        // The table of symbols is no member to the reader of archives, and has a time of its own.
+        if let Some(time) = bytes.get(8..36).filter(|head| head.starts_with(b"/ ")) {
+            parts.push(Part::field(
+                "symbol table: time",
+                Cause::ArchiveTime,
+                time[16..].to_vec(),
+            ));
+        }
         for member in archive.members() {
             let member = member.map_err(|_| NotOpened::Damaged)?;
             // Members can share one long name.

@@ -44,11 +44,8 @@ impl Format for Gzip {
         let header = Cause::GzipHeader;
         let mut parts = vec![
             Part::field("gzip header: time", header, &bytes[4..8]),
-            Part::field(
-                "gzip header: level and system",
-                header,
-                &bytes[8..GZIP_HEADER],
-            ),
+            Part::field("gzip header: level", Cause::CompressionForm, &bytes[8..9]),
+            Part::field("gzip header: system", header, &bytes[9..GZIP_HEADER]),
         ];
         let flags = bytes[3];
         if flags & FNAME != 0 && flags & FEXTRA == 0 {

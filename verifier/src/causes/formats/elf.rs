@@ -37,9 +37,19 @@ impl Format for Elf {
                 ".note.gnu.build-id" | ".gnu_debuglink" => Role::Follows(Cause::LinkerBuildId),
                 ".note.go.buildid" => Role::Field(Cause::GoBuildId),
                 // Tables of names and places: what differs there is seen as symbols or contents.
-                ".strtab" | ".symtab" | ".shstrtab" => continue,
-                _ if name.starts_with(".gnu.lto_") => Role::Field(Cause::LtoSymbol),
-                _ if name.starts_with(".debug_") || name.starts_with(".zdebug_") => {
+                ".strtab" | ".symtab" | ".shstrtab" | ".dynsym" | ".hash" | ".gnu.hash" => continue,
+                // Named after a random number, as is what lies in it.
+                _ if name.starts_with(".gnu.lto_") => {
+                    let (stem, _) = name.rsplit_once('.').unwrap_or((&name, ""));
+                    let bytes = [name.as_bytes(), &data[..]].concat();
+                    parts.push(Part::field(stem, Cause::LtoSymbol, bytes));
+                    continue;
+                }
+                _ if name.starts_with(".debug_")
+                    || name.starts_with(".zdebug_")
+                    || name.starts_with(".rela.debug_")
+                    || name.starts_with(".llvm") =>
+                {
                     Role::Paths(Cause::DebugPath)
                 }
                 _ => Role::Content,

@@ -26,7 +26,9 @@ impl Format for Png {
             let (data, behind) = behind.split_at_checked(length).ok_or(NotOpened::Damaged)?;
             // The checksum follows from the data.
             rest = behind.get(4..).ok_or(NotOpened::Damaged)?;
-            let dated = kind == b"tIME" || data.starts_with(b"date:");
+            let dated = kind == b"tIME"
+                || data.starts_with(b"date:")
+                || data.starts_with(b"Creation Time\0");
             parts.push(Part {
                 name: show_bytes(kind).into_owned(),
                 role: if dated {

@@ -14,16 +14,20 @@ pub(super) struct Sqlite;
 /// Bytes of the header ("Database File Format", 1.3).
 const HEADER: usize = 100;
 
+/// The same where its tables cannot be read: counters of the header apart from the pages.
+pub(super) struct Pages;
+
+fn is_database(head: &[u8]) -> bool {
+    head.starts_with(b"SQLite format 3\0") && head.len() >= HEADER
+}
+
 impl Format for Sqlite {
     fn matches(&self, _: &[u8], head: &[u8]) -> bool {
-        head.starts_with(b"SQLite format 3\0") && head.len() >= HEADER
+        is_database(head)
     }
 
     fn open<'a>(&self, bytes: &'a [u8], budget: &mut Budget) -> Result<Vec<Part<'a>>, NotOpened> {
-        match tables(bytes, budget) {
-            Err(NotOpened::Damaged) => Ok(pages(bytes)),
-            other => other,
-        }
+        tables(bytes, budget)
     }
 
     fn form(&self) -> Option<Cause> {
@@ -32,6 +36,25 @@ impl Format for Sqlite {
 
     fn alone(&self) -> (Cause, Confidence) {
         (Cause::Unknown, Confidence::Unknown)
+    }
+}
+
+impl Format for Pages {
+    fn matches(&self, _: &[u8], head: &[u8]) -> bool {
+        is_database(head)
+    }
+
+    fn open<'a>(&self, bytes: &'a [u8], _: &mut Budget) -> Result<Vec<Part<'a>>, NotOpened> {
+        let counters = [&bytes[24..28], &bytes[32..40], &bytes[92..HEADER]].concat();
+        Ok(vec![
+            Part {
+                name: "counters".into(),
+                role: Role::Follows(Cause::SqliteLayout),
+                bytes: counters.into(),
+            },
+            Part::content("database header", [&bytes[..24], &bytes[40..92]].concat()),
+            Part::content("database pages", &bytes[HEADER..]),
+        ])
     }
 }
 
@@ -75,19 +98,6 @@ fn tables<'a>(bytes: &[u8], budget: &mut Budget) -> Result<Vec<Part<'a>>, NotOpe
         counted(&parts)?;
     }
     Ok(parts)
-}
-
-/// Counters of the header apart from the pages.
-fn pages(bytes: &[u8]) -> Vec<Part<'_>> {
-    let counters = [&bytes[24..28], &bytes[32..40], &bytes[92..HEADER]].concat();
-    vec![
-        Part {
-            name: "counters".into(),
-            role: Role::Follows(Cause::SqliteLayout),
-            bytes: counters.into(),
-        },
-        Part::content("database pages", &bytes[HEADER..]),
-    ]
 }
 
 #[cfg(test)]

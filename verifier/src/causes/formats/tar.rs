@@ -1,6 +1,6 @@
 //! Tars inside of files: members with their headers.
 
-use std::io::Read as _;
+use std::io::Read;
 
 use repro_core::tree::show_bytes;
 
@@ -12,6 +12,20 @@ pub(super) struct Tar;
 
 /// Where the magic stands in a header.
 const MAGIC: usize = 257;
+
+/// The records of the extended header of a member, printable.
+fn records(entry: &mut tar::Entry<'_, impl Read>) -> Result<Vec<(String, String)>, NotOpened> {
+    let Some(extensions) = entry.pax_extensions().map_err(|_| NotOpened::Damaged)? else {
+        return Ok(Vec::new());
+    };
+    extensions
+        .map(|record| {
+            let record = record.map_err(|_| NotOpened::Damaged)?;
+            let shown = |bytes: &[u8]| show_bytes(bytes).into_owned();
+            Ok((shown(record.key_bytes()), shown(record.value_bytes())))
+        })
+        .collect()
+}
 
 impl Format for Tar {
     fn matches(&self, _: &[u8], head: &[u8]) -> bool {
@@ -26,7 +40,7 @@ impl Format for Tar {
             let mut entry = entry.map_err(|_| NotOpened::Damaged)?;
             let name = show_bytes(&entry.path_bytes()).into_owned();
             let header = entry.header();
-            let time = header.mtime().map_err(|_| NotOpened::Damaged)?;
+            let mut time = header.mtime().map_err(|_| NotOpened::Damaged)?.to_string();
             let owner = format!(
                 "{:?} {:?} {:?} {:?} {:?}",
                 header.uid().ok(),
@@ -35,10 +49,31 @@ impl Format for Tar {
                 header.groupname_bytes().map(show_bytes),
                 header.mode().ok(),
             );
+            let records = records(&mut entry)?;
+            budget.take(
+                records
+                    .iter()
+                    .map(|(key, value)| (key.len() + value.len()) as u64)
+                    .sum(),
+            )?;
+            let mut extended = String::new();
+            for (key, value) in records {
+                match key.as_str() {
+                    "mtime" => time = value,
+                    // What the member says by itself.
+                    "path" | "linkpath" | "size" => {}
+                    _ => extended.extend([&key, "=", &value, "\n"]),
+                }
+            }
+            parts.push(Part::field(
+                format!("{name}: extended header"),
+                Cause::PaxHeader,
+                extended.into_bytes(),
+            ));
             parts.push(Part::field(
                 format!("{name}: time"),
                 Cause::ArchiveTime,
-                time.to_string().into_bytes(),
+                time.into_bytes(),
             ));
             parts.push(Part::field(
                 format!("{name}: owner and mode"),

@@ -3,8 +3,8 @@
 use super::{Detector, Pair, has_year, holds, starts};
 use crate::causes::Cause;
 
-pub(super) const DETECTORS: [Detector; 15] = [
-    database,
+pub(super) const DETECTORS: [Detector; 16] = [
+    moved_bytes,
     checksums,
     properties,
     manifest,
@@ -18,11 +18,12 @@ pub(super) const DETECTORS: [Detector; 15] = [
     compiled_date,
     symbols,
     fontconfig,
+    rust_metadata,
     paths,
 ];
 
 /// Names of lists of checksums.
-const LISTS: [&[u8]; 8] = [
+const LISTS: [&[u8]; 9] = [
     b"RECORD",
     b"md5sums",
     b"MD5SUMS",
@@ -31,6 +32,7 @@ const LISTS: [&[u8]; 8] = [
     b"SHA512SUMS",
     b"checksums.txt",
     b"sha256sum.txt",
+    b"checksums.yaml.gz",
 ];
 
 /// Each line that differs is a digest beside a name.
@@ -86,10 +88,11 @@ fn javadoc(pair: &Pair<'_>) -> Option<Cause> {
     (pair.ends(".html") && pair.all_changed(says)).then_some(Cause::JavadocDate)
 }
 
-/// The date of a gem.
+/// The date of a gem, in its specification or in what a package holds of it.
 fn gem(pair: &Pair<'_>) -> Option<Cause> {
-    (pair.ends(".gemspec") && pair.all_changed(|line| holds(line, ".date =")))
-        .then_some(Cause::GemDate)
+    let specification = pair.ends(".gemspec") && pair.all_changed(|line| holds(line, ".date ="));
+    let metadata = pair.name() == b"metadata.gz" && pair.all_changed(|line| starts(line, "date:"));
+    (specification || metadata).then_some(Cause::GemDate)
 }
 
 /// When an R package was built.
@@ -190,8 +193,9 @@ fn symbols(pair: &Pair<'_>) -> Option<Cause> {
         .then_some(Cause::LtoSymbol)
 }
 
-/// Pages of a database that hold the same bytes at other places.
-fn database(pair: &Pair<'_>) -> Option<Cause> {
+/// Parts that hold the same bytes at other places: pages of a database, sections of a program whose
+/// objects were linked in another order.
+fn moved_bytes(pair: &Pair<'_>) -> Option<Cause> {
     let counts = |bytes: &[u8]| {
         let mut counts = [0_u64; 256];
         for byte in bytes {
@@ -199,8 +203,12 @@ fn database(pair: &Pair<'_>) -> Option<Cause> {
         }
         counts
     };
-    let pages = pair.inside.rsplit('!').next() == Some("database pages");
-    (pages && counts(pair.a) == counts(pair.b)).then_some(Cause::SqliteLayout)
+    let cause = match pair.inside.rsplit('!').next()? {
+        "database pages" => Cause::SqliteLayout,
+        ".text" | ".data" | ".rodata" | ".dynstr" => Cause::SymbolOrder,
+        _ => return None,
+    };
+    (counts(pair.a) == counts(pair.b)).then_some(cause)
 }
 
 /// A cache of fontconfig, by its magic.
@@ -209,10 +217,26 @@ fn fontconfig(pair: &Pair<'_>) -> Option<Cause> {
     (cache(pair.a) && cache(pair.b)).then_some(Cause::FontconfigCache)
 }
 
+/// What rustc keeps of a crate: the directory it was compiled in, and digests made of it.
+fn rust_metadata(pair: &Pair<'_>) -> Option<Cause> {
+    let metadata = pair.inside.rsplit('!').any(|part| part == "lib.rmeta") || pair.ends(".rmeta");
+    let directory = |bytes: &[u8]| {
+        let printable = |byte: &u8| byte.is_ascii_graphic();
+        bytes
+            .split(|byte| !printable(byte))
+            .filter(|text| text.len() > 8 && ROOTS.iter().any(|root| holds(text, root)))
+            .map(<[u8]>::to_vec)
+            .collect::<Vec<_>>()
+    };
+    let (a, b) = (directory(pair.a), directory(pair.b));
+    (metadata && !a.is_empty() && a != b).then_some(Cause::DebugPath)
+}
+
+/// Where builds usually happen. Other paths differ for other reasons too.
+const ROOTS: [&str; 6] = ["/build/", "/home/", "/tmp/", "/work/", "/src/", "/usr/src/"];
+
 /// Lines that are equal but for a path of the machine that built.
 fn paths(pair: &Pair<'_>) -> Option<Cause> {
-    /// Where builds usually happen. Other paths differ for other reasons too.
-    const ROOTS: [&str; 6] = ["/build/", "/home/", "/tmp/", "/work/", "/src/", "/usr/src/"];
     let text = std::str::from_utf8(pair.a).is_ok() && std::str::from_utf8(pair.b).is_ok();
     let says = |line: &[u8]| ROOTS.iter().any(|root| holds(line, root));
     (text && pair.all_changed(says)).then_some(Cause::EmbeddedPath)

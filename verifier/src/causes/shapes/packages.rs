@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use repro_core::tree::show_bytes;
+
 use super::{Detector, Pair, holds, starts};
 use crate::causes::Cause;
 
-pub(super) const DETECTORS: [Detector; 6] =
-    [shadow, machine_id, ssh_key, key_store, apk, dpkg_status];
+pub(super) const DETECTORS: [Detector; 6] = [shadow, machine_id, ssh_key, key_store, apk, versions];
 
 /// Lines of `etc/shadow` by user: which field differs.
 fn shadow(pair: &Pair<'_>) -> Option<Cause> {
@@ -81,9 +82,77 @@ fn apk(pair: &Pair<'_>) -> Option<Cause> {
 }
 
 /// Versions of packages.
-fn dpkg_status(pair: &Pair<'_>) -> Option<Cause> {
-    let database =
-        pair.is("var/lib/dpkg/status") || pair.path.starts_with(b"var/lib/dpkg/status.d/");
-    let changed = |line: &[u8]| starts(line, "Version:");
-    (database && pair.changed().into_iter().any(changed)).then_some(Cause::PackageVersion)
+fn versions(pair: &Pair<'_>) -> Option<Cause> {
+    changed_versions(pair.path, pair.a, pair.b).map(|_| Cause::PackageVersion)
+}
+
+/// Packages that an excerpt names at most.
+const NAMED: usize = 3;
+
+/// The packages that have another version, each with that of its side: `curl 7.88, libssl3 3.0`.
+pub(in crate::causes) fn changed_versions(
+    path: &[u8],
+    a: &[u8],
+    b: &[u8],
+) -> Option<(String, String)> {
+    let keys = database(path)?;
+    let (a, b) = (installed(a, keys), installed(b, keys));
+    let differ: Vec<&String> = a
+        .keys()
+        .chain(b.keys().filter(|name| !a.contains_key(*name)))
+        .filter(|name| a.get(*name) != b.get(*name))
+        .collect();
+    if differ.is_empty() {
+        return None;
+    }
+    let told = |side: &BTreeMap<String, String>| {
+        let mut told: Vec<String> = differ
+            .iter()
+            .take(NAMED)
+            .map(|name| match side.get(*name) {
+                Some(version) => format!("{name} {version}"),
+                None => format!("{name} absent"),
+            })
+            .collect();
+        if differ.len() > NAMED {
+            told.push(format!("and {} more", differ.len() - NAMED));
+        }
+        told.join(", ")
+    };
+    Some((told(&a), told(&b)))
+}
+
+/// How a database says name and version, if `path` is one of packages.
+fn database(path: &[u8]) -> Option<(&'static str, &'static str)> {
+    let is = |text: &str| path == text.as_bytes();
+    let dpkg = is("var/lib/dpkg/status") || path.starts_with(b"var/lib/dpkg/status.d/");
+    let wheel = path.ends_with(b".dist-info/METADATA") || path.ends_with(b".egg-info/PKG-INFO");
+    match () {
+        () if dpkg => Some(("Package: ", "Version: ")),
+        () if path.ends_with(b"lib/apk/db/installed") => Some(("P:", "V:")),
+        () if wheel => Some(("Name: ", "Version: ")),
+        () => None,
+    }
+}
+
+/// Names and versions; names of hostile images are made printable.
+fn installed(bytes: &[u8], (name, version): (&str, &str)) -> BTreeMap<String, String> {
+    /// Longest name or version that is shown.
+    const LONGEST: usize = 80;
+    let mut installed = BTreeMap::new();
+    let mut of: Option<String> = None;
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let value = |key: &str| {
+            let value = line.strip_prefix(key.as_bytes())?;
+            Some(show_bytes(&value[..value.len().min(LONGEST)]).into_owned())
+        };
+        if let Some(name) = value(name) {
+            of = Some(name);
+        } else if let Some(version) = value(version)
+            && let Some(name) = of.take()
+        {
+            installed.insert(name, version);
+        }
+    }
+    installed
 }

@@ -57,8 +57,8 @@ fn lines_tell_causes() {
         ),
         (
             "var/lib/dpkg/status",
-            "Version: 1\n",
-            "Version: 2\n",
+            "Package: p\nVersion: 1\n",
+            "Package: p\nVersion: 2\n",
             Some(Cause::PackageVersion),
         ),
         (
@@ -80,4 +80,32 @@ fn checksums_follow_and_other_lines_do_not() {
     assert_eq!(named("SHA256SUMS", &a, &b), Some(Cause::DerivedChecksum));
     assert_eq!(named("SHA256SUMS", &a, "other\n"), None);
     assert_eq!(named("notes", &a, &b), None);
+}
+
+#[test]
+fn versions_of_packages_are_told_by_name() {
+    let package = |name: &str, version: &str| format!("Package: {name}\nVersion: {version}\n\n");
+    let a = [
+        package("curl", "7.88"),
+        package("zlib1g", "1.2"),
+        package("old", "1"),
+    ]
+    .concat();
+    let b = [package("curl", "8.5"), package("zlib1g", "1.2")].concat();
+    let told = changed_versions(b"var/lib/dpkg/status", a.as_bytes(), b.as_bytes());
+    let expected = (
+        "curl 7.88, old 1".to_owned(),
+        "curl 8.5, old absent".to_owned(),
+    );
+    assert_eq!(told, Some(expected));
+    assert_eq!(
+        changed_versions(b"etc/status", a.as_bytes(), b.as_bytes()),
+        None
+    );
+    let apk = changed_versions(
+        b"lib/apk/db/installed",
+        b"P:musl\nV:1-r0\n",
+        b"P:musl\nV:1-r1\n",
+    );
+    assert_eq!(apk, Some(("musl 1-r0".to_owned(), "musl 1-r1".to_owned())));
 }

@@ -7,11 +7,10 @@ use repro_core::event::{Event, EventSink, Unit};
 /// Bytes between two reports: a report for each read would be most of the work.
 const STEP: u64 = 256 << 10;
 
-/// The one id: downloads of one process do not overlap.
-const ID: &str = "fetch";
-
+/// Transfers that people follow as one task.
 pub(crate) struct Progress<'a> {
     events: &'a dyn EventSink,
+    id: String,
     state: Mutex<State>,
 }
 
@@ -22,15 +21,17 @@ struct State {
 }
 
 impl<'a> Progress<'a> {
-    pub(crate) fn start(events: &'a dyn EventSink, title: &str, total: u64) -> Self {
+    /// Begins the task `id`, a name that no other task has at the same time.
+    pub(crate) fn start(events: &'a dyn EventSink, id: &str, title: &str, total: u64) -> Self {
         events.event(Event::TaskStarted {
-            id: ID.into(),
+            id: id.to_owned(),
             title: title.to_owned(),
             total: Some(total),
             unit: Unit::Bytes,
         });
         Self {
             events,
+            id: id.to_owned(),
             state: Mutex::default(),
         }
     }
@@ -41,14 +42,14 @@ impl<'a> Progress<'a> {
         if state.done >= state.reported + STEP {
             state.reported = state.done;
             self.events.event(Event::TaskAdvanced {
-                id: ID.into(),
+                id: self.id.clone(),
                 done: state.done,
             });
         }
     }
 
     /// Bytes that turned out to be worthless.
-    pub(super) fn take_back(&self, bytes: u64) {
+    pub(crate) fn take_back(&self, bytes: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.done = state.done.saturating_sub(bytes);
         state.reported = state.reported.min(state.done);
@@ -56,7 +57,7 @@ impl<'a> Progress<'a> {
 
     pub(crate) fn finish(&self, summary: &str) {
         self.events.event(Event::TaskFinished {
-            id: ID.into(),
+            id: self.id.clone(),
             summary: summary.to_owned(),
         });
     }

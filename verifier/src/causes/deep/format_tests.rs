@@ -1,0 +1,145 @@
+//! What is said of each format.
+
+use std::io::Write as _;
+
+use super::{tests::found, *};
+
+fn said(path: &str, a: &[u8], b: &[u8]) -> Vec<(Cause, String)> {
+    found(path, a, b)
+        .into_iter()
+        .map(|(cause, inside)| (cause, inside.unwrap_or_default()))
+        .collect()
+}
+
+fn deflated(data: &[u8]) -> Vec<u8> {
+    let mut out = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    out.write_all(data).unwrap();
+    out.finish().unwrap()
+}
+
+fn pdf(date: &str, id: &str, text: &str) -> Vec<u8> {
+    let stream = deflated(text.as_bytes());
+    let head = format!(
+        "%PDF-1.4\n1 0 obj\n<</Producer(x)/CreationDate({date})>>\nendobj\n2 0 obj\n<</Length {}/Filter\
+         /FlateDecode>>\nstream\n",
+        stream.len()
+    );
+    let tail = format!(
+        "\nendstream\nendobj\nxref\n0 3\ntrailer\n<</Info 1 0 R/ID[<{id}><{id}>]>>\nstartxref\n{}\n%%EOF\n",
+        head.len() + stream.len()
+    );
+    [head.as_bytes(), &stream, tail.as_bytes()].concat()
+}
+
+#[test]
+fn pdf_dates_and_ids_are_told_from_text() {
+    let one = pdf("D:20261123213327Z", "aa", "(Hello) Tj");
+    let dated = said("x.pdf", &one, &pdf("D:20261123213329Z", "bb", "(Hello) Tj"));
+    assert_eq!(
+        dated,
+        [(Cause::PdfDate, "object 1 /CreationDate".to_owned())]
+    );
+    let id = said("x.pdf", &one, &pdf("D:20261123213327Z", "bb", "(Hello) Tj"));
+    assert_eq!(id, [(Cause::PdfDate, "trailer /ID".to_owned())]);
+    // Other text, of another length: offsets and lengths are no difference of their own.
+    let text = said(
+        "x.pdf",
+        &one,
+        &pdf("D:20261123213327Z", "aa", "(Hello, World) Tj"),
+    );
+    assert_eq!(text, [(Cause::Unknown, "object 2 stream".to_owned())]);
+    for cut in 8..one.len() {
+        assert!(!said("x.pdf", &one, &one[..cut]).is_empty(), "{cut}");
+    }
+}
+
+#[test]
+fn xml_is_compared_by_value() {
+    let xml = |text: &str| format!("<?xml version=\"1.0\"?>\n{text}\n").into_bytes();
+    let one = xml("<a x='1' y='2'><b>t</b><c/></a>");
+    assert_eq!(
+        said("x", &one, &xml("<a y='2' x='1'>\n <b>t</b>\n <c/>\n</a>")),
+        [(Cause::XmlForm, String::new())]
+    );
+    assert_eq!(
+        said("x", &one, &xml("<a x='1' y='3'><b>t</b><c/></a>")),
+        [(Cause::Unknown, "/a/@y".to_owned())]
+    );
+    let dated = |second: u8| {
+        xml(&format!(
+            "<a><b>Mon Nov 23 21:33:2{second} UTC 2026</b></a>"
+        ))
+    };
+    assert_eq!(
+        said("x", &dated(1), &dated(3)),
+        [(Cause::EmbeddedTimestamp, "/a/b".to_owned())]
+    );
+    // Items in another order.
+    assert_eq!(
+        said(
+            "x",
+            &xml("<a><i>1</i><i>2</i></a>"),
+            &xml("<a><i>2</i><i>1</i></a>")
+        ),
+        [(Cause::XmlForm, String::new())]
+    );
+    // Damage, and entities that would grow: compared as text.
+    assert!(!said("x", &one, &xml("<a x='1' y='2'><b>t</c></a>")).is_empty());
+    let lol = |end: &str| {
+        xml(&format!(
+            "<!DOCTYPE a [<!ENTITY b \"cccc\"><!ENTITY d \"&b;&b;&b;\">]><a>&d;{end}</a>"
+        ))
+    };
+    assert_eq!(
+        said("x", &lol("1"), &lol("2")),
+        [(Cause::Unknown, "/a".to_owned())]
+    );
+}
+
+#[test]
+fn a_second_frame_counts_as_the_first_does() {
+    let frame = |text: &str| {
+        let level = ruzstd::encoding::CompressionLevel::Fastest;
+        ruzstd::encoding::compress_to_vec(text.as_bytes(), level)
+    };
+    let two = |second: &str| [frame("one\n"), frame(second)].concat();
+    let found = said(
+        "x.zst",
+        &two("Mon Nov 23 21:33:21 UTC 2026"),
+        &two("Mon Nov 23 21:33:23 UTC 2026"),
+    );
+    assert_eq!(found[0].0, Cause::EmbeddedTimestamp);
+}
+
+#[test]
+fn unknown_bytes_are_shown_as_a_hex_dump() {
+    let mut a = vec![0x80; 64];
+    a[..4].copy_from_slice(&[0xfa, 0xce, 0x00, 0x01]);
+    let mut b = a.clone();
+    b[37] = 0x41;
+    let path = TreePath::parse(b"x.bin").unwrap();
+    let facts = Facts::default();
+    let found = find_file_causes(&path, &&a[..], &&b[..], Excerpts::Allowed, &facts).unwrap();
+    let excerpt = found[0].excerpt.as_ref().unwrap();
+    assert_eq!(
+        excerpt.b,
+        "00000020: 8080 8080 8041 8080 8080 8080 8080 8080 |.....A..........|"
+    );
+}
+
+#[test]
+fn a_header_field_of_one_side_only_is_said() {
+    let gzip = |name: Option<&str>| {
+        let mut head = flate2::GzBuilder::new();
+        if let Some(name) = name {
+            head = head.filename(name);
+        }
+        let mut out = head.write(Vec::new(), flate2::Compression::default());
+        out.write_all(b"same").unwrap();
+        out.finish().unwrap()
+    };
+    assert_eq!(
+        said("x.gz", &gzip(Some("data")), &gzip(None)),
+        [(Cause::GzipHeader, "gzip header: name".to_owned())]
+    );
+}
