@@ -23,6 +23,7 @@ mod files;
 mod git;
 mod images;
 mod interrupt;
+mod locksmith;
 mod output;
 mod progress;
 mod registries;
@@ -30,6 +31,7 @@ mod reports;
 mod settings;
 mod sides;
 mod text;
+mod trust;
 
 /// Runs the program on the arguments of this process.
 #[must_use]

@@ -23,6 +23,7 @@ mod redact;
 mod registry;
 mod seed;
 mod server;
+mod standin;
 mod user;
 
 pub use built::Built;
@@ -37,6 +38,7 @@ pub use project::{example, write_project};
 pub use registry::{PASSWORD, Registry, RegistryKind};
 pub use seed::{random, seed};
 pub use server::{Answer, Asked, HOST, Server, git_backend};
+pub use standin::StandIn;
 pub use user::{User, require_root};
 
 /// The declaration that makes `FROM busybox` and `FROM c` mean the shipped toolchains.

@@ -21,19 +21,20 @@ use std::io;
 
 pub use basis::LockBasis;
 pub use changes::{Change, changes};
-pub use draft::{LockDraft, ToolchainEntry};
+pub use draft::LockDraft;
 pub use fetch::{FetchKey, LockedFetch, LockedStep, REDACTED, StepName, StepNameError};
 pub use package::{Ecosystem, Package, generic_purl};
 pub use parts::{
     Archive, ArchiveDate, EntryPlatform, Fingerprint, FingerprintError, PoolFile, PoolPath,
-    PoolPathError, UnknownVersion, Version1,
+    PoolPathError, UnknownVersion, Version1, debian_architecture, platform_of,
 };
 pub use policy::{Pins, PolicyError, SourcePolicy};
 pub use project::{
-    LockedBase, LockedInput, LockedSourceFile, LockedToolchain, ProjectLock, file_name,
+    LockedBase, LockedInput, LockedSource, LockedSourceFile, LockedToolchain, ProjectLock,
+    file_name,
 };
 pub use spdx::spdx;
-pub use toolchain::{LockedPackage, Phase, ToolchainLock};
+pub use toolchain::{LockedPackage, PackageChange, Phase, ToolchainLock};
 
 use crate::diagnostic::Diagnostic;
 
@@ -58,6 +59,9 @@ pub enum LockError {
     /// It was made from other names than the project has now.
     #[error(transparent)]
     Stale(Diagnostic),
+    /// It is the lock of another definition than the one beside it.
+    #[error(transparent)]
+    OtherDefinition(Diagnostic),
     /// It names a shipped toolchain that this program has in another state, or not at all.
     #[error(transparent)]
     OtherToolchain(Diagnostic),
@@ -69,6 +73,7 @@ impl LockError {
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::Io { .. } => "a lock is a regular text file that the build can read",
+            Self::OtherDefinition(_) => "write the lock again: repro toolchain lock FILE.toml",
             Self::Invalid(_) | Self::Stale(_) | Self::OtherToolchain(_) => RELOCK_HINT,
         }
     }

@@ -39,10 +39,12 @@ use crate::{
     args::{JsonArgs, ProgressArgs},
     error::{CommandError, ErrorKind, io_kind},
     exit::ExitStatus,
+    locksmith::with_locksmith,
     output::Format,
     registries::RegistryArgs,
+    trust::TrustArgs,
 };
-use draft::{Update, first_draft, keep};
+use draft::{Missing, Update, first_draft, keep};
 use formats::{FormatArg, Imported};
 
 /// Changes that are shown, a line each.
@@ -128,6 +130,8 @@ pub(crate) struct Args {
     )]
     pub(crate) mirrors: Vec<Mirror>,
     #[command(flatten)]
+    pub(crate) trust: TrustArgs,
+    #[command(flatten)]
     pub(crate) registries: RegistryArgs,
     #[command(flatten)]
     pub(crate) progress: ProgressArgs,
@@ -163,6 +167,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     update.check(old.as_ref())?;
     let mut draft = first_draft(&asked, old.as_ref(), &update)?;
     imported.pin(&asked, &mut draft);
+    let missing = Missing::of(&asked, &draft)?;
+    if !missing.is_empty() {
+        let made = with_locksmith(context, &store, &args.mirrors, &args.trust, |locksmith| {
+            missing.make(locksmith)
+        })?;
+        draft.toolchains.extend(made.toolchains);
+        draft.inputs.extend(made.inputs);
+    }
     asked.lock = Some(parse(&path, &draft)?);
     let wanted = Wanted::Capture {
         allowed: allowed(args, &asked),

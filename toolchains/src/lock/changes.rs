@@ -8,7 +8,7 @@ use std::{
 use repro_core::{digest::Digest, event::counted};
 use serde::Serialize;
 
-use super::{Package, ProjectLock};
+use super::{LockedSource, Package, ProjectLock};
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -97,8 +97,18 @@ fn entries(lock: &ProjectLock) -> BTreeMap<String, Entry> {
         entries.insert(name, Entry::Digest(base.digest));
     }
     for (name, toolchain) in &lock.toolchains {
-        let entry = Entry::Digest(toolchain.lock);
-        entries.insert(format!("toolchain {name}"), entry);
+        match &toolchain.source {
+            LockedSource::Shipped { lock, .. } => {
+                entries.insert(format!("toolchain {name}"), Entry::Digest(*lock));
+            }
+            LockedSource::Own(lock) => {
+                for package in &lock.packages {
+                    let version = BTreeSet::from([package.version.clone()]);
+                    let name = format!("toolchain {name}: {}", package.name);
+                    entries.insert(name, Entry::Versions(version));
+                }
+            }
+        }
     }
     for (name, input) in &lock.inputs {
         let entry = Entry::Versions(BTreeSet::from([input.purl.to_string()]));

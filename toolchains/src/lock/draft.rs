@@ -1,4 +1,4 @@
-//! A project's lock as text: one lock, one text.
+//! Locks as text: one lock, one text, so that a lock that means the same is the same file.
 
 use std::{
     collections::BTreeMap,
@@ -7,21 +7,16 @@ use std::{
 
 use repro_core::{digest::Digest, platform::Platform, reference::ImageRef, ruleset::Ruleset};
 
-use super::{LockedFetch, LockedInput, LockedStep};
+use super::{
+    Archive, LockedFetch, LockedInput, LockedSource, LockedStep, LockedToolchain, Phase,
+    ToolchainLock,
+};
 
 /// First line of a lock.
 const HEAD: &str = "# Written by `repro lock`. Do not edit.\n";
 
-/// A toolchain of the project, as the lock names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToolchainEntry {
-    /// Name of the shipped toolchain.
-    pub uses: String,
-    /// Platform.
-    pub platform: Platform,
-    /// Digest of the shipped toolchain's lock.
-    pub lock: Digest,
-}
+/// First line of the lock of a toolchain.
+const TOOLCHAIN_HEAD: &str = "# Written by `repro toolchain lock`. Do not edit.\n";
 
 /// Everything that a lock says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +28,7 @@ pub struct LockDraft {
     /// `[[base]]`.
     pub bases: BTreeMap<(ImageRef, Platform), Digest>,
     /// `[[toolchain]]`, by name in the project.
-    pub toolchains: BTreeMap<String, ToolchainEntry>,
+    pub toolchains: BTreeMap<String, LockedToolchain>,
     /// `[[input]]`, by name in the project.
     pub inputs: BTreeMap<String, LockedInput>,
     /// `[[step]]` and `[[fetch]]`.
@@ -56,11 +51,7 @@ impl LockDraft {
             out.text("platform", platform);
         }
         for (name, toolchain) in &self.toolchains {
-            out.table("[[toolchain]]");
-            out.text("name", name);
-            out.text("platform", &toolchain.platform);
-            out.text("use", &toolchain.uses);
-            out.text("lock", toolchain.lock);
+            out.locked_toolchain(name, toolchain);
         }
         for (name, input) in &self.inputs {
             out.input(name, input);
@@ -79,6 +70,29 @@ impl LockDraft {
             }
         }
         out.0
+    }
+}
+
+impl ToolchainLock {
+    /// The text of `NAME.lock`; [`Self::parse`] reads it back.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let mut out = Toml(TOOLCHAIN_HEAD.to_owned());
+        out.field("version", 1_u32);
+        out.text("name", &self.name);
+        out.text("definition", self.definition);
+        out.text("platform", &self.platform);
+        out.packages("", self);
+        out.0
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bootstrap => "bootstrap",
+            Self::Install => "install",
+        })
     }
 }
 
@@ -106,8 +120,18 @@ impl Toml {
         self.text("name", name);
         self.text("purl", &input.purl);
         self.text("platform", &input.platform);
-        let archive = &input.archive;
-        self.table("[input.archive]");
+        self.archive("[input.archive]", &input.archive);
+        for file in &input.files {
+            self.table("[[input.file]]");
+            self.text("name", &file.name);
+            self.text("path", &file.file.path);
+            self.field("size", file.file.size);
+            self.text("sha256", file.file.sha256);
+        }
+    }
+
+    fn archive(&mut self, head: &str, archive: &Archive) {
+        self.table(head);
         self.text("suite", &archive.suite);
         self.text("component", &archive.component);
         self.text("date", &archive.date);
@@ -119,12 +143,37 @@ impl Toml {
         self.field("signed-by", format_args!("[{}]", keys.join(", ")));
         self.text("index", &archive.index);
         self.text("index-sha256", archive.index_sha256);
-        for file in &input.files {
-            self.table("[[input.file]]");
-            self.text("name", &file.name);
-            self.text("path", &file.file.path);
-            self.field("size", file.file.size);
-            self.text("sha256", file.file.sha256);
+    }
+
+    fn locked_toolchain(&mut self, name: &str, locked: &LockedToolchain) {
+        self.table("[[toolchain]]");
+        self.text("name", name);
+        self.text("platform", &locked.platform);
+        match &locked.source {
+            LockedSource::Shipped { uses, lock, .. } => {
+                self.text("use", uses);
+                self.text("lock", lock);
+            }
+            LockedSource::Own(lock) => {
+                self.text("definition", lock.definition);
+                self.packages("toolchain.", lock);
+            }
+        }
+    }
+
+    /// What the lock of a toolchain has besides its name, platform and definition.
+    fn packages(&mut self, prefix: &str, lock: &ToolchainLock) {
+        self.field("source-date-epoch", lock.epoch.seconds());
+        self.archive(&format!("[{prefix}archive]"), &lock.archive);
+        for package in &lock.packages {
+            self.table(&format!("[[{prefix}package]]"));
+            self.text("name", &package.name);
+            self.text("version", &package.version);
+            self.text("architecture", &package.architecture);
+            self.text("phase", package.phase);
+            self.text("path", &package.file.path);
+            self.field("size", package.file.size);
+            self.text("sha256", package.file.sha256);
         }
     }
 
@@ -225,6 +274,71 @@ mod tests {
             fetches.dedup_by_key(|fetch| (fetch.key.clone(), fetch.turn));
             fetches
         })
+    }
+
+    fn rest(text: &str) -> &str {
+        text.split_once('\n').map_or("", |(_, rest)| rest)
+    }
+
+    /// The locks that are shipped are what would be written of them, but for the first line.
+    #[test]
+    fn a_lock_that_is_read_is_written_the_same() {
+        for text in [
+            include_str!("../../defs/busybox.lock"),
+            include_str!("../../defs/debian-c.lock"),
+        ] {
+            let lock = ToolchainLock::parse("x.lock", text).unwrap();
+            let written = lock.to_toml();
+            assert_eq!(rest(&written), rest(text));
+            assert_eq!(ToolchainLock::parse("x.lock", &written).unwrap(), lock);
+        }
+    }
+
+    fn draft(lock: &ProjectLock, text: &str) -> LockDraft {
+        let checksum = text
+            .lines()
+            .find_map(|line| line.strip_prefix("checksum = \""));
+        let checksum = checksum.and_then(|rest| rest.strip_suffix('"')).unwrap();
+        LockDraft {
+            ruleset: lock.ruleset,
+            checksum: checksum.parse().unwrap(),
+            bases: BTreeMap::new(),
+            toolchains: lock.toolchains.clone(),
+            inputs: lock.inputs.clone(),
+            steps: lock.steps.clone(),
+        }
+    }
+
+    #[test]
+    fn a_projects_lock_is_written_the_same() {
+        let text = include_str!("../../../examples/zlib/repro.lock");
+        let lock = ProjectLock::parse("repro.lock", text).unwrap();
+        assert_eq!(rest(&draft(&lock, text).to_toml()), rest(text));
+    }
+
+    #[test]
+    fn a_toolchain_of_ones_own_is_in_the_projects_lock_whole() {
+        let whole = include_str!("../../defs/busybox.lock");
+        let own = ToolchainLock {
+            name: "tools".into(),
+            ..ToolchainLock::parse("x.lock", whole).unwrap()
+        };
+        let text = include_str!("../../../examples/stamp/repro.lock");
+        let lock = ProjectLock::parse("repro.lock", text).unwrap();
+        let mut draft = draft(&lock, text);
+        let locked = LockedToolchain::own(own);
+        draft.toolchains.insert("tools".into(), locked.clone());
+        let text = draft.to_toml();
+        let again = ProjectLock::parse("repro.lock", &text).unwrap();
+        assert_eq!(again.toolchains["tools"], locked);
+        for (from, to, word) in [
+            ("definition =", "lock =", "either use and lock"),
+            ("phase = \"bootstrap\"", "phase = \"later\"", "later"),
+            ("_amd64.deb\"\nsize", "_amd64.dsc\"\nsize", "package"),
+        ] {
+            let error = ProjectLock::parse("repro.lock", &text.replace(from, to)).unwrap_err();
+            assert!(error.to_string().contains(word), "{error}");
+        }
     }
 
     proptest! {

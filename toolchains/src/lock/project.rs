@@ -1,4 +1,7 @@
 //! `repro.lock`.
+//!
+//! A toolchain that is shipped is locked by the digest of its lock; one of the project's own
+//! packages is in the project's lock whole.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,12 +14,15 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Archive, EntryPlatform, LockBasis, LockError, LockedStep, PoolFile, PoolPath, Version1,
+    Archive, EntryPlatform, LockBasis, LockError, LockedStep, PoolFile, PoolPath, ToolchainLock,
+    Version1,
     fetch::{RawFetch, RawFetchPlace, RawStep, assemble},
+    toolchain::{self, RawPackage},
 };
 use crate::{
-    definition::{self, ShippedToolchain},
+    definition::{self, PinnedToolchain},
     diagnostic::Diagnostic,
+    project::ToolchainSource,
     purl::SourcePurl,
     text_file,
 };
@@ -41,14 +47,50 @@ pub struct LockedBase {
 /// A toolchain of the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockedToolchain {
-    /// Name of the shipped toolchain.
-    pub uses: String,
     /// Platform.
     pub platform: Platform,
-    /// Digest of the shipped toolchain's lock.
-    pub lock: Digest,
-    /// Where the project's lock has that digest.
-    place: Diagnostic,
+    /// Which packages.
+    pub source: LockedSource,
+}
+
+/// Which packages a toolchain of a project is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockedSource {
+    /// Those of a shipped toolchain.
+    Shipped {
+        /// Its name.
+        uses: String,
+        /// Digest of its lock.
+        lock: Digest,
+        /// Where the project's lock has that digest.
+        place: Diagnostic,
+    },
+    /// The project's own choice.
+    Own(Box<ToolchainLock>),
+}
+
+impl LockedToolchain {
+    /// A shipped toolchain in the state that is shipped now.
+    #[must_use]
+    pub fn shipped(toolchain: &PinnedToolchain) -> Self {
+        Self {
+            platform: toolchain.lock.platform.clone(),
+            source: LockedSource::Shipped {
+                uses: toolchain.definition.name.clone(),
+                lock: toolchain.lock_digest,
+                place: Diagnostic::new("", "", None, ""),
+            },
+        }
+    }
+
+    /// A toolchain of the project's own packages.
+    #[must_use]
+    pub fn own(lock: ToolchainLock) -> Self {
+        Self {
+            platform: lock.platform.clone(),
+            source: LockedSource::Own(Box::new(lock)),
+        }
+    }
 }
 
 /// A file of a source package.
@@ -119,12 +161,66 @@ struct RawBase {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawToolchain {
     name: String,
-    r#use: Spanned<String>,
     platform: Platform,
-    lock: Spanned<Digest>,
+    r#use: Option<String>,
+    lock: Option<Spanned<Digest>>,
+    definition: Option<Digest>,
+    source_date_epoch: Option<Spanned<u64>>,
+    archive: Option<Archive>,
+    package: Option<Vec<Spanned<RawPackage>>>,
+}
+
+impl RawToolchain {
+    /// A mistake comes with its place, if it has one of its own.
+    fn source(
+        self,
+        place: impl FnOnce(Range<usize>) -> Diagnostic,
+    ) -> Result<LockedSource, (Option<Range<usize>>, String)> {
+        match self {
+            Self {
+                r#use: Some(uses),
+                lock: Some(lock),
+                definition: None,
+                source_date_epoch: None,
+                archive: None,
+                package: None,
+                ..
+            } => Ok(LockedSource::Shipped {
+                uses,
+                place: place(lock.span()),
+                lock: lock.into_inner(),
+            }),
+            Self {
+                name,
+                platform,
+                r#use: None,
+                lock: None,
+                definition: Some(definition),
+                source_date_epoch: Some(epoch),
+                archive: Some(archive),
+                package: Some(packages),
+            } => {
+                let (epoch, packages) = toolchain::check(&platform, &archive, &epoch, packages)
+                    .map_err(|(span, message)| (Some(span), message))?;
+                Ok(LockedSource::Own(Box::new(ToolchainLock {
+                    name,
+                    definition,
+                    platform,
+                    epoch,
+                    archive,
+                    packages,
+                })))
+            }
+            _ => {
+                let message = "a toolchain has either use and lock, or definition, \
+                               source-date-epoch, archive and packages";
+                Err((None, message.into()))
+            }
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -200,13 +296,11 @@ impl ProjectLock {
         for toolchain in raw.toolchain {
             let (span, toolchain) = (toolchain.span(), toolchain.into_inner());
             claim(&toolchain.name, &span)?;
-            let locked = LockedToolchain {
-                place: place(toolchain.lock.span(), String::new()),
-                uses: toolchain.r#use.into_inner(),
-                platform: toolchain.platform,
-                lock: toolchain.lock.into_inner(),
-            };
-            toolchains.insert(toolchain.name, locked);
+            let (name, platform) = (toolchain.name.clone(), toolchain.platform.clone());
+            let source = toolchain
+                .source(|span| place(span, String::new()))
+                .map_err(|(own, message)| place(own.unwrap_or(span), message))?;
+            toolchains.insert(name, LockedToolchain { platform, source });
         }
         let mut inputs = BTreeMap::new();
         for input in raw.input {
@@ -288,23 +382,39 @@ impl ProjectLock {
         self.bases.get(&key).map(|base| base.digest)
     }
 
-    /// The shipped toolchain that `name` is locked to; `None` if the lock has no such name.
-    pub fn toolchain(&self, name: &str) -> Result<Option<ShippedToolchain>, LockError> {
+    /// The toolchain that `name`, which the project declares as `declared`, is locked to; `None`
+    /// if the lock has no such name, or another kind of toolchain under it.
+    pub fn toolchain(
+        &self,
+        name: &str,
+        declared: &ToolchainSource,
+    ) -> Result<Option<PinnedToolchain>, LockError> {
         let Some(locked) = self.toolchains.get(name) else {
             return Ok(None);
         };
-        let uses = &locked.uses;
+        let (uses, digest, place) = match (&locked.source, declared) {
+            (LockedSource::Shipped { uses, lock, place }, _) => (uses, *lock, place),
+            (LockedSource::Own(lock), ToolchainSource::Own(own)) => {
+                return Ok(own.definition(name, &locked.platform).map(|definition| {
+                    PinnedToolchain {
+                        definition,
+                        lock_digest: Digest::of(lock.to_toml().as_bytes()),
+                        lock: (**lock).clone(),
+                    }
+                }));
+            }
+            (LockedSource::Own(_), ToolchainSource::Shipped(_)) => return Ok(None),
+        };
         let message = match definition::shipped(uses)? {
-            Some(shipped) if shipped.lock_digest == locked.lock => return Ok(Some(shipped)),
+            Some(shipped) if shipped.lock_digest == digest => return Ok(Some(shipped)),
             Some(shipped) => format!(
-                "toolchain {name} is locked to {uses} {}, this version of repro ships {uses} {}",
-                locked.lock, shipped.lock_digest
+                "toolchain {name} is locked to {uses} {digest}, this version of repro ships \
+                 {uses} {}",
+                shipped.lock_digest
             ),
             None => format!("toolchain {name} is locked to {uses}, which is not shipped"),
         };
-        Err(LockError::OtherToolchain(
-            locked.place.with_message(message),
-        ))
+        Err(LockError::OtherToolchain(place.with_message(message)))
     }
 }
 
@@ -355,11 +465,12 @@ mod tests {
         let platform = "linux/amd64".parse().unwrap();
         let digest = lock.base(&"docker.io/library/debian:12".parse().unwrap(), &platform);
         assert_eq!(digest, Some(ZEROS.parse().unwrap()));
-        let Err(LockError::OtherToolchain(place)) = lock.toolchain("c") else {
+        let declared = ToolchainSource::Shipped("debian-c".into());
+        let Err(LockError::OtherToolchain(place)) = lock.toolchain("c", &declared) else {
             panic!("a digest of zeros is no shipped lock");
         };
         assert_eq!(place.line(), 12);
-        assert_eq!(lock.toolchain("d").unwrap(), None);
+        assert_eq!(lock.toolchain("d", &declared).unwrap(), None);
     }
 
     #[test]

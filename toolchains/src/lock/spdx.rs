@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use repro_core::digest::Digest;
 use serde_json::{Value, json};
 
-use super::{LockError, Package, ProjectLock, generic_purl};
+use super::{LockError, LockedSource, Package, ProjectLock, generic_purl};
 use crate::definition;
 
 /// What is not claimed.
@@ -42,8 +42,14 @@ pub fn spdx(lock: &ProjectLock, digest: Digest, created: &str) -> Result<Value, 
         });
     }
     for toolchain in lock.toolchains.values() {
-        let shipped = definition::shipped(&toolchain.uses)?;
-        for package in shipped.iter().flat_map(|shipped| &shipped.lock.packages) {
+        let packages = match &toolchain.source {
+            LockedSource::Shipped { uses, .. } => {
+                let shipped = definition::shipped(uses)?;
+                shipped.map_or_else(Vec::new, |shipped| shipped.lock.packages)
+            }
+            LockedSource::Own(lock) => lock.packages.clone(),
+        };
+        for package in packages {
             add(Listed {
                 name: package.name.clone(),
                 version: Some(package.version.clone()),

@@ -7,14 +7,17 @@ use repro_core::{
     digest::Digest,
 };
 use repro_toolchains::{
-    SourceError, definition,
-    lock::{LockBasis, LockDraft, LockedStep, ProjectLock, ToolchainEntry},
+    SourceError,
+    definition::{self, Definition},
+    lock::{
+        LockBasis, LockDraft, LockedInput, LockedSource, LockedStep, LockedToolchain, ProjectLock,
+    },
+    locking::{LockingError, Locksmith},
+    project::ToolchainSource,
+    purl::SourcePurl,
 };
 
-use crate::{
-    commands::build::request::Asked,
-    error::{CommandError, ErrorKind},
-};
+use crate::{commands::build::request::Asked, error::CommandError};
 
 /// What of the lock before is pinned anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,27 +122,94 @@ pub(super) fn first_draft(
             draft.bases.insert(key, base.digest);
         }
     }
-    for (name, uses) in &asked.project.toolchains {
-        let not_locked = || CommandError::from(SourceError::NotLocked(name.clone()));
-        let shipped = definition::shipped(uses)?.ok_or_else(not_locked)?;
-        let entry = ToolchainEntry {
-            uses: uses.clone(),
-            platform: shipped.lock.platform,
-            lock: shipped.lock_digest,
-        };
-        draft.toolchains.insert(name.clone(), entry);
+    for (name, declared) in &asked.project.toolchains {
+        match declared {
+            ToolchainSource::Shipped(uses) => {
+                let not_locked = || CommandError::from(SourceError::NotLocked(name.clone()));
+                let shipped = definition::shipped(uses)?.ok_or_else(not_locked)?;
+                draft
+                    .toolchains
+                    .insert(name.clone(), LockedToolchain::shipped(&shipped));
+            }
+            ToolchainSource::Own(own) => {
+                let known = old.and_then(|old| old.toolchains.get(name));
+                let same = |locked: &&LockedToolchain| match &locked.source {
+                    LockedSource::Own(lock) => {
+                        lock.definition == own.digest() && locked.platform == asked.request.platform
+                    }
+                    LockedSource::Shipped { .. } => false,
+                };
+                if let Some(known) = known.filter(same).filter(|_| !update.takes(&[name])) {
+                    draft.toolchains.insert(name.clone(), known.clone());
+                }
+            }
+        }
     }
     for (name, purl) in &asked.project.inputs {
         let known = old.and_then(|old| old.inputs.get(name));
-        let kept = known.filter(|known| known.purl == *purl && !update.takes(&[name]));
-        let Some(kept) = kept else {
-            let message = format!("the files of {name} ({purl}) cannot be looked up");
-            return Err(CommandError::message(ErrorKind::Input, message)
-                .hint("write its entry with toolchains/lock.py project DIR"));
-        };
-        draft.inputs.insert(name.clone(), kept.clone());
+        if let Some(known) = known.filter(|known| known.purl == *purl && !update.takes(&[name])) {
+            draft.inputs.insert(name.clone(), known.clone());
+        }
     }
     Ok(draft)
+}
+
+/// What the project declares and a draft does not have: found in a signed archive.
+pub(super) struct Missing<'a> {
+    toolchains: BTreeMap<&'a String, (Definition, Digest)>,
+    inputs: BTreeMap<&'a String, &'a SourcePurl>,
+}
+
+/// What was missing.
+pub(super) struct Made {
+    pub(super) toolchains: BTreeMap<String, LockedToolchain>,
+    pub(super) inputs: BTreeMap<String, LockedInput>,
+}
+
+impl<'a> Missing<'a> {
+    pub(super) fn of(asked: &'a Asked, draft: &LockDraft) -> Result<Self, CommandError> {
+        let platform = &asked.request.platform;
+        let mut toolchains = BTreeMap::new();
+        for (name, declared) in &asked.project.toolchains {
+            let ToolchainSource::Own(own) = declared else {
+                continue;
+            };
+            if draft.toolchains.contains_key(name) {
+                continue;
+            }
+            let definition = own.definition(name, platform);
+            let definition = definition.ok_or_else(|| LockingError::Platform(platform.clone()))?;
+            toolchains.insert(name, (definition, own.digest()));
+        }
+        let inputs = asked.project.inputs.iter();
+        Ok(Self {
+            toolchains,
+            inputs: inputs
+                .filter(|(name, _)| !draft.inputs.contains_key(*name))
+                .collect(),
+        })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.toolchains.is_empty() && self.inputs.is_empty()
+    }
+
+    /// Looks all of it up, in one state of each suite.
+    pub(super) fn make(&self, locksmith: &Locksmith<'_>) -> Result<Made, LockingError> {
+        let mut made = Made {
+            toolchains: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+        };
+        for (name, (definition, digest)) in &self.toolchains {
+            let lock = locksmith.toolchain(definition, *digest)?;
+            made.toolchains
+                .insert((*name).clone(), LockedToolchain::own(lock));
+        }
+        for (name, purl) in &self.inputs {
+            made.inputs.insert((*name).clone(), locksmith.input(purl)?);
+        }
+        Ok(made)
+    }
 }
 
 /// What the lock before has of fetches, and what is not pinned anew.
