@@ -39,7 +39,8 @@ pub fn html(report: &Report) -> String {
         .unwrap_or("image without a name");
     let tone = match report.verdict {
         Verdict::Reproducible => Tone::Good,
-        Verdict::NotReproducible | Verdict::BuildFailed => Tone::Bad,
+        Verdict::NotReproducible => Tone::Bad,
+        Verdict::BuildFailed => Tone::Failed,
         Verdict::Inconclusive => Tone::Open,
     };
     let sheet = Sheet::from(report);
@@ -125,6 +126,7 @@ fn said_aside(report: &PairReport) -> Markup {
 enum Tone {
     Good,
     Bad,
+    Failed,
     Open,
 }
 
@@ -134,6 +136,7 @@ impl Tone {
         match self {
             Self::Good => ("good", "="),
             Self::Bad => ("bad", "≠"),
+            Self::Failed => ("bad", "!"),
             Self::Open => ("open", "?"),
         }
     }

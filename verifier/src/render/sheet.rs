@@ -76,10 +76,25 @@ impl<'a> Sheet<'a> {
         }
     }
 
-    /// The lines of the Dockerfile that a cause comes from.
+    /// Where a cause comes from: lines of the Dockerfile, or layers of a pair that has several.
     pub(super) fn whence(self, cause: &CauseSummary) -> Vec<String> {
-        self.build
-            .map_or_else(Vec::new, |report| words::lines(report, &cause.steps))
+        if let Some(report) = self.build {
+            return words::lines(report, &cause.steps);
+        }
+        let mut places: Vec<String> = Vec::new();
+        if self.ratio.is_none_or(|ratio| ratio.layers > 1) {
+            for row in self
+                .differences
+                .iter()
+                .filter(|row| row.cause == cause.code)
+            {
+                let place = self.place(row);
+                if !places.contains(&place) {
+                    places.push(place);
+                }
+            }
+        }
+        places
     }
 
     /// The difference that shows a cause best: one that follows from no other and whose bytes
