@@ -259,7 +259,7 @@ fn not_expired(
     let born = i64::from(key.created_at().as_secs());
     let life = binding
         .key_expiration_time()
-        .map_or(0, |life| life.as_secs());
+        .map_or(0, pgp::types::Duration::as_secs);
     if made < born {
         return Err(KeyRefusal::Unbound);
     }

@@ -213,7 +213,7 @@ impl Trust {
         }
         let life = signature
             .signature_expiration_time()
-            .map_or(0, |life| life.as_secs());
+            .map_or(0, pgp::types::Duration::as_secs);
         let end = made + i64::from(life);
         if life != 0 && end <= self.now && self.expiry == Expiry::Refuse {
             return Err(SignatureRefusal::Expired(end));

@@ -77,9 +77,9 @@ fn varied(report: &Report) -> Markup {
                         tr.quiet {
                             th scope="row" { (axis) }
                             td colspan="3" {
-                                @match axes.reasons.get(axis) {
-                                    Some(crate::report::WhyNot::Later) | None => { "not varied by this version" }
-                                    Some(reason) => { "not varied: " (reason.words()) }
+                                "not varied"
+                                @if let Some(reason) = axes.reasons.get(axis) {
+                                    ": " (reason.words())
                                 }
                             }
                         }
