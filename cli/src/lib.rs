@@ -26,6 +26,7 @@ mod interrupt;
 mod output;
 mod progress;
 mod registries;
+mod reports;
 mod settings;
 mod sides;
 mod text;

@@ -144,7 +144,7 @@ fn each_platform_is_compared_and_attestations_are_listed_apart() {
         .repro(["diff", &one, &two])
         .run()
         .exits(1)
-        .prints(["linux/arm64: layer 0: file"]);
+        .prints(["linux/arm64, layer 0: file"]);
 
     // Only the attestations differ: that is said, and is no difference of the image.
     let ended = context.repro(["diff", &one, &again]).run().exits(0);

@@ -11,7 +11,7 @@ pub(crate) mod outputs;
 mod place;
 mod push;
 mod request;
-mod results;
+pub(crate) mod results;
 mod run;
 mod same;
 mod suggest;
@@ -30,6 +30,7 @@ use repro_toolchains::fetch::Mirror;
 use crate::{
     args::{JsonArgs, ProgressArgs},
     registries::RegistryArgs,
+    reports::ReportArgs,
 };
 use annotation::AnnotationArg;
 use call::Call;
@@ -53,7 +54,8 @@ Examples:
   git archive HEAD | repro build -
   repro build --vary all,-clock --build-arg VERSION=2 app
   repro build --control --bisect-axes .
-  repro build --on-difference warn --json . > report.json")]
+  repro build --on-difference warn --json . > report.json
+  repro build --report markdown=summary.md --report junit=repro.xml .")]
 pub(crate) struct Args {
     /// Directory with the files that the Dockerfile may copy; - takes a tar, or a Dockerfile alone, from
     /// standard input
@@ -210,6 +212,19 @@ pub(crate) struct Args {
         env = "REPRO_EVIDENCE"
     )]
     pub(crate) evidence: PathBuf,
+
+    /// Also write the report to FILE, in one of the forms text, markdown, json, sarif, junit and html;
+    /// - for FILE is standard output; repeat for several
+    ///
+    /// In the variable several stand with spaces between them. The evidence pack has the report in
+    /// every form but text as well.
+    #[arg(
+        long = "report",
+        value_name = "FORM=FILE",
+        help_heading = "Evidence",
+        env = "REPRO_REPORT"
+    )]
+    pub(crate) reports: Vec<ReportArgs>,
 
     #[command(flatten)]
     pub(crate) registries: RegistryArgs,

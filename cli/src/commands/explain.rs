@@ -1,6 +1,6 @@
 //! `repro explain`
 
-use repro_verifier::causes::{Cause, explain};
+use repro_verifier::{causes::Cause, render};
 use serde::Serialize;
 
 use super::Context;
@@ -48,19 +48,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
             let causes = causes.into_iter().map(entry).collect();
             output.json("cli/explain/v1", &Document { causes })?;
         }
-        (Format::Text, Some(cause)) => output.text(&explain(cause))?,
-        (Format::Text, None) => {
-            let width = causes
-                .iter()
-                .map(|cause| cause.code().len())
-                .max()
-                .unwrap_or(0);
-            let lines = causes.iter().map(|cause| {
-                let info = cause.info();
-                format!("{:<width$}  {}\n", cause.code(), info.title)
-            });
-            output.text(&lines.collect::<String>())?;
+        (Format::Text, Some(cause)) => {
+            output.report(&render::cause_text(cause, output.width()))?;
         }
+        (Format::Text, None) => output.report(&render::causes_text(output.width()))?,
     }
     Ok(ExitStatus::Done)
 }

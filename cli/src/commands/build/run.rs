@@ -42,6 +42,7 @@ use crate::{
     exit::ExitStatus,
     files::{self, Limit},
     output::Format,
+    reports::{Reports, Subject},
 };
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandError> {
@@ -50,6 +51,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     args.docker.check()?;
     let outputs = Outputs(&args.output);
     outputs.check(output)?;
+    let reports = Reports(&args.reports);
+    let taken = outputs.streams() || output.format() == Format::Json;
+    reports.check(&args.evidence, taken)?;
     let notes = args.docker.notes();
     for note in notes.iter().map(String::as_str).chain(args.same.notes()) {
         output.status(note);
@@ -87,11 +91,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     } else {
         None
     };
-    results::forget(&[
+    let named = [
         args.iidfile.as_deref(),
         args.metadata_file.as_deref(),
         patch.as_deref(),
-    ])?;
+    ];
+    let stale: Vec<_> = named.into_iter().chain(reports.files().map(Some)).collect();
+    results::forget(&stale)?;
     let builder = BuilderInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         binary: program_digest()?,
@@ -113,6 +119,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
         bisection: findings.bisection.as_ref(),
     };
     let report = Report::on(&record, compared)?;
+    reports.write(Subject::Build(&report), output)?;
     deliver(args, context, &asked, &store, &record, &report)?;
     let pack = write_pack(args, &store, &record, &report, &builder)?;
     say(args, context, &record, &report, &pack)?;
@@ -241,18 +248,11 @@ fn write_pack(
     builder: &BuilderInfo,
 ) -> Result<WrittenPack, CommandError> {
     let internal = |error| CommandError::new(ErrorKind::Internal, &error);
-    let reports = BTreeMap::from([
-        (ReportFormat::Json, report.to_json().map_err(internal)?),
-        (
-            ReportFormat::Markdown,
-            render::markdown(report).into_bytes(),
-        ),
-        (ReportFormat::Html, render::html(report).into_bytes()),
-        (
-            ReportFormat::Sarif,
-            render::sarif(report).map_err(internal)?,
-        ),
-    ]);
+    let reports = ReportFormat::ALL.into_iter().map(|format| {
+        let bytes = render::report(report, format);
+        Ok((format, bytes.map_err(internal)?))
+    });
+    let reports = reports.collect::<Result<BTreeMap<_, _>, CommandError>>()?;
     let key = match &args.key {
         Some(path) => signing_key(path)?,
         None => SigningKey::generate(KeyKind::P256, &mut ambient::fill_random)?,
@@ -306,17 +306,20 @@ fn say(
             output.json("cli/build/v1", &document)?;
         }
         Format::Text if output.talks() => {
+            let page = args.evidence.join(ReportFormat::Html.path());
             let options = render::TextOptions {
+                rest: format!("all in {}", page.display()),
                 evidence: Some(evidence),
-                ..Default::default()
+                ..output.text_options(false, hints(args))
             };
-            let lines = render::text(report, &options);
-            if Outputs(&args.output).streams() {
+            let lines = Subject::Build(report).text(&options);
+            if Outputs(&args.output).streams() || Reports(&args.reports).streams() {
                 output.report_aside(&lines);
             } else {
                 output.report(&lines)?;
             }
         }
+        Format::Text if Reports(&args.reports).streams() => {}
         // As `docker build -q`: the id of an image that can be used, and nothing else.
         Format::Text => {
             if let Some(image) = results::image_of(record)
@@ -338,6 +341,15 @@ fn say(
         );
     }
     Ok(())
+}
+
+/// Lines that hints may take below the report.
+fn hints(args: &Args) -> usize {
+    const EACH: usize = 2;
+    [args.key.is_none(), args.tags.is_empty(), args.suggest]
+        .into_iter()
+        .map(|said| EACH * usize::from(said))
+        .sum()
 }
 
 /// The exit code, by what the report says.
