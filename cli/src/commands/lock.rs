@@ -301,7 +301,7 @@ fn write(path: &Path, text: &str) -> Result<(), CommandError> {
 fn say(
     context: &Context,
     path: &Path,
-    changed: bool,
+    written: bool,
     draft: &LockDraft,
     changes: &[Change],
 ) -> Result<ExitStatus, CommandError> {
@@ -318,7 +318,7 @@ fn say(
             "cli/lock/v1",
             &json!({
                 "lock": path.display().to_string(),
-                "changed": changed,
+                "changed": written,
                 "bases": draft.bases.len(),
                 "toolchains": draft.toolchains.len(),
                 "inputs": draft.inputs.len(),
@@ -337,7 +337,7 @@ fn say(
                     changes.len() - SHOWN
                 ));
             }
-            let what = if changed { "written" } else { "unchanged" };
+            let what = if written { "written" } else { "unchanged" };
             output.status(&format!("{}: {what}", path.display()));
             output.status(&format!(
                 "{} bases, {} toolchains, {} inputs, {fetches} fetches with {bytes} bytes",

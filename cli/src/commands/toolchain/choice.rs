@@ -28,17 +28,16 @@ fn file(text: &str) -> Option<&Path> {
 
 /// The definition that `text` names.
 pub(super) fn definition(text: &str) -> Result<Chosen, CommandError> {
-    let (name, content, lock) = match file(text) {
-        Some(path) => (
+    let (name, content, lock) = if let Some(path) = file(text) {
+        (
             path.display().to_string(),
             files::read_text(path, Limit::Project)?,
             path.with_extension("lock"),
-        ),
-        None => {
-            let content = definition::shipped_text(text).ok_or_else(|| unknown(text))?;
-            let lock = PathBuf::from(format!("{text}.lock"));
-            (format!("{text}.toml"), content.to_owned(), lock)
-        }
+        )
+    } else {
+        let content = definition::shipped_text(text).ok_or_else(|| unknown(text))?;
+        let lock = PathBuf::from(format!("{text}.lock"));
+        (format!("{text}.toml"), content.to_owned(), lock)
     };
     Ok(Chosen {
         definition: Definition::parse(&name, &content)?,
