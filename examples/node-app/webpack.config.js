@@ -5,14 +5,7 @@ module.exports = {
   entry: "./src/index.js",
   output: { path: path.resolve(__dirname, "dist"), filename: "[name].[contenthash].js" },
   module: {
-    rules: [
-      {
-        test: /\.js$/,
-        exclude: /node_modules/,
-        use: { loader: "babel-loader", options: { presets: [["@babel/preset-env", { targets: "defaults" }]] } },
-      },
-      { test: /\.css$/, use: ["style-loader", "css-loader"] },
-    ],
+    rules: [{ test: /\.css$/, use: ["style-loader", "css-loader"] }],
   },
   plugins: [new HtmlWebpackPlugin({ title: "node-app" })],
 };
