@@ -142,7 +142,7 @@ pub enum FetchError {
     },
     /// A mirror gave other bytes than the lock says, and no mirror gave the right ones. Nothing
     /// was kept.
-    #[error("{path} from {mirror} has the digest {found}, the lock says {expected}")]
+    #[error("{path} from {mirror} has the digest {found}, {expected} is expected")]
     Digest {
         /// The file.
         path: ArchivePath,

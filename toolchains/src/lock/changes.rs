@@ -39,8 +39,8 @@ impl fmt::Display for Change {
 #[must_use]
 pub fn changes(old: Option<&ProjectLock>, new: &ProjectLock) -> Vec<Change> {
     let none = BTreeMap::new();
-    let before = old.map_or(none, entries);
-    let after = entries(new);
+    let before = old.map_or(none, |old| entries(old, Some(new)));
+    let after = entries(new, old);
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let text = |entry: Option<&Entry>| entry.map(ToString::to_string);
     names
@@ -90,7 +90,8 @@ impl fmt::Display for Entry {
     }
 }
 
-fn entries(lock: &ProjectLock) -> BTreeMap<String, Entry> {
+/// What `lock` says, in as much detail as there is in `other` to compare with.
+fn entries(lock: &ProjectLock, other: Option<&ProjectLock>) -> BTreeMap<String, Entry> {
     let mut entries = BTreeMap::new();
     for ((reference, platform), base) in &lock.bases {
         let name = format!("base {reference} ({platform})");
@@ -100,6 +101,11 @@ fn entries(lock: &ProjectLock) -> BTreeMap<String, Entry> {
         match &toolchain.source {
             LockedSource::Shipped { lock, .. } => {
                 entries.insert(format!("toolchain {name}"), Entry::Digest(*lock));
+            }
+            LockedSource::Own(lock) if !other.is_some_and(|other| has_own(other, name)) => {
+                let count = counted(lock.packages.len() as u64, "package", "packages");
+                let entry = Entry::Versions(BTreeSet::from([count]));
+                entries.insert(format!("toolchain {name}"), entry);
             }
             LockedSource::Own(lock) => {
                 for package in &lock.packages {
@@ -138,11 +144,17 @@ fn entries(lock: &ProjectLock) -> BTreeMap<String, Entry> {
     entries
 }
 
+fn has_own(lock: &ProjectLock, name: &str) -> bool {
+    let locked = lock.toolchains.get(name);
+    locked.is_some_and(|locked| matches!(locked.source, LockedSource::Own(_)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
 
     use super::*;
+    use crate::lock::{LockedToolchain, ToolchainLock};
 
     fn lock(fetches: &[(&str, &str)]) -> ProjectLock {
         let zeros = Digest::of(b"");
@@ -161,6 +173,31 @@ mod tests {
             .unwrap();
         }
         ProjectLock::parse("repro.lock", &text).unwrap()
+    }
+
+    #[test]
+    fn a_new_toolchain_is_one_line_and_a_changed_one_its_packages() {
+        let before = lock(&[]);
+        let whole = include_str!("../../defs/busybox.lock");
+        let own = ToolchainLock::parse("x.lock", whole).unwrap();
+        let with = |own: ToolchainLock| {
+            let mut lock = before.clone();
+            let locked = LockedToolchain::own(own);
+            lock.toolchains.insert("own".into(), locked);
+            lock
+        };
+        let shown = |old: &ProjectLock, new: &ProjectLock| {
+            let all = changes(Some(old), new);
+            all.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let one = with(own.clone());
+        assert_eq!(shown(&before, &one), ["toolchain own: new, 1 package"]);
+        assert_eq!(shown(&one, &before), ["toolchain own: gone, was 1 package"]);
+        let mut newer = own.clone();
+        newer.packages[0].version = "2".into();
+        let old = &own.packages[0].version;
+        let line = format!("toolchain own: busybox-static: {old} -> 2");
+        assert_eq!(shown(&one, &with(newer)), [line]);
     }
 
     #[test]

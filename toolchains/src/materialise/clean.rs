@@ -44,6 +44,19 @@ const EMPTIED: [&str; 6] = [
     "var/tmp",
 ];
 
+/// Keys that packages make for the machine that they are installed on. In an image everybody would
+/// have them; `dpkg-reconfigure` makes new ones.
+fn is_secret_of_a_machine(bytes: &[u8]) -> bool {
+    const SNAKEOIL: [&[u8]; 2] = [
+        b"etc/ssl/certs/ssl-cert-snakeoil.pem",
+        b"etc/ssl/private/ssl-cert-snakeoil.key",
+    ];
+    let host_key = bytes
+        .strip_prefix(b"etc/ssh/ssh_host_")
+        .is_some_and(|rest| rest.ends_with(b"_key") || rest.ends_with(b"_key.pub"));
+    host_key || SNAKEOIL.contains(&bytes)
+}
+
 /// systemd's id of the machine: there, but empty, so that each machine gets its own.
 const MACHINE_ID: &str = "etc/machine-id";
 
@@ -116,10 +129,18 @@ fn keeps(path: &TreePath, kind: &EntryKind) -> bool {
     if *kind == EntryKind::Directory {
         return true;
     }
+    // The name of a certificate by its hash, with nothing behind it.
+    if let EntryKind::Symlink { target } = kind
+        && below("etc/ssl/certs")
+        && target == b"ssl-cert-snakeoil.pem"
+    {
+        return false;
+    }
     let debconf_backup = below("var/cache/debconf") && bytes.ends_with(b"-old");
     !FILES.iter().any(|file| file.as_bytes() == bytes)
         && !EMPTIED.iter().any(|dir| below(dir))
         && !debconf_backup
+        && !is_secret_of_a_machine(bytes)
 }
 
 #[cfg(test)]
@@ -145,9 +166,19 @@ mod tests {
             ("etc/passwd-", false),
             ("etc/passwd", true),
             ("usr/sbin/policy-rc.d", false),
+            ("etc/ssh/ssh_host_ed25519_key", false),
+            ("etc/ssh/ssh_host_rsa_key.pub", false),
+            ("etc/ssh/ssh_config", true),
+            ("etc/ssl/private/ssl-cert-snakeoil.key", false),
+            ("etc/ssl/certs/ssl-cert-snakeoil.pem", false),
+            ("etc/ssl/certs/other.pem", true),
         ] {
             assert_eq!(keeps(&path(name), &file), kept, "{name}");
         }
+        let link = EntryKind::Symlink {
+            target: b"ssl-cert-snakeoil.pem".to_vec(),
+        };
+        assert!(!keeps(&path("etc/ssl/certs/00673b5b.0"), &link));
         assert!(keeps(&path("run/lock"), &EntryKind::Directory));
         assert!(!keeps(&path("var/cache/repro"), &EntryKind::Directory));
     }

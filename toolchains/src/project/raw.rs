@@ -244,12 +244,12 @@ fn toolchain(raw: Spanned<Toolchain>) -> Result<ToolchainSource, Misplaced> {
                 }
             };
             let missing = |key| (span.clone(), format!("from = \"debian\" needs {key}"));
-            let suite = suite.ok_or_else(|| missing("suite"))?;
+            let suite = suite_name(&suite.ok_or_else(|| missing("suite"))?)?;
             let component = component.map_or(Ok("main".to_owned()), |name| suite_name(&name))?;
             let packages = packages.ok_or_else(|| missing("packages"))?;
             Ok(ToolchainSource::Own(OwnToolchain {
                 from,
-                suite: suite_name(&suite)?,
+                suite,
                 component,
                 packages: package_names(&packages)?,
                 cmd: cmd.map(Spanned::into_inner),
