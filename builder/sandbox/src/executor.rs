@@ -470,6 +470,8 @@ impl Executor for NativeExecutor {
     }
 
     fn discard(&self, invocation: &InvocationId) -> Result<(), ExecutorError> {
+        // What comes after may use the names of its runs anew.
+        self.running().stopped.retain(|(of, _)| of != invocation);
         let Some(name) = self.layout.existing_invocation(invocation)? else {
             return Ok(());
         };

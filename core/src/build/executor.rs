@@ -151,7 +151,8 @@ pub trait Executor: Send + Sync {
         observer: &dyn StepObserver,
     ) -> Result<StepResult, ExecutorError>;
 
-    /// Removes everything that steps of `invocation` left.
+    /// Removes everything that steps of `invocation` left, also that a run of it was stopped. None may
+    /// be running.
     fn discard(&self, invocation: &InvocationId) -> Result<(), ExecutorError>;
 
     /// Stops the running steps of one run: they end in [`ExecutorError::Cancelled`], and so does each

@@ -206,12 +206,14 @@ mod tests {
         };
         assert_eq!(
             names("all").unwrap(),
-            "clock hostname cpus pids address-space"
+            "clock hostname cpus pids address-space boot-time directory-order kernel-name \
+             inode-numbers caller scheduling"
         );
         assert_eq!(names("none").unwrap(), "");
         assert_eq!(
             names("all,-clock,-cpus").unwrap(),
-            "hostname pids address-space"
+            "hostname pids address-space boot-time directory-order kernel-name inode-numbers caller \
+             scheduling"
         );
         assert_eq!(names("clock,cpus").unwrap(), "clock cpus");
         assert_eq!(names("none,clock"), Err(VaryError::NoneAmongOthers));
