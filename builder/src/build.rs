@@ -9,6 +9,7 @@ mod take;
 use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroUsize,
+    sync::{Mutex, PoisonError},
 };
 
 use repro_core::{
@@ -21,7 +22,11 @@ use repro_core::{
     reference::ImageRef,
     store::Store,
 };
-use repro_toolchains::{Sources, lock::LockBasis};
+use repro_toolchains::{
+    Sources,
+    capture::{Network, UsedFetch},
+    lock::LockBasis,
+};
 
 pub use self::again::Build;
 use self::{
@@ -46,12 +51,26 @@ pub struct Builder<'a> {
     pub executor: &'a dyn Executor,
     /// What the project declares.
     pub sources: &'a Sources<'a>,
+    /// Whether the lock of the sources has to fit the project.
+    pub lock_state: LockState,
     /// Who watches.
     pub events: &'a dyn EventSink,
     /// What time it is.
     pub clock: &'a dyn Clock,
+    /// Who answers what the steps ask servers for; without one they have no network at all.
+    pub network: Option<&'a Network>,
     /// Most steps that each run has going at a time. It changes no byte of the image.
     pub jobs: NonZeroUsize,
+}
+
+/// What a lock is to a build.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LockState {
+    /// Written before: it has to have been made from the project as it is.
+    #[default]
+    Written,
+    /// Being written by this build.
+    InTheMaking,
 }
 
 impl std::fmt::Debug for Builder<'_> {
@@ -70,6 +89,8 @@ struct Prepared {
     inputs: Vec<InputRecord>,
     epoch: EpochRecord,
     findings: Vec<Finding>,
+    /// What steps were given of what they asked servers for, each with the first step that was.
+    used: Mutex<BTreeMap<UsedFetch, u32>>,
 }
 
 /// A Dockerfile with everything that it names.
@@ -81,6 +102,7 @@ struct Examined {
     epoch: EpochRecord,
     epoch_finding: Option<Finding>,
     findings: Vec<Finding>,
+    basis: LockBasis,
 }
 
 /// What names from outside turned out to be, so far.
@@ -186,6 +208,7 @@ impl Builder<'_> {
             epoch,
             epoch_finding: finding,
             findings,
+            basis: self.basis(request, &outline),
         })
     }
 
@@ -198,6 +221,7 @@ impl Builder<'_> {
             epoch,
             epoch_finding: finding,
             mut findings,
+            ..
         } = self.examine(request)?;
         let context = self.context(request, &file, &plan, &contexts)?;
         inputs.extend(
@@ -236,14 +260,26 @@ impl Builder<'_> {
             inputs,
             epoch,
             findings,
+            used: Mutex::default(),
         })
     }
 
     /// A lock pins the names of one Dockerfile and project; made from others, it pins nothing.
     fn check_lock(&self, request: &BuildRequest, outline: &Outline) -> Result<(), BuildError> {
-        let Some(lock) = self.sources.lock else {
-            return Ok(());
-        };
+        match (self.sources.lock, self.lock_state) {
+            (Some(lock), LockState::Written) => {
+                Ok(lock.check_fresh(&self.basis(request, outline))?)
+            }
+            (None, _) | (Some(_), LockState::InTheMaking) => Ok(()),
+        }
+    }
+
+    /// What a lock of the build is made from.
+    pub fn lock_basis(&self, request: &BuildRequest) -> Result<LockBasis, BuildError> {
+        Ok(self.examine(request)?.basis)
+    }
+
+    fn basis(&self, request: &BuildRequest, outline: &Outline) -> LockBasis {
         let project = self.sources.project;
         let declared = |name: &String| {
             project.toolchains.contains_key(name) || project.inputs.contains_key(name)
@@ -257,8 +293,7 @@ impl Builder<'_> {
             .collect();
         let platforms = BTreeSet::from([request.platform.clone()]);
         let target = request.target.as_deref();
-        let basis = LockBasis::new(project, &external, &platforms, target, request.ruleset);
-        Ok(lock.check_fresh(&basis)?)
+        LockBasis::new(project, &external, &platforms, target, request.ruleset)
     }
 
     /// Looks up every name from outside that was not looked up yet, and unpacks what it means; says
@@ -353,6 +388,8 @@ impl Builder<'_> {
             epoch: prepared.epoch.value,
             ruleset: request.ruleset,
             executor: self.executor,
+            network: self.network,
+            used: &prepared.used,
             blobs: self.store.blobs(),
             events: self.events,
             clock: self.clock,
@@ -407,6 +444,20 @@ impl Builder<'_> {
         }
         Ok(runs)
     }
+}
+
+/// Each answer that a step was given, with the first step that was.
+fn fetched(used: &Mutex<BTreeMap<UsedFetch, u32>>) -> Vec<InputRecord> {
+    let used = used.lock().unwrap_or_else(PoisonError::into_inner);
+    let records = used.iter().map(|(fetch, step)| InputRecord {
+        uri: fetch.url.clone(),
+        name: None,
+        digest: fetch.sha256,
+        kind: InputKind::Fetch,
+        step: Some(*step),
+        locked: true,
+    });
+    records.collect()
 }
 
 /// Indices of the steps that work on files, ascending.

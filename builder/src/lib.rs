@@ -16,5 +16,5 @@ mod build;
 mod checklist;
 mod error;
 
-pub use build::{Build, Builder};
+pub use build::{Build, Builder, LockState};
 pub use error::BuildError;

@@ -30,10 +30,11 @@ use repro_core::{
         Archives, CopyLayout, Finding, InlineFile, MakeDirSpec, ModeChange, MountSource, MountSpec,
         Owner, Placement, RunSpec,
     },
-    digest::ChainId,
+    digest::{ChainId, Digest},
     epoch::Tick,
     image::{ImageConfig, LayerDescriptor},
 };
+use repro_toolchains::{capture::StepKey, lock::StepName};
 
 /// An image that stages start from or copy from, unpacked or to be unpacked as `chain`.
 #[derive(Debug, Clone)]
@@ -57,6 +58,28 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What the user should know.
     pub findings: Vec<Finding>,
+}
+
+impl Plan {
+    /// How a lock knows the step, if it runs a program.
+    #[must_use]
+    pub fn step_key(&self, index: u32) -> Option<StepKey> {
+        let index = usize::try_from(index).ok()?;
+        let step = self.steps.get(index)?;
+        let of_stage =
+            |other: &&Step| other.stage == step.stage && matches!(other.work, Work::Run(_));
+        if !of_stage(&step) {
+            return None;
+        }
+        let ordinal = self.steps[..=index].iter().filter(of_stage).count();
+        Some(StepKey {
+            name: StepName {
+                stage: self.stages[step.stage].name.clone(),
+                ordinal: u32::try_from(ordinal).ok()?,
+            },
+            instruction: Digest::of(step.history.as_bytes()),
+        })
+    }
 }
 
 /// One stage.

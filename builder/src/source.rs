@@ -54,6 +54,15 @@ pub enum ResolveError {
     /// The store cannot be read.
     #[error("cannot look for an image in the store")]
     Blob(#[from] BlobError),
+    /// A lock is made, and the registry does not say what the name means.
+    #[error("the image {name} cannot be looked up in its registry")]
+    NotFound {
+        /// The image.
+        name: Box<ImageRef>,
+        /// Why.
+        #[source]
+        source: Box<SourceError>,
+    },
     /// The image is in the store by tag, and the caller wants every input locked.
     #[error("the image {0} is pinned by no lock")]
     Unlocked(ImageRef),
@@ -197,10 +206,7 @@ impl Resolver<'_> {
                 }
                 digest
             }
-            None => match self.store.resolve(&reference)? {
-                Some(root) => root.digest,
-                None => return Err(ResolveError::Missing(reference)),
-            },
+            None => self.by_name(&reference)?,
         };
         let manifest = find_platform(self.store.blobs(), root, self.platform);
         let manifest = manifest.map_err(|source| ResolveError::Image {
@@ -209,6 +215,31 @@ impl Resolver<'_> {
         })?;
         let uri = purl(&reference, self.platform);
         self.of_platform(name, manifest, uri, locked)
+    }
+
+    /// What a name that nothing pins means: in the store, or for a lock in its registry.
+    fn by_name(&self, reference: &ImageRef) -> Result<Digest, ResolveError> {
+        let known = match self.lock_mode {
+            LockMode::Refresh => None,
+            LockMode::Open | LockMode::Locked | LockMode::Pin => self.store.resolve(reference)?,
+        };
+        match (known, self.lock_mode) {
+            (Some(root), _) => Ok(root.digest),
+            (None, LockMode::Open | LockMode::Locked) => {
+                Err(ResolveError::Missing(reference.clone()))
+            }
+            (None, LockMode::Pin | LockMode::Refresh) => {
+                let found = self.sources.look_up_image(reference, self.platform);
+                let digest = found.map_err(|source| ResolveError::NotFound {
+                    name: Box::new(reference.clone()),
+                    source: Box::new(source),
+                })?;
+                if !self.has(digest)? {
+                    self.fetch(reference, digest)?;
+                }
+                Ok(digest)
+            }
+        }
     }
 
     /// Whether the store has what `root`, a manifest or a list, means for the platform.

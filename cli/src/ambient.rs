@@ -24,6 +24,25 @@ impl Stream {
     }
 }
 
+/// The size of a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Screen {
+    /// Characters of a line.
+    pub(crate) columns: usize,
+    /// Lines.
+    pub(crate) rows: usize,
+}
+
+impl Screen {
+    fn of_stdout() -> Option<Self> {
+        let (rows, columns) = console::Term::stdout().size_checked()?;
+        Some(Self {
+            columns: columns.into(),
+            rows: rows.into(),
+        })
+    }
+}
+
 /// The surroundings at the start of the program.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ambient {
@@ -41,6 +60,8 @@ pub(crate) struct Ambient {
     pub(crate) stdout: Stream,
     /// What standard error is.
     pub(crate) stderr: Stream,
+    /// How much the terminal of standard output shows, if it is one that says so.
+    pub(crate) screen: Option<Screen>,
     /// `RUST_BACKTRACE`: set, not empty and not `0`.
     pub(crate) backtrace: bool,
 }
@@ -65,6 +86,7 @@ impl Ambient {
             no_color: variable("NO_COLOR").is_some_and(|value| !value.is_empty()),
             stdout: stream(std::io::stdout().is_terminal()),
             stderr: stream(std::io::stderr().is_terminal()),
+            screen: Screen::of_stdout(),
             backtrace: set("RUST_BACKTRACE"),
         }
     }
@@ -82,6 +104,11 @@ pub(crate) fn build_argument(name: &str) -> Option<OsString> {
 /// The caller's value of a variable that holds a secret.
 pub(crate) fn secret(name: &str) -> Option<OsString> {
     build_argument(name)
+}
+
+/// Whether a CI runs the program: `CI`, as all of them set it.
+pub(crate) fn in_ci() -> bool {
+    variable("CI").is_some_and(|value| !value.is_empty() && value != "false" && value != "0")
 }
 
 /// `SSH_AUTH_SOCK`: the socket of the caller's ssh agent.

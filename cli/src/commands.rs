@@ -9,6 +9,7 @@ mod export;
 mod import;
 mod inspect;
 mod keygen;
+mod lock;
 mod man;
 mod pull;
 mod push;
@@ -56,6 +57,8 @@ impl Context {
 pub(crate) enum Command {
     /// Build an image twice, compare the runs and write signed evidence
     Build(Box<build::Args>),
+    /// Pin everything that a build takes from outside
+    Lock(Box<lock::Args>),
     /// Check the signatures and digests of an evidence pack
     Verify(verify::Args),
     /// Compare two images, archives, layers or directories, and name the causes
@@ -91,6 +94,7 @@ impl Command {
     pub(crate) const fn forms(&self) -> Forms {
         match self {
             Self::Build(args) => Forms::new(args.progress.progress, args.json),
+            Self::Lock(args) => Forms::new(args.progress.progress, args.json),
             Self::Store(args) => args.forms(),
             Self::Toolchain(args) => args.forms(),
             Self::Pull(args) => Forms::new(args.progress.progress, args.json),
@@ -112,6 +116,7 @@ impl Command {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitStatus, CommandError> {
         match self {
             Self::Build(args) => build::run(args, context),
+            Self::Lock(args) => lock::run(args, context),
             Self::Verify(args) => verify::run(args, context),
             Self::Diff(args) => diff::run(args, context),
             Self::Explain(args) => explain::run(args, context),

@@ -112,3 +112,13 @@ fn all_mirrors(given: &[Mirror]) -> Vec<Mirror> {
     }
     mirrors
 }
+
+/// The mirrors whose releases a lock is made from: those of the caller alone, if there are any,
+/// since a state that was chosen must not silently become another one.
+pub(crate) fn release_mirrors(given: &[Mirror]) -> Result<Vec<Mirror>, CommandError> {
+    if given.is_empty() {
+        Ok(machine_mirrors(Path::new(APT))?)
+    } else {
+        Ok(given.to_vec())
+    }
+}

@@ -11,8 +11,12 @@ pub(crate) enum Limit {
     Key,
     /// The value of a secret.
     Secret,
+    /// The keys of an archive.
+    Keyring,
     /// A Dockerfile, an ignore file, `repro.toml` or `repro.lock`.
     Project,
+    /// A lock in any form: a build can fetch thousands of files.
+    Lock,
 }
 
 impl Limit {
@@ -20,7 +24,9 @@ impl Limit {
         match self {
             Self::Key => 64 << 10,
             Self::Secret => repro_core::build::MAX_SECRET_BYTES as u64,
+            Self::Keyring => repro_toolchains::archive::MAX_KEYRING,
             Self::Project => 16 << 20,
+            Self::Lock => 64 << 20,
         }
     }
 }

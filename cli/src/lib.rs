@@ -23,12 +23,15 @@ mod files;
 mod git;
 mod images;
 mod interrupt;
+mod locksmith;
 mod output;
 mod progress;
 mod registries;
+mod reports;
 mod settings;
 mod sides;
 mod text;
+mod trust;
 
 /// Runs the program on the arguments of this process.
 #[must_use]

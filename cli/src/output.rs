@@ -7,11 +7,11 @@ pub(crate) use style::{ColorChoice, Meaning};
 use std::io::{self, IsTerminal as _, Write as _};
 
 use anstream::AutoStream;
-use repro_verifier::render::Line;
+use repro_verifier::render::{Line, TextOptions};
 use serde::Serialize;
 
 use crate::{
-    ambient::Ambient,
+    ambient::{Ambient, Screen},
     error::{CommandError, ErrorKind},
     exit::Signal,
     text,
@@ -55,6 +55,7 @@ pub(crate) struct Output {
     talk: Talk,
     messages: Messages,
     format: Format,
+    screen: Option<Screen>,
 }
 
 impl Output {
@@ -71,7 +72,28 @@ impl Output {
             talk,
             messages,
             format,
+            screen: ambient.screen,
         }
+    }
+
+    /// How much of a report fits: the screen but for `reserved` lines and that of the prompt, or
+    /// all of it where `everything` is asked for. Without a terminal as on one of 80 by 40.
+    pub(crate) fn text_options(&self, everything: bool, reserved: usize) -> TextOptions {
+        let Screen { columns, rows } = self.screen.unwrap_or(Screen {
+            columns: 80,
+            rows: 40,
+        });
+        let rows = rows.clamp(24, 40).saturating_sub(1 + reserved);
+        TextOptions {
+            width: columns.clamp(40, 100),
+            height: (!everything).then_some(rows),
+            ..TextOptions::default()
+        }
+    }
+
+    /// Columns for running text.
+    pub(crate) fn width(&self) -> usize {
+        self.text_options(false, 0).width
     }
 
     /// What standard output is written in.

@@ -8,6 +8,7 @@ mod executor;
 mod grants;
 mod mode;
 mod mount;
+mod network;
 mod outcome;
 mod record;
 mod request;
@@ -22,6 +23,7 @@ pub use executor::{Executor, ExecutorError, SnapshotInfo, Snapshotter, StepObser
 pub use grants::{Grants, MAX_SECRET_BYTES, SecretTooLong, SecretValue};
 pub use mode::{ModeChange, ModeClause, ModeError};
 pub use mount::{MountAccess, MountFacts, MountSource, MountSpec, SecretVariable};
+pub use network::{NetworkFile, NetworkKit, StepNetwork};
 pub use outcome::{Cost, Outcome, Reason, Retry};
 pub use record::{
     BuildRecord, EpochRecord, EpochSource, Failure, Finding, ImageRecord, InputKind, InputRecord,

@@ -17,11 +17,11 @@ for tool in python3 /usr/bin/time diffoscope "$repro"; do
     command -v "$tool" >/dev/null || { echo "tests/bench/diff.sh: $tool is missing" >&2; exit 1; }
 done
 
-# measure NAME COMMAND...: seconds and peak kilobytes into $dir/NAME.time, output into $dir/NAME.out
+# measure NAME COMMAND...: seconds, peak kilobytes and CPU seconds into $dir/NAME.time, output into $dir/NAME.out
 measure() {
     local name=$1 code=0
     shift
-    /usr/bin/time --quiet --format '%e %M' --output "$dir/$name.time" "$@" >"$dir/$name.out" 2>"$dir/$name.err" ||
+    /usr/bin/time --quiet --format '%e %M %U %S' --output "$dir/$name.time" "$@" >"$dir/$name.out" 2>"$dir/$name.err" ||
         code=$?
     # Both say with 1 that the trees differ.
     [ "$code" -eq 1 ] || { echo "$name ended with $code" >&2; tail -5 "$dir/$name.err" >&2; exit 1; }
@@ -32,14 +32,14 @@ for size in 256 1024; do
     # Once before, so that both find the files in memory.
     cat "$dir/trees-$size"/{a,b}/usr/*/*/* >/dev/null
     measure "repro-$size" "$repro" diff "$dir/trees-$size/a" "$dir/trees-$size/b"
-    read -r seconds memory <"$dir/repro-$size.time"
-    echo "repro, $size MiB: $seconds s, $((memory / 1024)) MiB of memory, $(wc -l <"$dir/repro-$size.out") lines"
+    read -r seconds memory user system <"$dir/repro-$size.time"
+    echo "repro, $size MiB: $seconds s ($user user, $system system), $((memory / 1024)) MiB of memory, $(wc -l <"$dir/repro-$size.out") lines"
 done
 size=1024
 measure "diffoscope-$size" diffoscope --no-progress --text - --max-text-report-size 0 \
     "$dir/trees-$size/a" "$dir/trees-$size/b"
-read -r theirs memory <"$dir/diffoscope-$size.time"
-echo "diffoscope, $size MiB: $theirs s, $((memory / 1024)) MiB of memory, $(wc -l <"$dir/diffoscope-$size.out") lines"
+read -r theirs memory user system <"$dir/diffoscope-$size.time"
+echo "diffoscope, $size MiB: $theirs s ($user user, $system system), $((memory / 1024)) MiB of memory, $(wc -l <"$dir/diffoscope-$size.out") lines"
 # Again, so that neither had the better moment.
 measure "repro-$size" "$repro" diff "$dir/trees-$size/a" "$dir/trees-$size/b"
 read -r ours _ <"$dir/repro-$size.time"

@@ -58,7 +58,8 @@ learn user 'id; echo ~; cat /proc/self/uid_map /proc/self/gid_map /proc/self/set
 learn limits 'cat /proc/self/limits; ulimit -a; nice'
 learn rights 'grep -E "^(Cap|NoNew|Seccomp|Sig|Shd)" /proc/self/status; cat /proc/self/oom_score_adj'
 learn streams 'ls /proc/self/fd; tty; readlink /proc/self/fd/0'
-learn directory 'pwd; stat -c "%a %u %g %Y" . /tmp /etc/hosts /dev /dev/shm /proc/cpuinfo'
+learn directory 'pwd; stat -c "%a %u %g" . /tmp /etc/hosts /dev /dev/shm /proc/cpuinfo; stat -c %Y /etc/hosts /etc /usr'
+learn times-of-mounts 'stat -c %Y /dev /dev/shm /proc/cpuinfo'
 learn directory-order 'ls -U /usr/bin'
 
 learn memory 'cat /proc/meminfo; free -k | head -1'

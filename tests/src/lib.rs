@@ -22,6 +22,8 @@ mod project;
 mod redact;
 mod registry;
 mod seed;
+mod server;
+mod standin;
 mod user;
 
 pub use built::Built;
@@ -35,6 +37,8 @@ pub use program::{Repro, program, root, succeeds, target, tool};
 pub use project::{example, write_project};
 pub use registry::{PASSWORD, Registry, RegistryKind};
 pub use seed::{random, seed};
+pub use server::{Answer, Asked, HOST, Server, git_backend};
+pub use standin::StandIn;
 pub use user::{User, require_root};
 
 /// The declaration that makes `FROM busybox` and `FROM c` mean the shipped toolchains.

@@ -206,7 +206,7 @@ fn a_lock_of_another_toolchain_is_refused() {
     build
         .run()
         .exits(6)
-        .says(["repro.lock:10", "busybox", "toolchains/lock.py"]);
+        .says(["repro.lock:10", "busybox", "repro lock"]);
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn a_lock_of_other_names_is_stale() {
     build
         .run()
         .exits(6)
-        .says(["repro.lock:4", "other names", "toolchains/lock.py"]);
+        .says(["repro.lock:4", "other names", "repro lock"]);
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn locked_refuses_what_no_lock_pins() {
         "Dockerfile:1",
         "busybox",
         "no entry in the lock",
-        "toolchains/lock.py",
+        "repro lock",
     ]);
     let tar = context.path("one.tar");
     let done = Command::new(tool("tar"))

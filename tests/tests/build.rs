@@ -17,14 +17,16 @@ use repro_core::fs::sorted_names;
 use repro_tests::{Events, Pack, TestContext, User, tasks, tool};
 
 /// Every file of the pack that a reader is promised.
-const PACK: [&str; 9] = [
+const PACK: [&str; 11] = [
     "image/index.json",
     "image/oci-layout",
     "index.json",
     "index.sigstore.json",
     "provenance/run-a.sigstore.json",
     "provenance/run-b.sigstore.json",
+    "reproducibility/report.html",
     "reproducibility/report.json",
+    "reproducibility/report.junit.xml",
     "reproducibility/report.md",
     "reproducibility/reproducibility.sigstore.json",
 ];

@@ -4,6 +4,7 @@ mod file;
 
 use repro_core::digest::Digest;
 
+pub(crate) use file::is_name;
 pub use file::{Definition, DefinitionImage, Method, TreeAdditions};
 
 use crate::{
@@ -28,16 +29,25 @@ macro_rules! shipped {
     };
 }
 
-const SHIPPED: [Shipped; 2] = [shipped!("busybox"), shipped!("debian-c")];
+const SHIPPED: [Shipped; 8] = [
+    shipped!("busybox"),
+    shipped!("debian"),
+    shipped!("debian-c"),
+    shipped!("debian-go"),
+    shipped!("debian-java"),
+    shipped!("debian-node"),
+    shipped!("debian-python"),
+    shipped!("debian-rust"),
+];
 
-/// A shipped toolchain, parsed.
+/// A toolchain with its packages: a shipped one, one of a project's own, or one of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShippedToolchain {
+pub struct PinnedToolchain {
     /// What it is made of.
     pub definition: Definition,
     /// Which bytes that is.
     pub lock: ToolchainLock,
-    /// Digest of the lock file: names the toolchain in a project's lock.
+    /// Digest of the text of the lock: names a shipped toolchain in a project's lock.
     pub lock_digest: Digest,
 }
 
@@ -49,35 +59,60 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// The shipped toolchain `name`; `None` if there is none.
 ///
 /// An error is a mistake in this program's own files, which its tests look for.
-pub fn shipped(name: &str) -> Result<Option<ShippedToolchain>, LockError> {
+pub fn shipped(name: &str) -> Result<Option<PinnedToolchain>, LockError> {
     let Some(found) = SHIPPED.iter().find(|shipped| shipped.name == name) else {
         return Ok(None);
     };
-    let definition_file = format!("{name}.toml");
-    let definition = Definition::parse(&definition_file, found.definition)?;
-    let lock_file = format!("{name}.lock");
-    let lock = ToolchainLock::parse(&lock_file, found.lock)?;
-    let digest = Digest::of(found.definition.as_bytes());
-    let refuse = |message: String| {
-        LockError::Invalid(Diagnostic::new(&lock_file, found.lock, None, message))
-    };
-    if lock.definition != digest {
-        return Err(refuse(format!(
-            "made from a definition with the digest {}, {definition_file} has {digest}",
-            lock.definition
-        )));
+    let (definition_file, lock_file) = (format!("{name}.toml"), format!("{name}.lock"));
+    let pinned = PinnedToolchain::parse(
+        (&definition_file, found.definition),
+        (&lock_file, found.lock),
+    )?;
+    if pinned.definition.name != name {
+        let message = format!(
+            "is the definition of {}, not of {name}",
+            pinned.definition.name
+        );
+        return Err(Diagnostic::new(&definition_file, found.definition, None, message).into());
     }
-    if lock.name != definition.name || definition.name != name {
-        return Err(refuse(format!(
-            "is the lock of {}, not of {name}",
-            lock.name
-        )));
+    Ok(Some(pinned))
+}
+
+/// The text of the definition that is shipped as `name`; `None` if there is none.
+#[must_use]
+pub fn shipped_text(name: &str) -> Option<&'static str> {
+    let found = SHIPPED.iter().find(|shipped| shipped.name == name)?;
+    Some(found.definition)
+}
+
+impl PinnedToolchain {
+    /// Parses a definition and the lock that was made of it: the name of each in messages, and
+    /// its text.
+    pub fn parse(definition: (&str, &str), lock: (&str, &str)) -> Result<Self, LockError> {
+        let (definition_file, text) = definition;
+        let digest = Digest::of(text.as_bytes());
+        let definition = Definition::parse(definition_file, text)?;
+        let (lock_file, text) = lock;
+        let lock = ToolchainLock::parse(lock_file, text)?;
+        let refuse = |message: String| {
+            LockError::OtherDefinition(Diagnostic::new(lock_file, text, None, message))
+        };
+        if lock.name != definition.name {
+            let message = format!("is the lock of {}, not of {}", lock.name, definition.name);
+            return Err(refuse(message));
+        }
+        if lock.definition != digest {
+            return Err(refuse(format!(
+                "made from a definition with the digest {}, {definition_file} has {digest}",
+                lock.definition
+            )));
+        }
+        Ok(Self {
+            definition,
+            lock,
+            lock_digest: Digest::of(text.as_bytes()),
+        })
     }
-    Ok(Some(ShippedToolchain {
-        definition,
-        lock,
-        lock_digest: Digest::of(found.lock.as_bytes()),
-    }))
 }
 
 #[cfg(test)]

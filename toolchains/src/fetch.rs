@@ -6,14 +6,19 @@
 
 mod apt_sources;
 mod mirror;
+mod path;
 #[cfg(test)]
 mod tests;
+mod text;
 mod transfer;
 
 use std::{
     fmt, io,
     path::PathBuf,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,13 +31,32 @@ use repro_core::{
 
 pub use apt_sources::{AptSourcesError, machine_mirrors};
 pub use mirror::{Mirror, MirrorError, snapshot_archive};
+pub use path::{ArchivePath, ArchivePathError};
 
+pub(crate) use self::text::TextFailure;
 use self::transfer::{Transfer, agent};
-use crate::{
-    lock::{PoolFile, PoolPath},
-    parallel,
-    progress::Progress,
-};
+use crate::{lock::PoolFile, parallel, progress::Progress};
+
+/// A file of an archive: of its pool, or an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveFile {
+    /// Where it is.
+    pub path: ArchivePath,
+    /// Number of its bytes.
+    pub size: u64,
+    /// Their digest.
+    pub sha256: Digest,
+}
+
+impl From<&PoolFile> for ArchiveFile {
+    fn from(file: &PoolFile) -> Self {
+        Self {
+            path: ArchivePath::from(&file.path),
+            size: file.size,
+            sha256: file.sha256,
+        }
+    }
+}
 
 /// Transfers at one time: enough to hide round trips for small packages, few enough to be a
 /// polite guest on a volunteer's mirror.
@@ -112,7 +136,7 @@ pub enum FetchError {
     #[error("no mirror has {path}: {}", list(tried))]
     Unavailable {
         /// The file.
-        path: PoolPath,
+        path: ArchivePath,
         /// Whom we asked.
         tried: Vec<Tried>,
     },
@@ -121,7 +145,7 @@ pub enum FetchError {
     #[error("{path} from {mirror} has the digest {found}, the lock says {expected}")]
     Digest {
         /// The file.
-        path: PoolPath,
+        path: ArchivePath,
         /// What the lock says.
         expected: Digest,
         /// What came.
@@ -133,7 +157,7 @@ pub enum FetchError {
     #[error("cannot keep {path}")]
     Store {
         /// The file.
-        path: PoolPath,
+        path: ArchivePath,
         /// Why.
         #[source]
         source: BlobError,
@@ -142,7 +166,7 @@ pub enum FetchError {
     #[error("cannot write the unfinished download of {path}")]
     Partial {
         /// The file.
-        path: PoolPath,
+        path: ArchivePath,
         /// The operating system's word.
         #[source]
         source: io::Error,
@@ -198,7 +222,22 @@ impl Fetcher {
         store: &dyn BlobStore,
         events: &dyn EventSink,
     ) -> Result<Fetched, FetchError> {
-        let mut wanted: Vec<&PoolFile> = Vec::new();
+        let files: Vec<ArchiveFile> = files.iter().map(|file| (*file).into()).collect();
+        let mut mirrors = self.settings.mirrors.clone();
+        mirrors.push(snapshot_archive(published));
+        self.fetch_from(&mirrors, title, &files, store, events)
+    }
+
+    /// As [`Self::fetch`], from `mirrors` alone.
+    pub fn fetch_from(
+        &self,
+        mirrors: &[Mirror],
+        title: &str,
+        files: &[ArchiveFile],
+        store: &dyn BlobStore,
+        events: &dyn EventSink,
+    ) -> Result<Fetched, FetchError> {
+        let mut wanted: Vec<&ArchiveFile> = Vec::new();
         for file in files {
             let size = store
                 .size(file.sha256)
@@ -214,10 +253,8 @@ impl Fetcher {
             return Ok(Fetched::default());
         }
         let bytes = wanted.iter().map(|file| file.size).sum();
-        let mut mirrors = self.settings.mirrors.clone();
-        mirrors.push(snapshot_archive(published));
         let progress = Progress::start(events, "fetch", title, bytes);
-        let fetch = |file: &&PoolFile, stop: &(dyn Fn() -> bool + Sync)| {
+        let fetch = |file: &&ArchiveFile, stop: &(dyn Fn() -> bool + Sync)| {
             let transfer = Transfer {
                 agent: &self.agent,
                 file,
@@ -227,7 +264,7 @@ impl Fetcher {
                 progress: &progress,
                 stop,
             };
-            transfer.run(&mirrors)
+            transfer.run(mirrors)
         };
         let cancelled = |error: &FetchError| matches!(error, FetchError::Cancelled);
         let stop = &self.settings.cancelled;
@@ -240,5 +277,10 @@ impl Fetcher {
             files: wanted.len() as u64,
             bytes,
         })
+    }
+
+    /// Whether the caller asked to stop.
+    pub(crate) fn cancelled(&self) -> bool {
+        self.settings.cancelled.load(Ordering::Relaxed)
     }
 }

@@ -8,9 +8,10 @@
 //! One layer, not one for each phase: the first would be overwritten by the second, and an image
 //! of a C compiler would be a third larger.
 
-mod bootstrap;
+pub(crate) mod bootstrap;
 mod clean;
-mod steps;
+mod keystore;
+pub(crate) mod steps;
 
 use std::{fs::File, io, sync::Mutex};
 
@@ -28,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use self::{clean::Clean, steps::Steps};
 use crate::{
-    definition::{Method, ShippedToolchain},
+    definition::{Method, PinnedToolchain},
     fetch::{FetchError, Fetcher},
     lock::PoolPath,
 };
@@ -162,13 +163,13 @@ impl std::fmt::Debug for Workshop<'_> {
 
 impl Workshop<'_> {
     /// The manifest of the toolchain's image, if it was made before and is still there.
-    pub fn made(&self, toolchain: &ShippedToolchain) -> Result<Option<Digest>, StoreError> {
+    pub fn made(&self, toolchain: &PinnedToolchain) -> Result<Option<Digest>, StoreError> {
         let made: Option<Made> = self.store.cache_get(CACHE, &self.cache_key(toolchain))?;
         Ok(made.map(|made| made.manifest))
     }
 
     /// Makes the toolchain's image, unless it was made before; gives the digest of its manifest.
-    pub fn toolchain(&self, toolchain: &ShippedToolchain) -> Result<Digest, MaterialiseError> {
+    pub fn toolchain(&self, toolchain: &PinnedToolchain) -> Result<Digest, MaterialiseError> {
         if let Some(manifest) = self.made(toolchain)? {
             return Ok(manifest);
         }
@@ -190,7 +191,7 @@ impl Workshop<'_> {
 
     fn make(
         &self,
-        toolchain: &ShippedToolchain,
+        toolchain: &PinnedToolchain,
         task: &Task<'_>,
     ) -> Result<Digest, MaterialiseError> {
         let name = &toolchain.definition.name;
@@ -203,7 +204,7 @@ impl Workshop<'_> {
         task.advance();
         let programs = steps::programs(toolchain);
         if !programs.is_empty() {
-            let steps = Steps::new(self, toolchain)?;
+            let steps = Steps::new(self, name, toolchain.lock_digest, toolchain.lock.epoch)?;
             let result = steps.run(&mut tree, &programs, task);
             // The snapshots of the steps are of no use afterwards, however it ended.
             let discarded = steps.discard();
@@ -211,7 +212,7 @@ impl Workshop<'_> {
         }
         let mut builder = LayerBuilder::new(self.store.blobs(), self.ruleset);
         match toolchain.definition.method {
-            Method::Install => tree.write_to(&mut Clean::new(&mut builder)),
+            Method::Install => tree.write_to(&mut Clean::new(&mut builder, toolchain.lock.epoch)),
             Method::Unpack => tree.write_to(&mut builder),
         }
         .map_err(in_tree)?;
@@ -237,7 +238,7 @@ impl Workshop<'_> {
         Ok(manifest)
     }
 
-    fn cache_key(&self, toolchain: &ShippedToolchain) -> String {
+    fn cache_key(&self, toolchain: &PinnedToolchain) -> String {
         let ruleset = u32::from(self.ruleset);
         format!(
             "recipe {RECIPE} ruleset {ruleset} lock {}",
@@ -252,7 +253,7 @@ impl Workshop<'_> {
     }
 }
 
-fn config(toolchain: &ShippedToolchain) -> ImageConfig {
+fn config(toolchain: &PinnedToolchain) -> ImageConfig {
     let created = toolchain.lock.epoch.rfc3339();
     let name = &toolchain.definition.name;
     ImageConfig {

@@ -2,6 +2,7 @@
 
 mod patterns;
 mod raw;
+mod toolchain;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +15,10 @@ use repro_core::{
     epoch::Epoch,
 };
 
-pub use self::patterns::{HostPattern, HostPatternError, ImagePattern};
+pub use self::{
+    patterns::{HostPattern, HostPatternError, ImagePattern},
+    toolchain::{Distribution, OwnToolchain, ToolchainSource},
+};
 use crate::{diagnostic::Diagnostic, purl::SourcePurl, text_file};
 
 /// Name of the file, at the root of the context.
@@ -45,8 +49,8 @@ pub enum ProjectError {
 pub struct Project {
     /// `[build]`.
     pub build: BuildSection,
-    /// `[toolchain.NAME]`: the shipped toolchain that NAME stands for, by its own name.
-    pub toolchains: BTreeMap<String, String>,
+    /// `[toolchain.NAME]`: what NAME stands for.
+    pub toolchains: BTreeMap<String, ToolchainSource>,
     /// `[inputs]`.
     pub inputs: BTreeMap<String, SourcePurl>,
     /// `[network] allow`: hosts that `repro lock` may reach. A step reaches none.
@@ -136,7 +140,8 @@ mod tests {
                 vary: Some([Axis::Clock, Axis::Hostname].into()),
             }
         );
-        assert_eq!(project.toolchains["c"], "debian-c");
+        let shipped = ToolchainSource::Shipped("debian-c".into());
+        assert_eq!(project.toolchains["c"], shipped);
         assert_eq!(project.inputs["zlib"].name(), "zlib");
         assert!(
             project
@@ -167,7 +172,26 @@ mod tests {
             ("\n[build]\nsource-date-epoch = 12\n", 3, 21, "4096"),
             ("[build]\nsource-date-epoch = 'head'\n", 2, 21, "git"),
             ("[toolchain.c]\nuse = 'debian-d'\n", 2, 7, "debian-c"),
-            ("[toolchain.c]\nfrom = 'debian'\n", 2, 8, "shipped"),
+            ("[toolchain.c]\nfrom = 'debian'\n", 1, 1, "suite"),
+            ("[toolchain.c]\nfrom = 'moon'\n", 2, 8, "debian"),
+            (
+                "[toolchain.c]\nfrom = 'debian'\nsuite = 'x/y'\n",
+                3,
+                9,
+                "suite",
+            ),
+            (
+                "[toolchain.c]\nfrom = 'debian'\nsuite = 'x'\npackages = ['a b']\n",
+                4,
+                12,
+                "package",
+            ),
+            (
+                "[toolchain.c]\nuse = 'debian-c'\nsuite = 'x'\n",
+                3,
+                9,
+                "use",
+            ),
             ("[toolchain.c]\n", 1, 1, "use"),
             ("[toolchain.C]\nuse = 'debian-c'\n", 1, 12, "lower-case"),
             ("[inputs]\nz = { purl = 'pkg:npm/z@1' }\n", 2, 14, "pkg:deb"),

@@ -20,7 +20,8 @@ pub enum PurlError {
     /// A package URL of a kind that cannot be fetched.
     #[error(
         "{0:?} names no input that this version can fetch: \
-         pkg:deb/debian/NAME@VERSION?arch=source is the one kind so far"
+         pkg:deb/debian/NAME@VERSION?arch=source is the one kind so far, with &distro=SUITE if \
+         it is not in bookworm"
     )]
     Kind(String),
     /// A name or version that Debian's policy does not allow.
@@ -28,7 +29,8 @@ pub enum PurlError {
     Debian(String),
 }
 
-/// A Debian source package, `pkg:deb/debian/NAME@VERSION?arch=source`.
+/// A Debian source package, `pkg:deb/debian/NAME@VERSION?arch=source`, with `&distro=SUITE` where
+/// a lock is to find it in another suite than the usual one.
 ///
 /// Keeps the text as it was written: it is the input's name in lock and provenance.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +38,7 @@ pub struct SourcePurl {
     text: String,
     name: String,
     version: String,
+    suite: Option<String>,
 }
 
 impl SourcePurl {
@@ -50,6 +53,12 @@ impl SourcePurl {
     pub fn version(&self) -> &str {
         &self.version
     }
+
+    /// The suite that it is in, if it says.
+    #[must_use]
+    pub fn suite(&self) -> Option<&str> {
+        self.suite.as_deref()
+    }
 }
 
 impl FromStr for SourcePurl {
@@ -61,20 +70,24 @@ impl FromStr for SourcePurl {
             text: shown(),
             source,
         })?;
-        let source = purl.qualifiers().len() == 1
-            && purl.qualifiers().get("arch").map(AsRef::as_ref) == Some("source");
+        let qualifier = |name| purl.qualifiers().get(name).map(AsRef::as_ref);
+        let suite: Option<&str> = qualifier("distro");
+        let source = purl.qualifiers().len() == 1 + usize::from(suite.is_some())
+            && qualifier("arch") == Some("source");
         let debian = purl.ty() == "deb" && purl.namespace() == Some("debian");
         let (true, true, None, Some(version)) = (source, debian, purl.subpath(), purl.version())
         else {
             return Err(PurlError::Kind(shown()));
         };
-        if !is_package_name(purl.name()) || !is_version(version) {
+        let known = suite.is_none_or(is_suite);
+        if !is_package_name(purl.name()) || !is_version(version) || !known {
             return Err(PurlError::Debian(shown()));
         }
         Ok(Self {
             text: text.to_owned(),
             name: purl.name().to_owned(),
             version: version.to_owned(),
+            suite: suite.map(ToOwned::to_owned),
         })
     }
 }
@@ -87,6 +100,15 @@ pub(crate) fn is_package_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b))
+}
+
+/// What suites and components are called: nothing that could lead elsewhere in a path.
+pub(crate) fn is_suite(name: &str) -> bool {
+    name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b))
 }
 
 /// Debian policy 5.6.12, by its characters; which version is newer never matters here.
@@ -137,7 +159,11 @@ mod tests {
             let purl: SourcePurl = text.parse().unwrap();
             assert_eq!((purl.name(), purl.version()), ("zlib", "1:1.2.13.dfsg-1"));
             assert_eq!(purl.to_string(), text);
+            assert_eq!(purl.suite(), None);
         }
+        let text = "pkg:deb/debian/zlib@1.3-1?arch=source&distro=trixie";
+        let purl: SourcePurl = text.parse().unwrap();
+        assert_eq!(purl.suite(), Some("trixie"));
     }
 
     #[test]
@@ -148,7 +174,9 @@ mod tests {
             "pkg:deb/debian/zlib@1.2?arch=amd64",
             "pkg:deb/debian/zlib@1.2",
             "pkg:deb/ubuntu/zlib@1.2?arch=source",
-            "pkg:deb/debian/zlib@1.2?arch=source&distro=sid",
+            "pkg:deb/debian/zlib@1.2?arch=source&distro=../x",
+            "pkg:deb/debian/zlib@1.2?arch=source&vcs_url=x",
+            "pkg:deb/debian/zlib@1.2?distro=sid",
             "pkg:npm/zlib@1.2?arch=source",
             "pkg:deb/debian/zlib@../..?arch=source",
             "pkg:deb/debian/zlib@a:1?arch=source",

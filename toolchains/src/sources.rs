@@ -10,11 +10,11 @@ use repro_core::{
 };
 
 use crate::{
-    definition::{self, ShippedToolchain},
+    definition::{self, PinnedToolchain},
     inputs::InputError,
-    lock::{LockError, LockedInput, ProjectLock},
+    lock::{LockError, LockedInput, LockedSource, ProjectLock},
     materialise::{MaterialiseError, Workshop},
-    project::Project,
+    project::{Project, ToolchainSource},
     registry::{Platforms, Registry, RegistryError},
 };
 
@@ -114,7 +114,8 @@ impl Sources<'_> {
         let manifest = self.workshop.toolchain(&toolchain)?;
         let image = InputRecord {
             uri: format!(
-                "pkg:generic/repro/{declared}@{}",
+                "pkg:generic/repro/{}@{}",
+                toolchain.definition.name,
                 toolchain.lock_digest.hex()
             ),
             name: Some(name.to_owned()),
@@ -135,30 +136,54 @@ impl Sources<'_> {
         Ok(Some(ResolvedImage { manifest, records }))
     }
 
-    /// The shipped toolchain behind `name`, and whether the project's lock pins it.
+    /// The toolchain behind `name`, and whether the project's lock pins it.
     fn locked_toolchain(
         &self,
         name: &str,
-        declared: &str,
-    ) -> Result<(ShippedToolchain, bool), SourceError> {
+        declared: &ToolchainSource,
+    ) -> Result<(PinnedToolchain, bool), SourceError> {
         let not_locked = || SourceError::NotLocked(name.to_owned());
         let Some(lock) = self.lock else {
-            if self.lock_mode == LockMode::Locked {
-                return Err(not_locked());
-            }
-            // The project was parsed with names of shipped toolchains only.
-            let shipped = definition::shipped(declared)?.ok_or_else(not_locked)?;
-            return Ok((shipped, false));
+            return match declared {
+                ToolchainSource::Shipped(shipped) if self.lock_mode != LockMode::Locked => {
+                    // The project was parsed with names of shipped toolchains only.
+                    let shipped = definition::shipped(shipped)?.ok_or_else(not_locked)?;
+                    Ok((shipped, false))
+                }
+                // Which packages one of the project's own has, only its lock says.
+                ToolchainSource::Shipped(_) | ToolchainSource::Own(_) => Err(not_locked()),
+            };
         };
-        let shipped = lock.toolchain(name)?.ok_or_else(not_locked)?;
-        if shipped.definition.name != declared {
+        let locked = lock.toolchains.get(name).ok_or_else(not_locked)?;
+        let same = match (&locked.source, declared) {
+            (LockedSource::Shipped { uses, .. }, ToolchainSource::Shipped(shipped)) => {
+                uses == shipped
+            }
+            (LockedSource::Own(lock), ToolchainSource::Own(own)) => lock.definition == own.digest(),
+            _ => false,
+        };
+        if !same {
             return Err(SourceError::OtherThing {
                 name: name.to_owned(),
-                declared: declared.to_owned(),
-                locked: shipped.definition.name,
+                declared: declared.to_string(),
+                locked: match &locked.source {
+                    LockedSource::Shipped { uses, .. } => uses.clone(),
+                    LockedSource::Own(_) => "other packages".to_owned(),
+                },
             });
         }
-        Ok((shipped, true))
+        let pinned = lock.toolchain(name, declared)?.ok_or_else(not_locked)?;
+        Ok((pinned, true))
+    }
+
+    /// What `name` means in its registry now: the digest of the platform's manifest. Fetches documents
+    /// alone; only a lock asks this, since another answer tomorrow is another build.
+    pub fn look_up_image(
+        &self,
+        name: &ImageRef,
+        platform: &Platform,
+    ) -> Result<Digest, SourceError> {
+        Ok(self.registry.resolve(name, platform)?.manifest.digest)
     }
 
     /// Brings the image of `name` with this digest into the store, where its full name keeps it.

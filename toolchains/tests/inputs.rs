@@ -18,7 +18,7 @@ use std::{
 use repro_core::{
     build::{
         Executor, ExecutorError, InvocationId, LockMode, RunId, SnapshotInfo, Snapshotter,
-        StepObserver, StepResult, StepSpec, UserIds, Variation,
+        StepNetwork, StepObserver, StepResult, StepSpec, UserIds, Variation,
     },
     digest::{ChainId, Digest},
     event::NoEvents,
@@ -76,6 +76,7 @@ impl Executor for NoExecutor {
         &self,
         _: &StepSpec,
         _: &Variation,
+        _: Option<&dyn StepNetwork>,
         _: &mut dyn EntrySink,
         _: &dyn StepObserver,
     ) -> Result<StepResult, ExecutorError> {

@@ -4,6 +4,7 @@
 //! two runs; nothing is executed. `unknown` is an answer, with the bytes that led to it.
 
 mod align;
+mod around;
 mod binary;
 mod catalogue;
 mod content;
@@ -20,6 +21,7 @@ mod segments;
 mod shapes;
 mod traces;
 
+pub use around::{Around, Bytes};
 pub use catalogue::{Cause, CauseInfo, Confidence, UnknownCause, explain};
 pub use content::{ContentFinding, ContentView, Excerpt, Excerpts, find_causes, name_cause};
 pub use deep::find_file_causes;

@@ -49,7 +49,8 @@ use repro_core::{
 use crate::causes::FactsError;
 
 pub use difference::{
-    AttestationPair, Comparison, Difference, DifferenceKind, Evidence, NotListed, Origin, Ratio,
+    AttestationPair, Comparison, Difference, DifferenceKind, Evidence, MAX_AROUND, NotListed,
+    Origin, Ratio,
 };
 pub use directory::DirectoryError;
 pub use images::{Tree, View, compare_images, compare_trees};

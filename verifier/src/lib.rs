@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod attestation;
+pub mod axes;
 pub mod bisect;
 pub mod bundle;
 pub mod causes;

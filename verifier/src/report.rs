@@ -8,6 +8,7 @@ mod pair;
 mod tests;
 
 pub use axes::{AxesReport, AxisRun, BisectionReport, BrokenPath, ControlReport, WhyNot};
+pub(crate) use build::differing_paths;
 pub use build::{Compared, ReportError};
 pub use model::{
     CauseSummary, FailureReport, Hermetic, ImageSummary, InputSummary, NetworkMode, Report,

@@ -36,7 +36,7 @@ pub enum Finding {
 /// Looks at the machine itself: its kernel, what it forbids this user, and the ids that it grants.
 #[must_use]
 pub fn machine() -> Vec<Check> {
-    vec![kernel(), user_namespaces(), ids()]
+    vec![kernel(), user_namespaces(), time_namespaces(), ids()]
 }
 
 /// Runs steps that leave nothing in `store`, the store's directory, which must exist. `invocation`
@@ -113,6 +113,22 @@ fn user_namespaces() -> Check {
     };
     Check {
         name: "user namespaces",
+        finding,
+    }
+}
+
+fn time_namespaces() -> Check {
+    let finding = if fs::exists("/proc/self/ns/time").unwrap_or(false) {
+        Finding::Good("the time since the machine started can be varied".to_owned())
+    } else {
+        Finding::Lacking {
+            what: "the kernel has no time namespaces, or /proc is not mounted".to_owned(),
+            next_step: "use a kernel with CONFIG_TIME_NS, or build with --vary all,-boot-time"
+                .to_owned(),
+        }
+    };
+    Check {
+        name: "time namespaces",
         finding,
     }
 }

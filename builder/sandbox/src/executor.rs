@@ -10,7 +10,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{self, BufReader, BufWriter, Read as _},
-    net::Shutdown,
+    net::{Shutdown, TcpListener},
     os::unix::fs::MetadataExt as _,
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -19,8 +19,8 @@ use std::{
 use repro_core::{
     build::{
         CopySource, Executor, ExecutorError, Grants, InvocationId, RunId, SecretValue,
-        SnapshotInfo, SnapshotName, Snapshotter, StepAction, StepExit, StepObserver, StepResult,
-        StepSpec, UserIds, Variation,
+        SnapshotInfo, SnapshotName, Snapshotter, StepAction, StepExit, StepNetwork, StepObserver,
+        StepResult, StepSpec, UserIds, Variation,
     },
     digest::{ChainId, Digest},
     tree::{EntryReader, EntrySink, EntrySource, EntryWriter},
@@ -226,7 +226,12 @@ impl NativeExecutor {
         names.iter().map(|name| self.layout.tree(name)).collect()
     }
 
-    fn step_job(&self, spec: &StepSpec, variation: &Variation) -> Result<Job, ExecutorError> {
+    fn step_job(
+        &self,
+        spec: &StepSpec,
+        variation: &Variation,
+        network: Option<&dyn StepNetwork>,
+    ) -> Result<Job, ExecutorError> {
         let action = match &spec.action {
             StepAction::Run(run) => Action::Run(run.with_trees(|trees| self.paths(trees))),
             StepAction::MakeDir(make) => Action::MakeDir(make.clone()),
@@ -258,6 +263,7 @@ impl NativeExecutor {
             layer: spec.layer,
             variation: variation.clone(),
             secrets: self.secrets(spec)?,
+            network: network.map(|network| network.kit().clone()),
         })))
     }
 
@@ -311,14 +317,21 @@ struct Registered<'a> {
 }
 
 impl Registered<'_> {
-    /// Takes over what a step prints and makes, while its agents are served.
+    /// Takes over what a step prints and makes, while its agents are served; its network is from here.
     fn attend(
         &self,
         mut session: Session,
+        network: Option<&dyn StepNetwork>,
         layer: &mut dyn EntrySink,
         observer: &dyn StepObserver,
     ) -> Result<StepResult, ExecutorError> {
+        let served = match network {
+            Some(network) => Some(Served::start(network, self.told(session.network())?)?),
+            None => None,
+        };
         session.forward_log(observer)?;
+        // The program has ended, and whoever it left behind is of no account any more.
+        drop(served);
         let received = receive(&session, layer);
         let received = match received {
             Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
@@ -345,6 +358,28 @@ impl Registered<'_> {
             return Err(ExecutorError::Cancelled);
         }
         result
+    }
+}
+
+/// A network at the service of a step; dropping it ends the service.
+struct Served<'a>(&'a dyn StepNetwork);
+
+impl<'a> Served<'a> {
+    fn start(network: &'a dyn StepNetwork, listener: TcpListener) -> Result<Self, ExecutorError> {
+        let served = Self(network);
+        network
+            .serve(listener)
+            .map_err(|error| ExecutorError::Exhausted {
+                what: "cannot serve the step's network".to_owned(),
+                source: Some(error),
+            })?;
+        Ok(served)
+    }
+}
+
+impl Drop for Served<'_> {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
@@ -439,20 +474,24 @@ impl Executor for NativeExecutor {
         &self,
         spec: &StepSpec,
         variation: &Variation,
+        network: Option<&dyn StepNetwork>,
         layer: &mut dyn EntrySink,
         observer: &dyn StepObserver,
     ) -> Result<StepResult, ExecutorError> {
         let agents = self.agents(spec)?;
+        // A step without a program reaches for nothing.
+        let network = network.filter(|_| matches!(spec.action, StepAction::Run(_)));
         let run = match &spec.output {
             SnapshotName::Step {
                 invocation, run, ..
             } => Some((invocation.clone(), *run)),
             SnapshotName::Stored(_) => None,
         };
-        let (mut session, registered) = self.start(self.step_job(spec, variation)?, run)?;
+        let (mut session, registered) =
+            self.start(self.step_job(spec, variation, network)?, run)?;
         let masked = Masked::new(observer, spec.secrets().filter_map(|id| self.secret(id)));
         let result = if agents.is_empty() {
-            registered.attend(session, layer, &masked)
+            registered.attend(session, network, layer, &masked)
         } else {
             let listeners = registered.told(session.listeners())?;
             std::thread::scope(|scope| {
@@ -462,7 +501,7 @@ impl Executor for NativeExecutor {
                         source: Some(error),
                     }
                 })?;
-                registered.attend(session, layer, &masked)
+                registered.attend(session, network, layer, &masked)
             })
         };
         masked.finish();
@@ -470,7 +509,6 @@ impl Executor for NativeExecutor {
     }
 
     fn discard(&self, invocation: &InvocationId) -> Result<(), ExecutorError> {
-        // What comes after may use the names of its runs anew.
         self.running().stopped.retain(|(of, _)| of != invocation);
         let Some(name) = self.layout.existing_invocation(invocation)? else {
             return Ok(());

@@ -80,20 +80,16 @@ pub const MASKED: [&str; 31] = [
 
 /// Files and directories of `/proc` and `/sys` that the sandbox makes: they agree with the axes, and
 /// do not change by themselves.
-pub const MADE: [&str; 6] = [
+pub const MADE: [&str; 9] = [
     "proc/cpuinfo",
     "proc/loadavg",
     "proc/meminfo",
     "proc/stat",
-    "proc/sys/kernel/random/boot_id",
-    "sys/devices/system/cpu",
-];
-
-/// The same on the axis of the kernel's name only.
-pub const MADE_WITH_KERNEL_NAME: [&str; 3] = [
     "proc/sys/kernel/osrelease",
+    "proc/sys/kernel/random/boot_id",
     "proc/sys/kernel/version",
     "proc/version",
+    "sys/devices/system/cpu",
 ];
 
 /// What of `/proc` can be read and not written.
@@ -153,8 +149,8 @@ pub struct Policy {
     pub masked: Vec<&'static str>,
     /// Paths whose content the sandbox makes.
     pub made: Vec<&'static str>,
-    /// Namespaces and paths of the same kind that a step has on an axis of variation only.
-    pub varied: Vec<&'static str>,
+    /// Namespaces that a step has on an axis of variation only.
+    pub varied_namespaces: Vec<&'static str>,
     /// Paths that cannot be written.
     pub read_only: Vec<&'static str>,
     /// Device nodes.
@@ -218,7 +214,7 @@ fn make(users: UserIds) -> Policy {
         },
         masked: MASKED.to_vec(),
         made: MADE.to_vec(),
-        varied: MADE_WITH_KERNEL_NAME.into_iter().chain(["time"]).collect(),
+        varied_namespaces: vec!["time"],
         read_only: READ_ONLY.to_vec(),
         devices: DEVICES.iter().map(|(name, ..)| *name).collect(),
         synthesised: SYNTHESISED.to_vec(),
@@ -290,7 +286,6 @@ mod tests {
             &policy.capabilities,
             &policy.masked,
             &policy.made,
-            &policy.varied,
             &policy.read_only,
             &policy.devices,
             &policy.synthesised,

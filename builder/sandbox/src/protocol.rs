@@ -5,8 +5,8 @@
 use std::{collections::BTreeMap, fmt, io};
 
 use repro_core::build::{
-    CopySpec, ExecutorError, LayerPolicy, MakeDirSpec, RunSpec, SnapshotInfo, Snapshotter,
-    StepResult, UserIds, Variation,
+    CopySpec, ExecutorError, LayerPolicy, MakeDirSpec, NetworkKit, RunSpec, SnapshotInfo,
+    Snapshotter, StepResult, UserIds, Variation,
 };
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,8 @@ pub(crate) struct StepJob {
     pub variation: Variation,
     /// Values of the secrets that the step names. They cross in the message, which is on no disk.
     pub secrets: BTreeMap<String, Secret>,
+    /// What a program finds of a network.
+    pub network: Option<NetworkKit>,
 }
 
 /// The value of a secret on its way to a step.
@@ -110,6 +112,9 @@ pub(crate) enum Notice {
     /// The step's agents are ready: their listening sockets come along, in the order of the step's
     /// mounts. Sent once, before the program starts, if the step has any.
     Agents,
+    /// The step's one way out is ready: the listening socket comes along. Sent once, after
+    /// [`Notice::Agents`] and before the program starts, if the step has a network.
+    Network,
     /// The work is done, or cannot be. The last message. It comes here and not at the end of the
     /// stream of entries, which may break off inside an entry.
     Answer(Answer),

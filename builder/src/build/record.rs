@@ -7,7 +7,7 @@ use repro_core::build::{
     RunRecord, Runs, UserIds,
 };
 
-use super::Prepared;
+use super::{Prepared, fetched};
 use crate::plan::{Plan, StageBase};
 
 pub(super) fn record(
@@ -20,6 +20,7 @@ pub(super) fn record(
         inputs,
         epoch,
         findings,
+        used,
         ..
     } = prepared;
     let mut findings = findings.clone();
@@ -48,7 +49,7 @@ pub(super) fn record(
         settings: request.settings.clone(),
         secrets: request.secrets.clone(),
         agents: request.agents.clone(),
-        inputs: sorted(inputs.clone()),
+        inputs: sorted(inputs.iter().cloned().chain(fetched(used)).collect()),
         plan: planned(plan),
         runs,
         findings,

@@ -100,6 +100,7 @@ fn recorded(layers: usize) -> BuildRecord {
             source: EpochSource::Minimum,
         },
         findings: Vec::new(),
+        used: Mutex::default(),
     };
     let digest = Digest::of(b"");
     let run = RunRecord {

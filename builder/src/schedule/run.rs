@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     num::NonZeroUsize,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -10,8 +11,8 @@ use std::{
 use repro_core::{
     build::{
         Clock, CopySource, CopySpec, Executor, ExecutorError, Failure, ImageRecord, InvocationId,
-        LayerPolicy, RunId, RunRecord, SnapshotName, StepAction, StepExit, StepRecord, StepResult,
-        StepSpec, Variation,
+        LayerPolicy, RunId, RunRecord, SnapshotName, StepAction, StepExit, StepNetwork, StepRecord,
+        StepResult, StepSpec, Variation, as_written,
     },
     digest::{ChainId, DiffId, Digest},
     epoch::Epoch,
@@ -20,6 +21,7 @@ use repro_core::{
     ruleset::Ruleset,
     store::{BlobError, BlobStore},
 };
+use repro_toolchains::capture::{Network, Refusal, StepSession, Traffic, UsedFetch};
 
 use super::{
     assemble::{AssembleError, HistoryStep, assemble},
@@ -45,6 +47,17 @@ pub enum RunError {
         #[source]
         source: ExecutorError,
     },
+    /// A step asked for something that nobody was to answer. What became of the step does not matter:
+    /// one that goes on without what it asked for is another one.
+    #[error("line {line}: {instruction}: {}", list(refused))]
+    Refused {
+        /// Line in the Dockerfile.
+        line: u32,
+        /// The instruction.
+        instruction: String,
+        /// Each of the requests.
+        refused: Vec<Refusal>,
+    },
     /// A layer cannot be kept.
     #[error("cannot keep the layer of line {line}")]
     Layer {
@@ -62,6 +75,23 @@ pub enum RunError {
     Assemble(#[from] AssembleError),
 }
 
+/// The first of them, a line each where there are several.
+fn list(refused: &[Refusal]) -> String {
+    const SHOWN: usize = 10;
+    if let [refusal] = refused {
+        return refusal.to_string();
+    }
+    let mut text = format!("{} requests were not answered:", refused.len());
+    for refusal in refused.iter().take(SHOWN) {
+        // A String takes everything.
+        let _ = write!(text, "\n  {refusal}");
+    }
+    if refused.len() > SHOWN {
+        let _ = write!(text, "\n  and {} more", refused.len() - SHOWN);
+    }
+    text
+}
+
 /// What both runs share.
 pub(crate) struct RunContext<'a> {
     pub(crate) plan: &'a Plan,
@@ -74,6 +104,10 @@ pub(crate) struct RunContext<'a> {
     pub(crate) epoch: Epoch,
     pub(crate) ruleset: Ruleset,
     pub(crate) executor: &'a dyn Executor,
+    /// Who answers what steps ask servers for, if anybody does.
+    pub(crate) network: Option<&'a Network>,
+    /// What was answered, with the step.
+    pub(crate) used: &'a Mutex<BTreeMap<UsedFetch, u32>>,
     pub(crate) blobs: &'a dyn BlobStore,
     pub(crate) events: &'a dyn EventSink,
     pub(crate) clock: &'a dyn Clock,
@@ -260,14 +294,25 @@ impl Running<'_> {
             source,
         };
         let mut layer = LayerBuilder::new(self.context.blobs, self.context.ruleset);
-        let result = self
-            .context
-            .executor
-            .run(&spec, self.variation, &mut layer, &log);
+        let network = self.network(index, step);
+        let result = self.context.executor.run(
+            &spec,
+            self.variation,
+            network.as_ref().map(|network| network as &dyn StepNetwork),
+            &mut layer,
+            &log,
+        );
         let log = log.finish()?;
+        let traffic = network.map(|network| network.traffic());
+        if let Some(traffic) = &traffic {
+            self.seen(index, step, traffic)?;
+        }
         let result = match result {
             Ok(result) if result.exit == StepExit::Success => result,
-            Ok(result) => return Ok(self.failed(index, Some(result.exit), how(result.exit), log)),
+            Ok(result) => {
+                let message = how(result.exit) + &unanswered(traffic.as_ref());
+                return Ok(self.failed(index, Some(result.exit), message, log));
+            }
             Err(ExecutorError::Refused(message)) => {
                 return Ok(self.failed(index, None, message, log));
             }
@@ -288,9 +333,40 @@ impl Running<'_> {
             }
         };
         let layer = layer.finish().map_err(layer_error)?;
+        let mut result = result;
+        result.network.replayed = traffic.map(|traffic| traffic.answered);
         Ok(Ended::Layer(Box::new(
             self.keep(index, step, output, layer, result, log),
         )))
+    }
+
+    /// The network of a step that runs a program.
+    fn network(&self, index: u32, step: &Step) -> Option<StepSession> {
+        let network = self.context.network?;
+        let key = self.context.plan.step_key(index)?;
+        debug_assert!(matches!(step.work, Work::Run(_)));
+        Some(network.step(self.id, &key))
+    }
+
+    /// Takes over what a step asked for. A step that another one's end cut short is no witness.
+    fn seen(&self, index: u32, step: &Step, traffic: &Traffic) -> Result<(), RunError> {
+        if !traffic.refused.is_empty() && self.cut().is_none() {
+            return Err(RunError::Refused {
+                line: step.line,
+                instruction: as_written(&step.history).into_owned(),
+                refused: traffic.refused.clone(),
+            });
+        }
+        let mut used = self
+            .context
+            .used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for fetch in &traffic.used {
+            let first = used.entry(fetch.clone()).or_insert(index);
+            *first = index.min(*first);
+        }
+        Ok(())
     }
 
     fn failed(
@@ -432,6 +508,20 @@ impl Running<'_> {
             self.context.epoch,
         )?;
         Ok(image)
+    }
+}
+
+/// What servers did not answer: it may be why a step failed.
+fn unanswered(traffic: Option<&Traffic>) -> String {
+    match traffic.map(|traffic| traffic.failed.as_slice()) {
+        None | Some([]) => String::new(),
+        Some([(url, why), rest @ ..]) => {
+            let more = match rest.len() {
+                0 => String::new(),
+                more => format!(", nor did {more} more"),
+            };
+            format!("; {url} gave no answer ({why}){more}")
+        }
     }
 }
 

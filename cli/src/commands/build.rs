@@ -7,19 +7,22 @@ mod contexts;
 mod docker;
 mod docker_table;
 mod grants;
+pub(crate) mod network;
 pub(crate) mod outputs;
-mod place;
+pub(crate) mod place;
 mod push;
-mod request;
-mod results;
+pub(crate) mod request;
+pub(crate) mod results;
 mod run;
 mod same;
 mod suggest;
 mod values;
 
+pub(crate) use contexts::{ContextArg, contexts};
 pub(crate) use grants::{SecretArg, SshArg};
-pub(crate) use run::run;
-use values::{OnDifference, RunCount, SnapshotterArg};
+pub(crate) use run::{run, with_builder};
+use values::{OnDifference, RunCount};
+pub(crate) use values::{Pair, SnapshotterArg, one_platform};
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
@@ -27,17 +30,22 @@ use repro_core::{platform::Platform, reference::ImageRef};
 
 use repro_toolchains::fetch::Mirror;
 
+use super::lock;
 use crate::{
     args::{JsonArgs, ProgressArgs},
     registries::RegistryArgs,
+    reports::ReportArgs,
 };
 use annotation::AnnotationArg;
+use bisect::MoreRuns;
 use call::Call;
-use contexts::ContextArg;
 use docker::DockerArgs;
 use outputs::OutputArg;
 use same::SameArgs;
-use values::{EpochArg, Pair, Vary, one_platform};
+use values::{EpochArg, Vary};
+
+/// Where evidence goes unless something else is said; never part of a context.
+const EVIDENCE: &str = "repro-out";
 
 /// Build an image twice, compare the runs and write signed evidence
 ///
@@ -53,7 +61,8 @@ Examples:
   git archive HEAD | repro build -
   repro build --vary all,-clock --build-arg VERSION=2 app
   repro build --control --bisect-axes .
-  repro build --on-difference warn --json . > report.json")]
+  repro build --on-difference warn --json . > report.json
+  repro build --report markdown=summary.md --report junit=repro.xml .")]
 pub(crate) struct Args {
     /// Directory with the files that the Dockerfile may copy; - takes a tar, or a Dockerfile alone, from
     /// standard input
@@ -151,14 +160,8 @@ pub(crate) struct Args {
         env = "REPRO_VARY"
     )]
     pub(crate) vary: Option<Vary>,
-    /// Run the build once more exactly as the first time: what differs then too, differs by chance
-    #[arg(long, help_heading = "Comparison", env = "REPRO_CONTROL")]
-    pub(crate) control: bool,
-    /// If the runs differ, run the build again with fewer axes until each difference has its axis
-    ///
-    /// Takes two runs where one axis breaks the build and its cause is known, and a few more where not.
-    #[arg(long, help_heading = "Comparison", env = "REPRO_BISECT_AXES")]
-    pub(crate) bisect_axes: bool,
+    #[command(flatten)]
+    pub(crate) more: MoreRuns,
     /// End with exit code 1, or 0, if the runs differ
     #[arg(
         long,
@@ -205,11 +208,24 @@ pub(crate) struct Args {
     #[arg(
         long,
         value_name = "DIR",
-        default_value = "repro-out",
+        default_value = EVIDENCE,
         help_heading = "Evidence",
         env = "REPRO_EVIDENCE"
     )]
     pub(crate) evidence: PathBuf,
+
+    /// Also write the report to FILE, in one of the forms text, markdown, json, sarif, junit and html;
+    /// - for FILE is standard output; repeat for several
+    ///
+    /// In the variable several stand with spaces between them. The evidence pack has the report in
+    /// every form but text as well.
+    #[arg(
+        long = "report",
+        value_name = "FORM=FILE",
+        help_heading = "Evidence",
+        env = "REPRO_REPORT"
+    )]
+    pub(crate) reports: Vec<ReportArgs>,
 
     #[command(flatten)]
     pub(crate) registries: RegistryArgs,
@@ -224,6 +240,48 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// The one build that a lock is made by.
+    pub(crate) fn of_lock(lock: &lock::Args) -> Self {
+        Self {
+            context: lock.context.clone(),
+            file: lock.file.clone(),
+            tags: Vec::new(),
+            target: lock.target.clone(),
+            arguments: lock.arguments.clone(),
+            allowed: lock.allowed.clone(),
+            labels: Vec::new(),
+            secrets: lock.secrets.clone(),
+            agents: lock.agents.clone(),
+            contexts: lock.contexts.clone(),
+            platform: lock.platform.clone(),
+            output: Vec::new(),
+            push: None,
+            annotations: Vec::new(),
+            iidfile: None,
+            metadata_file: None,
+            call: None,
+            check: false,
+            jobs: lock.jobs,
+            snapshotter: lock.snapshotter,
+            runs: RunCount::One,
+            vary: None,
+            more: MoreRuns::default(),
+            on_difference: OnDifference::default(),
+            suggest: false,
+            source_date_epoch: None,
+            locked: false,
+            mirrors: lock.mirrors.clone(),
+            key: None,
+            evidence: PathBuf::from(EVIDENCE),
+            registries: lock.registries.clone(),
+            reports: Vec::new(),
+            same: SameArgs::default(),
+            docker: DockerArgs::default(),
+            progress: lock.progress,
+            json: lock.json,
+        }
+    }
+
     /// What is done with the Dockerfile.
     fn call(&self) -> Call {
         if self.check {

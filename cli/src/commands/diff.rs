@@ -1,31 +1,30 @@
 //! `repro diff`
 
-use std::{num::NonZeroUsize, thread};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    thread,
+};
 
 use repro_core::platform::Platform;
 use repro_toolchains::registry::Platforms;
 use repro_verifier::{
     causes::Facts,
     compare::{Options, Samples, View, compare_indexes, compare_trees},
-    render,
+    render::TextOptions,
     report::{Equality, PairReport},
 };
 
-use super::Context;
+use super::{Context, build::results};
 use crate::{
     args::JsonArgs,
     diffoscope,
     error::{CommandError, ErrorKind, io_kind},
     exit::ExitStatus,
-    output::Format,
     registries::{self, RegistryArgs},
+    reports::{self, Form, Subject},
     sides::{Loaded, Scratch, Side},
 };
-
-/// Columns for text that is wrapped.
-const WIDTH: usize = 100;
-/// Differences that the text lists one by one unless all are asked for.
-const LISTED: usize = 12;
 
 /// Compare two images, archives, layers or directories, and name the causes of what differs
 ///
@@ -38,7 +37,8 @@ Examples:
   repro diff --flatten oci:one oci:two
   repro diff --platform linux/arm64 oci-archive:one.tar oci-archive:two.tar
   repro diff ./root-a ./root-b
-  repro diff --form html acme/app:1 ./layout > difference.html")]
+  repro diff -o difference.html acme/app:1 ./layout
+  repro diff --format junit acme/app:1 ./layout > difference.xml")]
 pub(crate) struct Args {
     /// An image of the store; or oci:DIR, oci-archive:FILE, docker-archive:FILE, rootfs:FILE,
     /// layer:FILE, dir:DIR or `docker://REF`; or a path that begins with . or /, where what lies there decides
@@ -54,15 +54,12 @@ pub(crate) struct Args {
     /// Add what diffoscope says of the first files whose contents differ; it is no part of the verdict
     #[arg(long)]
     diffoscope: bool,
-    /// Write the report in this form
-    #[arg(
-        long,
-        value_enum,
-        value_name = "FORM",
-        default_value_t,
-        conflicts_with = "json"
-    )]
-    form: Form,
+    /// Write the report in this form; text, or as the end of FILE says, unless given
+    #[arg(long, value_enum, value_name = "FORM", conflicts_with = "json")]
+    format: Option<Form>,
+    /// Write the report to FILE, and not to standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// List all differences, however many there are
     #[arg(long)]
     all: bool,
@@ -72,20 +69,29 @@ pub(crate) struct Args {
     pub(crate) json: JsonArgs,
 }
 
-/// Forms of the report besides JSON.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Form {
-    /// For a terminal.
-    #[default]
-    Text,
-    /// For the summary of a CI job.
-    Markdown,
-    /// One page that needs nothing from elsewhere.
-    Html,
+impl Args {
+    fn form(&self) -> Form {
+        if self.json.json {
+            return Form::Json;
+        }
+        let named = || self.output.as_deref().and_then(Form::of_name);
+        self.format.or_else(named).unwrap_or_default()
+    }
+
+    /// The file that the report goes to; none for standard output.
+    fn file(&self) -> Option<&Path> {
+        self.output
+            .as_deref()
+            .filter(|file| !reports::is_stdout(file))
+    }
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandError> {
     let output = &context.settings.output;
+    if let Some(file) = args.file() {
+        reports::check_place(file)?;
+    }
+    results::forget(&[args.file()])?;
     let store = context.open_store()?;
     let dir = tempfile::tempdir_in(store.blobs().tmp())
         .map_err(|error| CommandError::new(io_kind(&error), &error))?;
@@ -125,18 +131,16 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     if let Some(samples) = &options.samples {
         report.diffoscope = diffoscope::run(samples, output)?;
     }
-    match (output.format(), args.form) {
-        (Format::Json, _) => {
-            let json = report.to_json();
-            let json = json.map_err(|error| CommandError::new(ErrorKind::Internal, &error))?;
-            output.data(&json)?;
+    let subject = Subject::Pair(&report);
+    match (args.file(), args.form()) {
+        (None, Form::Text) => {
+            let options = TextOptions {
+                rest: "--all lists all, --format html shows all".into(),
+                ..output.text_options(args.all, 0)
+            };
+            output.report(&subject.text(&options))?;
         }
-        (Format::Text, Form::Text) => {
-            let most = if args.all { usize::MAX } else { LISTED };
-            output.report(&render::pair_text(&report, WIDTH, most))?;
-        }
-        (Format::Text, Form::Markdown) => output.text(&render::pair_markdown(&report))?,
-        (Format::Text, Form::Html) => output.text(&render::pair_html(&report))?,
+        (file, form) => reports::write(subject, form, file.unwrap_or(Path::new("-")), output)?,
     }
     Ok(match report.verdict {
         Equality::Equal => ExitStatus::Done,

@@ -1,28 +1,68 @@
 //! `repro explain`
 
-use repro_verifier::causes::{Cause, explain};
+use std::str::FromStr;
+
+use repro_core::build::Axis;
+use repro_verifier::{
+    axes,
+    causes::{Cause, UnknownCause},
+    render,
+};
 use serde::Serialize;
 
 use super::Context;
 use crate::{args::JsonArgs, error::CommandError, exit::ExitStatus, output::Format};
 
-/// Explain a cause of a difference: what it means, how it is recognised, what to do
+/// Explain a cause of a difference, or an axis of variation: what it means, how it is recognised, what
+/// to do
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  repro explain embedded-timestamp\n  repro explain --list")]
+#[command(
+    after_help = "Examples:\n  repro explain embedded-timestamp\n  repro explain kernel-name\n  repro explain --list"
+)]
 pub(crate) struct Args {
-    /// The code of the cause, as in the report; lists all causes unless given
-    cause: Option<Cause>,
-    /// List all causes
+    /// The code of the cause, or the name of the axis, as in the report; lists all causes and axes
+    /// unless given
+    #[arg(value_name = "CAUSE|AXIS")]
+    cause: Option<Subject>,
+    /// List all causes and axes
     #[arg(long, conflicts_with = "cause")]
     list: bool,
     #[command(flatten)]
     pub(crate) json: JsonArgs,
 }
 
+/// What is explained.
+#[derive(Debug, Clone, Copy)]
+enum Subject {
+    Cause(Cause),
+    Axis(Axis),
+}
+
+impl FromStr for Subject {
+    type Err = UnknownCause;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCause> {
+        match text.parse() {
+            Ok(axis) => Ok(Self::Axis(axis)),
+            Err(_) => text.parse().map(Self::Cause),
+        }
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Document {
     causes: Vec<Entry>,
+    axes: Vec<AxisEntry>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AxisEntry {
+    name: &'static str,
+    title: &'static str,
+    how: &'static str,
+    limits: &'static str,
 }
 
 #[derive(Serialize)]
@@ -39,28 +79,26 @@ struct Entry {
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandError> {
     let output = &context.settings.output;
-    let causes: Vec<Cause> = match args.cause {
-        Some(cause) if !args.list => vec![cause],
-        _ => Cause::ALL.to_vec(),
+    let (causes, variation): (Vec<Cause>, Vec<Axis>) = match args.cause {
+        Some(Subject::Cause(cause)) => (vec![cause], Vec::new()),
+        Some(Subject::Axis(axis)) => (Vec::new(), vec![axis]),
+        None => (Cause::ALL.to_vec(), Axis::VARIED.to_vec()),
     };
     match (output.format(), args.cause) {
         (Format::Json, _) => {
-            let causes = causes.into_iter().map(entry).collect();
-            output.json("cli/explain/v1", &Document { causes })?;
+            let document = Document {
+                causes: causes.into_iter().map(entry).collect(),
+                axes: variation.into_iter().map(axis_entry).collect(),
+            };
+            output.json("cli/explain/v1", &document)?;
         }
-        (Format::Text, Some(cause)) => output.text(&explain(cause))?,
-        (Format::Text, None) => {
-            let width = causes
-                .iter()
-                .map(|cause| cause.code().len())
-                .max()
-                .unwrap_or(0);
-            let lines = causes.iter().map(|cause| {
-                let info = cause.info();
-                format!("{:<width$}  {}\n", cause.code(), info.title)
-            });
-            output.text(&lines.collect::<String>())?;
+        (Format::Text, Some(Subject::Cause(cause))) => {
+            output.report(&render::cause_text(cause, output.width()))?;
         }
+        (Format::Text, Some(Subject::Axis(axis))) => {
+            output.report(&render::axis_text(axis, output.width()))?;
+        }
+        (Format::Text, None) => output.report(&render::list_text(output.width()))?,
     }
     Ok(ExitStatus::Done)
 }
@@ -75,5 +113,15 @@ fn entry(cause: Cause) -> Entry {
         remedy: info.remedy,
         axis: info.axis.map(repro_core::build::Axis::name),
         links: info.links,
+    }
+}
+
+fn axis_entry(axis: Axis) -> AxisEntry {
+    let info = axes::info(axis);
+    AxisEntry {
+        name: axis.name(),
+        title: info.title,
+        how: info.how,
+        limits: info.limits,
     }
 }

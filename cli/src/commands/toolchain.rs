@@ -1,12 +1,15 @@
 //! `repro toolchain`
 
+mod choice;
+mod lock;
+
 use std::fmt::Write as _;
 
 use clap::Subcommand;
 use repro_core::{build::Grants, image::load_image, reference::ImageRef, ruleset::Ruleset};
 use repro_sandbox::Snapshots;
 use repro_toolchains::{
-    definition::{self, ShippedToolchain},
+    definition::{self, PinnedToolchain},
     fetch::Mirror,
     materialise::Workshop,
 };
@@ -24,14 +27,16 @@ use crate::{
     text,
 };
 
-/// List, show and make the toolchains that are shipped with repro
+/// List, show, lock and make toolchains
 ///
 /// A toolchain is an image made from Debian packages that a lock pins by digest. A project uses
-/// one by declaring it in repro.toml: [toolchain.c] use = "debian-c", then FROM c.
+/// one by declaring it in repro.toml: [toolchain.c] use = "debian-c", then FROM c. TOOLCHAIN is
+/// the name of one that is shipped with repro, or the file of a definition, NAME.toml.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  repro toolchain list\n  repro toolchain show debian-c\n  \
-                 repro toolchain build debian-c --tag c"
+                 repro toolchain build debian-c --tag c\n  \
+                 repro toolchain lock tools.toml && repro toolchain build tools.toml"
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -46,6 +51,8 @@ enum Action {
     Show(ShowArgs),
     /// Make a toolchain from its packages, unless the store has it; a build does so by itself
     Build(BuildArgs),
+    /// Pin the packages that a definition means today, found by the archive's signatures
+    Lock(lock::Args),
 }
 
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -56,7 +63,8 @@ struct ListArgs {
 
 #[derive(Debug, clap::Args)]
 struct ShowArgs {
-    /// Name of the toolchain
+    /// The toolchain
+    #[arg(value_name = "TOOLCHAIN")]
     name: String,
     #[command(flatten)]
     json: JsonArgs,
@@ -64,7 +72,8 @@ struct ShowArgs {
 
 #[derive(Debug, clap::Args)]
 struct BuildArgs {
-    /// Name of the toolchain
+    /// The toolchain
+    #[arg(value_name = "TOOLCHAIN")]
     name: String,
     /// Name the image in the store; repeat for several names
     #[arg(short, long = "tag", value_name = "REF")]
@@ -90,6 +99,7 @@ impl Args {
             Action::List(args) => Forms::of(args.json),
             Action::Show(args) => Forms::of(args.json),
             Action::Build(args) => Forms::new(args.progress.progress, args.json),
+            Action::Lock(args) => args.forms(),
         }
     }
 }
@@ -97,14 +107,15 @@ impl Args {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandError> {
     match &args.action {
         Action::List(_) => list(context),
-        Action::Show(args) => show(&shipped(&args.name)?, context),
-        Action::Build(args) => build(args, &shipped(&args.name)?, context),
+        Action::Show(args) => show(&choice::pinned(&args.name)?, context),
+        Action::Build(args) => build(args, &choice::pinned(&args.name)?, context),
+        Action::Lock(args) => lock::run(args, context),
     }
 }
 
 fn build(
     args: &BuildArgs,
-    toolchain: &ShippedToolchain,
+    toolchain: &PinnedToolchain,
     context: &Context,
 ) -> Result<ExitStatus, CommandError> {
     let output = &context.settings.output;
@@ -146,19 +157,10 @@ fn build(
     Ok(ExitStatus::Done)
 }
 
-/// The shipped toolchain of that name.
-fn shipped(name: &str) -> Result<ShippedToolchain, CommandError> {
-    definition::shipped(name)?.ok_or_else(|| {
-        let names: Vec<&str> = definition::names().collect();
-        CommandError::usage(format!("no toolchain {name:?} is shipped"))
-            .hint(format!("there are {}", names.join(", ")))
-    })
-}
-
 fn list(context: &Context) -> Result<ExitStatus, CommandError> {
     let output = &context.settings.output;
     let all = definition::names()
-        .map(shipped)
+        .map(choice::pinned)
         .collect::<Result<Vec<_>, _>>()?;
     match output.format() {
         Format::Json => {
@@ -186,8 +188,8 @@ fn list(context: &Context) -> Result<ExitStatus, CommandError> {
     Ok(ExitStatus::Done)
 }
 
-fn document(toolchain: &ShippedToolchain) -> serde_json::Value {
-    let ShippedToolchain {
+fn document(toolchain: &PinnedToolchain) -> serde_json::Value {
+    let PinnedToolchain {
         definition,
         lock,
         lock_digest,
@@ -204,7 +206,7 @@ fn document(toolchain: &ShippedToolchain) -> serde_json::Value {
     })
 }
 
-fn show(toolchain: &ShippedToolchain, context: &Context) -> Result<ExitStatus, CommandError> {
+fn show(toolchain: &PinnedToolchain, context: &Context) -> Result<ExitStatus, CommandError> {
     let output = &context.settings.output;
     let packages = &toolchain.lock.packages;
     match output.format() {
@@ -224,7 +226,7 @@ fn show(toolchain: &ShippedToolchain, context: &Context) -> Result<ExitStatus, C
             output.json("cli/toolchain-show/v1", &json!({"toolchain": all}))?;
         }
         Format::Text => {
-            let ShippedToolchain {
+            let PinnedToolchain {
                 definition,
                 lock,
                 lock_digest,

@@ -4,7 +4,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::{InvocationId, RunId, StepResult, StepSpec, Variation};
+use super::{InvocationId, RunId, StepNetwork, StepResult, StepSpec, Variation};
 use crate::{
     digest::{ChainId, Digest},
     tree::{EntrySink, EntrySource},
@@ -142,21 +142,23 @@ pub trait Executor: Send + Sync {
     ) -> Result<SnapshotInfo, ExecutorError>;
 
     /// Runs one step. The layer's entries reach `layer` in canonical order after the step's last
-    /// process has ended; afterwards the snapshot equals apply(parents, layer).
+    /// process has ended; afterwards the snapshot equals apply(parents, layer). `network`, if there
+    /// is one, is asked what a program is given, and answers it while it runs.
     fn run(
         &self,
         spec: &StepSpec,
         variation: &Variation,
+        network: Option<&dyn StepNetwork>,
         layer: &mut dyn EntrySink,
         observer: &dyn StepObserver,
     ) -> Result<StepResult, ExecutorError>;
 
-    /// Removes everything that steps of `invocation` left, also that a run of it was stopped. None may
-    /// be running.
+    /// Removes everything that steps of `invocation` left, none of which may be running. Its runs can
+    /// then be made again.
     fn discard(&self, invocation: &InvocationId) -> Result<(), ExecutorError>;
 
     /// Stops the running steps of one run: they end in [`ExecutorError::Cancelled`], and so does each
-    /// that is started later. Other runs go on.
+    /// that is started before [`Self::discard`]. Other runs go on.
     fn stop(&self, invocation: &InvocationId, run: RunId);
 
     /// Stops every running step; they end in [`ExecutorError::Cancelled`].

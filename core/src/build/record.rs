@@ -114,6 +114,8 @@ pub enum InputKind {
     Source,
     /// One file that a toolchain or source is made of.
     Package,
+    /// What a step asked a server for, answered from the lock.
+    Fetch,
 }
 
 /// Something that came from outside.

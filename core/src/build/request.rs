@@ -215,6 +215,12 @@ pub enum LockMode {
     Open,
     /// It may not.
     Locked,
+    /// A lock is being made: an image that the store does not have is looked up in its registry, and
+    /// what it means there is fetched.
+    Pin,
+    /// A lock is being made anew: every image that is not pinned is looked up in its registry, also
+    /// where the store knows its name.
+    Refresh,
 }
 
 /// Everything a build needs; nothing is taken from the surroundings.

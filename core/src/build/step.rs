@@ -97,7 +97,7 @@ pub enum StepAction {
     MakeDir(MakeDirSpec),
 }
 
-/// A program to run. There is no network but loopback, always.
+/// A program to run. There is no interface but loopback, always.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunSpec<T = Vec<SnapshotName>> {
@@ -208,6 +208,9 @@ pub struct NetworkObservation {
     /// Addresses asked for, with how often; at most 100. For reading: TOCTOU applies, and each
     /// is counted in one of the other fields.
     pub addresses: BTreeMap<String, u64>,
+    /// Requests that were answered with what a lock has; `None` where nobody answered any.
+    #[serde(default)]
+    pub replayed: Option<u64>,
 }
 
 impl NetworkObservation {

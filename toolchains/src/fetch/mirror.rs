@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use percent_encoding::percent_decode_str;
 use repro_core::{epoch::Epoch, hosts::SNAPSHOT_ARCHIVE};
 
-use crate::lock::PoolPath;
+use super::ArchivePath;
 
 /// Seconds after the date of a release at which the snapshot archive is sure to have taken it
 /// in; it answers with the last state before the time asked for.
@@ -39,7 +39,7 @@ pub struct Mirror {
 
 impl Mirror {
     /// The address of a file.
-    pub(super) fn url(&self, path: &PoolPath) -> String {
+    pub(super) fn url(&self, path: &ArchivePath) -> String {
         // The two characters of pool paths that some servers read as something else.
         let path = path.as_str().replace('%', "%25").replace('+', "%2B");
         format!("{}/{path}", self.url)

@@ -131,6 +131,10 @@ fn pool_file(content: &[u8]) -> PoolFile {
     }
 }
 
+fn archive_file(content: &[u8]) -> ArchiveFile {
+    (&pool_file(content)).into()
+}
+
 struct Client {
     dir: tempfile::TempDir,
     store: MemoryBlobs,
@@ -145,7 +149,7 @@ impl Client {
     }
 
     /// Fetches without the snapshot archive, which is not on this machine.
-    fn fetch(&self, servers: &[&Server], file: &PoolFile) -> Result<(), FetchError> {
+    fn fetch(&self, servers: &[&Server], file: &ArchiveFile) -> Result<(), FetchError> {
         let mirrors: Vec<_> = servers.iter().map(|server| server.mirror.clone()).collect();
         let progress = Progress::start(&NoEvents, "test", "test", file.size);
         Transfer {
@@ -163,7 +167,7 @@ impl Client {
         .run(&mirrors)
     }
 
-    fn has(&self, file: &PoolFile) -> bool {
+    fn has(&self, file: &ArchiveFile) -> bool {
         self.store.size(file.sha256).unwrap().is_some()
     }
 
@@ -179,7 +183,7 @@ impl Client {
 #[test]
 fn a_broken_transfer_is_resumed_where_it_broke() {
     let content = content();
-    let file = pool_file(&content);
+    let file = archive_file(&content);
     let half = content.len() / 2;
     let server = serve(
         content,
@@ -196,7 +200,7 @@ fn a_broken_transfer_is_resumed_where_it_broke() {
 #[test]
 fn a_later_process_goes_on_from_the_unfinished_file() {
     let content = content();
-    let file = pool_file(&content);
+    let file = archive_file(&content);
     let half = content.len() / 2;
     let client = Client::new();
     let path = client
@@ -216,7 +220,7 @@ fn a_later_process_goes_on_from_the_unfinished_file() {
 #[test]
 fn wrong_bytes_of_an_earlier_process_are_fetched_again() {
     let content = content();
-    let file = pool_file(&content);
+    let file = archive_file(&content);
     let client = Client::new();
     let path = client
         .dir
@@ -232,7 +236,7 @@ fn wrong_bytes_of_an_earlier_process_are_fetched_again() {
 #[test]
 fn a_server_without_ranges_sends_everything_again() {
     let content = content();
-    let file = pool_file(&content);
+    let file = archive_file(&content);
     let server = serve(content, vec![Manner::BreaksOff, Manner::IgnoresRanges]);
     let client = Client::new();
     client.fetch(&[&server], &file).unwrap();
@@ -242,7 +246,7 @@ fn a_server_without_ranges_sends_everything_again() {
 #[test]
 fn wrong_bytes_are_named_and_not_kept() {
     let content = content();
-    let file = pool_file(&content);
+    let file = archive_file(&content);
     let mut wrong = content.clone();
     wrong[0] ^= 1;
     let server = serve(content, vec![Manner::WrongByte]);
@@ -269,7 +273,7 @@ fn wrong_bytes_are_named_and_not_kept() {
 #[test]
 fn another_mirror_makes_up_for_a_bad_one() {
     let content = content();
-    let file = pool_file(&content);
+    let file = archive_file(&content);
     for manner in [
         Manner::WrongByte,
         Manner::Endless,
@@ -287,7 +291,7 @@ fn another_mirror_makes_up_for_a_bad_one() {
 #[test]
 fn a_missing_file_is_asked_for_once_and_a_failing_server_three_times() {
     let content = content();
-    let file = pool_file(&content);
+    let file = archive_file(&content);
     let gone = serve(content.clone(), vec![Manner::Status(404)]);
     let ill = serve(content, vec![Manner::Status(500)]);
     let error = Client::new().fetch(&[&gone, &ill], &file).unwrap_err();
@@ -303,7 +307,7 @@ fn a_missing_file_is_asked_for_once_and_a_failing_server_three_times() {
 #[test]
 fn an_endless_answer_ends_at_the_locked_size() {
     let content = content();
-    let file = pool_file(&content);
+    let file = archive_file(&content);
     let server = serve(content, vec![Manner::Endless]);
     let error = Client::new().fetch(&[&server], &file).unwrap_err();
     let FetchError::Unavailable { tried, .. } = error else {

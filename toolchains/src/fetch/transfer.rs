@@ -8,10 +8,9 @@ use ureq::{
     tls::RootCerts,
 };
 
-use super::{Answer, FetchError, Mirror, RetryPolicy, Tried};
+use super::{Answer, ArchiveFile, FetchError, Mirror, RetryPolicy, Tried};
 use crate::{
     http::{self, pause},
-    lock::PoolFile,
     part::{PartFile, Trouble},
     progress::Progress,
 };
@@ -28,7 +27,7 @@ pub(super) fn agent() -> ureq::Agent {
 
 pub(super) struct Transfer<'a> {
     pub(super) agent: &'a ureq::Agent,
-    pub(super) file: &'a PoolFile,
+    pub(super) file: &'a ArchiveFile,
     pub(super) partial: &'a Path,
     pub(super) retry: RetryPolicy,
     pub(super) store: &'a dyn BlobStore,

@@ -6,7 +6,10 @@ use repro_core::{digest::Digest, json, platform::Platform, reference::ImageRef, 
 use serde::Serialize;
 
 use super::Version1;
-use crate::{project::Project, purl::SourcePurl};
+use crate::{
+    project::{Project, ToolchainSource},
+    purl::SourcePurl,
+};
 
 /// The names whose meaning a lock pins. Never the context: a lock does not change with the
 /// sources.
@@ -22,7 +25,8 @@ use crate::{project::Project, purl::SourcePurl};
 ///  "platforms":["linux/amd64"],
 ///  "ruleset":1,
 ///  "target":null,                                      or the stage
-///  "toolchains":{"c":{"use":"debian-c"}},
+///  "toolchains":{"c":{"use":"debian-c"}},              or {"component":"main","from":"debian",
+///                                                      "packages":["gcc"],"suite":"bookworm"}
 ///  "version":1}
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -33,13 +37,8 @@ pub struct LockBasis {
     platforms: BTreeSet<String>,
     ruleset: Ruleset,
     target: Option<String>,
-    toolchains: BTreeMap<String, ToolchainBasis>,
+    toolchains: BTreeMap<String, ToolchainSource>,
     version: Version1,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct ToolchainBasis {
-    r#use: String,
 }
 
 impl LockBasis {
@@ -60,16 +59,7 @@ impl LockBasis {
             platforms: platforms.iter().map(ToString::to_string).collect(),
             ruleset,
             target: target.map(ToOwned::to_owned),
-            toolchains: project
-                .toolchains
-                .iter()
-                .map(|(name, used)| {
-                    let basis = ToolchainBasis {
-                        r#use: used.clone(),
-                    };
-                    (name.clone(), basis)
-                })
-                .collect(),
+            toolchains: project.toolchains.clone(),
             version: Version1,
         }
     }
@@ -93,8 +83,8 @@ mod tests {
     use super::*;
     use crate::lock::ProjectLock;
 
-    /// `toolchains/lock.py` computes the same checksum, and the committed locks name toolchains
-    /// in the state that is shipped.
+    /// The committed locks have the checksum that is computed now, and name toolchains in the
+    /// state that is shipped.
     #[test]
     fn the_locks_of_the_examples_are_fresh() {
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
@@ -106,8 +96,8 @@ mod tests {
             let external = BTreeSet::new();
             let basis = LockBasis::new(&project, &external, &platforms, None, Ruleset::V1);
             lock.check_fresh(&basis).unwrap();
-            for toolchain in project.toolchains.keys() {
-                lock.toolchain(toolchain).unwrap().unwrap();
+            for (toolchain, declared) in &project.toolchains {
+                lock.toolchain(toolchain, declared).unwrap().unwrap();
             }
             for (input, purl) in &project.inputs {
                 assert_eq!(lock.inputs[input].purl, *purl);

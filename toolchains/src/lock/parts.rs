@@ -235,6 +235,34 @@ where
     Ok(list)
 }
 
+/// Debian's architectures that have a platform of the same kind of machine.
+const ARCHITECTURES: [(&str, &str); 7] = [
+    ("amd64", "linux/amd64"),
+    ("arm64", "linux/arm64"),
+    ("armhf", "linux/arm/v7"),
+    ("i386", "linux/386"),
+    ("ppc64el", "linux/ppc64le"),
+    ("riscv64", "linux/riscv64"),
+    ("s390x", "linux/s390x"),
+];
+
+/// Debian's name of the architecture of a platform; `None` if Debian has none.
+#[must_use]
+pub fn debian_architecture(platform: &Platform) -> Option<&'static str> {
+    let text = platform.to_string();
+    let found = ARCHITECTURES.iter().find(|(_, known)| *known == text);
+    found.map(|(name, _)| *name)
+}
+
+/// The platform of one of Debian's architectures; `None` if it is not known.
+#[must_use]
+pub fn platform_of(architecture: &str) -> Option<Platform> {
+    let found = ARCHITECTURES
+        .iter()
+        .find(|(name, _)| *name == architecture)?;
+    found.1.parse().ok()
+}
+
 /// The platform that an entry is for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EntryPlatform {
@@ -315,6 +343,16 @@ mod tests {
         ] {
             assert!(bad.parse::<ArchiveDate>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn architectures_have_platforms_and_back() {
+        for (name, _) in ARCHITECTURES {
+            let platform = platform_of(name).unwrap();
+            assert_eq!(debian_architecture(&platform), Some(name));
+        }
+        assert_eq!(platform_of("source"), None);
+        assert!(debian_architecture(&Platform::host()).is_some());
     }
 
     #[test]

@@ -1,4 +1,7 @@
 //! `repro.lock`.
+//!
+//! A toolchain that is shipped is locked by the digest of its lock; one of the project's own
+//! packages is in the project's lock whole.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,10 +13,16 @@ use repro_core::{digest::Digest, platform::Platform, reference::ImageRef, rulese
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Archive, EntryPlatform, LockBasis, LockError, PoolFile, PoolPath, Version1};
+use super::{
+    Archive, EntryPlatform, LockBasis, LockError, LockedStep, PoolFile, PoolPath, ToolchainLock,
+    Version1,
+    fetch::{RawFetch, RawFetchPlace, RawStep, assemble},
+    toolchain::{self, RawPackage},
+};
 use crate::{
-    definition::{self, ShippedToolchain},
+    definition::{self, PinnedToolchain},
     diagnostic::Diagnostic,
+    project::ToolchainSource,
     purl::SourcePurl,
     text_file,
 };
@@ -38,14 +47,50 @@ pub struct LockedBase {
 /// A toolchain of the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockedToolchain {
-    /// Name of the shipped toolchain.
-    pub uses: String,
     /// Platform.
     pub platform: Platform,
-    /// Digest of the shipped toolchain's lock.
-    pub lock: Digest,
-    /// Where the project's lock has that digest.
-    place: Diagnostic,
+    /// Which packages.
+    pub source: LockedSource,
+}
+
+/// Which packages a toolchain of a project is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockedSource {
+    /// Those of a shipped toolchain.
+    Shipped {
+        /// Its name.
+        uses: String,
+        /// Digest of its lock.
+        lock: Digest,
+        /// Where the project's lock has that digest.
+        place: Diagnostic,
+    },
+    /// The project's own choice.
+    Own(Box<ToolchainLock>),
+}
+
+impl LockedToolchain {
+    /// A shipped toolchain in the state that is shipped now.
+    #[must_use]
+    pub fn shipped(toolchain: &PinnedToolchain) -> Self {
+        Self {
+            platform: toolchain.lock.platform.clone(),
+            source: LockedSource::Shipped {
+                uses: toolchain.definition.name.clone(),
+                lock: toolchain.lock_digest,
+                place: Diagnostic::new("", "", None, ""),
+            },
+        }
+    }
+
+    /// A toolchain of the project's own packages.
+    #[must_use]
+    pub fn own(lock: ToolchainLock) -> Self {
+        Self {
+            platform: lock.platform.clone(),
+            source: LockedSource::Own(Box::new(lock)),
+        }
+    }
 }
 
 /// A file of a source package.
@@ -84,6 +129,8 @@ pub struct ProjectLock {
     pub toolchains: BTreeMap<String, LockedToolchain>,
     /// `[[input]]`, by name in the project.
     pub inputs: BTreeMap<String, LockedInput>,
+    /// `[[step]]` with their `[[fetch]]`, by platform and name.
+    pub steps: Vec<LockedStep>,
 }
 
 #[derive(Deserialize)]
@@ -99,7 +146,10 @@ struct RawLock {
     toolchain: Vec<Spanned<RawToolchain>>,
     #[serde(default)]
     input: Vec<Spanned<RawInput>>,
-    fetch: Option<Spanned<toml::Value>>,
+    #[serde(default)]
+    step: Vec<Spanned<RawStep>>,
+    #[serde(default)]
+    fetch: Vec<Spanned<RawFetch>>,
 }
 
 #[derive(Deserialize)]
@@ -111,12 +161,66 @@ struct RawBase {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawToolchain {
     name: String,
-    r#use: Spanned<String>,
     platform: Platform,
-    lock: Spanned<Digest>,
+    r#use: Option<String>,
+    lock: Option<Spanned<Digest>>,
+    definition: Option<Digest>,
+    source_date_epoch: Option<Spanned<u64>>,
+    archive: Option<Archive>,
+    package: Option<Vec<Spanned<RawPackage>>>,
+}
+
+impl RawToolchain {
+    /// A mistake comes with its place, if it has one of its own.
+    fn source(
+        self,
+        place: impl FnOnce(Range<usize>) -> Diagnostic,
+    ) -> Result<LockedSource, (Option<Range<usize>>, String)> {
+        match self {
+            Self {
+                r#use: Some(uses),
+                lock: Some(lock),
+                definition: None,
+                source_date_epoch: None,
+                archive: None,
+                package: None,
+                ..
+            } => Ok(LockedSource::Shipped {
+                uses,
+                place: place(lock.span()),
+                lock: lock.into_inner(),
+            }),
+            Self {
+                name,
+                platform,
+                r#use: None,
+                lock: None,
+                definition: Some(definition),
+                source_date_epoch: Some(epoch),
+                archive: Some(archive),
+                package: Some(packages),
+            } => {
+                let (epoch, packages) = toolchain::check(&platform, &archive, &epoch, packages)
+                    .map_err(|(span, message)| (Some(span), message))?;
+                Ok(LockedSource::Own(Box::new(ToolchainLock {
+                    name,
+                    definition,
+                    platform,
+                    epoch,
+                    archive,
+                    packages,
+                })))
+            }
+            _ => {
+                let message = "a toolchain has either use and lock, or definition, \
+                               source-date-epoch, archive and packages";
+                Err((None, message.into()))
+            }
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -166,10 +270,6 @@ impl ProjectLock {
             toml::from_str(text).map_err(|error| Diagnostic::from_toml(file, text, &error))?;
         let place =
             |span: Range<usize>, message: String| Diagnostic::new(file, text, Some(span), message);
-        if let Some(fetch) = raw.fetch {
-            let message = "captured fetches are not replayed by this version of repro";
-            return Err(place(fetch.span(), message.into()).into());
-        }
         let mut bases = BTreeMap::new();
         for base in raw.base {
             let (span, base) = (base.span(), base.into_inner());
@@ -196,13 +296,11 @@ impl ProjectLock {
         for toolchain in raw.toolchain {
             let (span, toolchain) = (toolchain.span(), toolchain.into_inner());
             claim(&toolchain.name, &span)?;
-            let locked = LockedToolchain {
-                place: place(toolchain.lock.span(), String::new()),
-                uses: toolchain.r#use.into_inner(),
-                platform: toolchain.platform,
-                lock: toolchain.lock.into_inner(),
-            };
-            toolchains.insert(toolchain.name, locked);
+            let (name, platform) = (toolchain.name.clone(), toolchain.platform.clone());
+            let source = toolchain
+                .source(|span| place(span, String::new()))
+                .map_err(|(own, message)| place(own.unwrap_or(span), message))?;
+            toolchains.insert(name, LockedToolchain { platform, source });
         }
         let mut inputs = BTreeMap::new();
         for input in raw.input {
@@ -225,6 +323,26 @@ impl ProjectLock {
             };
             inputs.insert(input.name, locked);
         }
+        let mut listed = BTreeSet::new();
+        let mut steps = Vec::with_capacity(raw.step.len());
+        for step in raw.step {
+            let (span, step) = (step.span(), step.into_inner());
+            if !listed.insert((step.name.clone(), step.platform.clone())) {
+                return Err(place(span, format!("step {} is listed twice", step.name)).into());
+            }
+            steps.push(step);
+        }
+        let mut fetches = Vec::with_capacity(raw.fetch.len());
+        for fetch in raw.fetch {
+            let (span, fetch) = (fetch.span(), fetch.into_inner());
+            let at = RawFetchPlace {
+                platform: fetch.platform.clone(),
+                step: fetch.step.clone(),
+                span: span.clone(),
+            };
+            fetches.push((at, fetch.parse().map_err(|message| place(span, message))?));
+        }
+        let steps = assemble(steps, fetches).map_err(|(span, message)| place(span, message))?;
         Ok(Self {
             file: file.to_owned(),
             checksum_place: place(raw.checksum.span(), String::new()),
@@ -233,6 +351,7 @@ impl ProjectLock {
             bases,
             toolchains,
             inputs,
+            steps,
         })
     }
 
@@ -263,23 +382,39 @@ impl ProjectLock {
         self.bases.get(&key).map(|base| base.digest)
     }
 
-    /// The shipped toolchain that `name` is locked to; `None` if the lock has no such name.
-    pub fn toolchain(&self, name: &str) -> Result<Option<ShippedToolchain>, LockError> {
+    /// The toolchain that `name`, which the project declares as `declared`, is locked to; `None`
+    /// if the lock has no such name, or another kind of toolchain under it.
+    pub fn toolchain(
+        &self,
+        name: &str,
+        declared: &ToolchainSource,
+    ) -> Result<Option<PinnedToolchain>, LockError> {
         let Some(locked) = self.toolchains.get(name) else {
             return Ok(None);
         };
-        let uses = &locked.uses;
+        let (uses, digest, place) = match (&locked.source, declared) {
+            (LockedSource::Shipped { uses, lock, place }, _) => (uses, *lock, place),
+            (LockedSource::Own(lock), ToolchainSource::Own(own)) => {
+                return Ok(own.definition(name, &locked.platform).map(|definition| {
+                    PinnedToolchain {
+                        definition,
+                        lock_digest: Digest::of(lock.to_toml().as_bytes()),
+                        lock: (**lock).clone(),
+                    }
+                }));
+            }
+            (LockedSource::Own(_), ToolchainSource::Shipped(_)) => return Ok(None),
+        };
         let message = match definition::shipped(uses)? {
-            Some(shipped) if shipped.lock_digest == locked.lock => return Ok(Some(shipped)),
+            Some(shipped) if shipped.lock_digest == digest => return Ok(Some(shipped)),
             Some(shipped) => format!(
-                "toolchain {name} is locked to {uses} {}, this version of repro ships {uses} {}",
-                locked.lock, shipped.lock_digest
+                "toolchain {name} is locked to {uses} {digest}, this version of repro ships \
+                 {uses} {}",
+                shipped.lock_digest
             ),
             None => format!("toolchain {name} is locked to {uses}, which is not shipped"),
         };
-        Err(LockError::OtherToolchain(
-            locked.place.with_message(message),
-        ))
+        Err(LockError::OtherToolchain(place.with_message(message)))
     }
 }
 
@@ -330,11 +465,12 @@ mod tests {
         let platform = "linux/amd64".parse().unwrap();
         let digest = lock.base(&"docker.io/library/debian:12".parse().unwrap(), &platform);
         assert_eq!(digest, Some(ZEROS.parse().unwrap()));
-        let Err(LockError::OtherToolchain(place)) = lock.toolchain("c") else {
+        let declared = ToolchainSource::Shipped("debian-c".into());
+        let Err(LockError::OtherToolchain(place)) = lock.toolchain("c", &declared) else {
             panic!("a digest of zeros is no shipped lock");
         };
         assert_eq!(place.line(), 12);
-        assert_eq!(lock.toolchain("d").unwrap(), None);
+        assert_eq!(lock.toolchain("d", &declared).unwrap(), None);
     }
 
     #[test]
@@ -368,7 +504,7 @@ mod tests {
             (head().replace("ruleset = 1", "ruleset = 9"), 2, "ruleset 9"),
             (head().replace("sha256:0", "sha256:"), 3, "64"),
             (head() + "chekcsum = 1\n", 4, "chekcsum"),
-            (head() + "[[fetch]]\nurl = 'x'\n", 4, "fetch"),
+            (head() + "[[fetch]]\nurl = 'x'\n", 4, "step"),
             (head() + &base + &base, 8, "twice"),
             (head() + &base.replace("'a'", "'A B'"), 5, "repository"),
         ] {

@@ -1,12 +1,12 @@
 //! `toolchains/defs/NAME.lock`.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 use repro_core::{digest::Digest, epoch::Epoch, platform::Platform};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use toml::Spanned;
 
-use super::{Archive, LockError, PoolFile, PoolPath, Version1};
+use super::{Archive, LockError, PoolFile, PoolPath, Version1, debian_architecture};
 use crate::{diagnostic::Diagnostic, purl};
 
 /// Largest package that is believed; Debian's largest are below 2 GiB.
@@ -83,7 +83,7 @@ struct RawLock {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawPackage {
+pub(super) struct RawPackage {
     #[serde(deserialize_with = "package_name")]
     name: String,
     #[serde(deserialize_with = "package_version")]
@@ -116,62 +116,70 @@ fn checked<'de, D: Deserializer<'de>>(
     }
 }
 
+/// Holds the parts of a toolchain's lock against each other. A mistake comes with its place.
+pub(super) fn check(
+    platform: &Platform,
+    archive: &Archive,
+    epoch: &Spanned<u64>,
+    raw: Vec<Spanned<RawPackage>>,
+) -> Result<(Epoch, Vec<LockedPackage>), (Range<usize>, String)> {
+    let made = archive.date.epoch();
+    if *epoch.get_ref() != made.seconds() {
+        let message = format!("the release was made at {}", made.seconds());
+        return Err((epoch.span(), message));
+    }
+    let own = debian_architecture(platform).unwrap_or_default();
+    let mut seen = BTreeSet::new();
+    let mut packages = Vec::with_capacity(raw.len());
+    for package in raw {
+        let span = package.span();
+        let package = package.into_inner();
+        if package.architecture != "all" && package.architecture != own {
+            let message = format!("architecture {} in a lock for {own}", package.architecture);
+            return Err((span, message));
+        }
+        if package.size == 0 || package.size > MAX_PACKAGE {
+            return Err((span, format!("{} bytes cannot be a package", package.size)));
+        }
+        if package.path.extension() != "deb" {
+            return Err((span, format!("{} is not a package", package.path)));
+        }
+        if !seen.insert(package.name.clone()) {
+            return Err((span, format!("package {} is listed twice", package.name)));
+        }
+        packages.push(LockedPackage {
+            name: package.name,
+            version: package.version,
+            architecture: package.architecture,
+            phase: package.phase,
+            file: PoolFile {
+                path: package.path,
+                size: package.size,
+                sha256: package.sha256,
+            },
+        });
+    }
+    if packages.is_empty() {
+        return Err((0..0, "a toolchain is made of at least one package".into()));
+    }
+    Ok((made, packages))
+}
+
 impl ToolchainLock {
     /// Parses the text of `file`, the name in messages.
     pub fn parse(file: &str, text: &str) -> Result<Self, LockError> {
         let raw: RawLock =
             toml::from_str(text).map_err(|error| Diagnostic::from_toml(file, text, &error))?;
-        let refuse = |span: std::ops::Range<usize>, message: String| {
+        let refuse = |span: Range<usize>, message: String| {
             LockError::Invalid(Diagnostic::new(file, text, Some(span), message))
         };
-        let epoch = raw.archive.date.epoch();
-        if *raw.source_date_epoch.get_ref() != epoch.seconds() {
-            let message = format!("the release was made at {}", epoch.seconds());
-            return Err(refuse(raw.source_date_epoch.span(), message));
-        }
-        let mut seen = BTreeSet::new();
-        let mut packages = Vec::with_capacity(raw.package.len());
-        for package in raw.package {
-            let span = package.span();
-            let package = package.into_inner();
-            let own = raw.platform.architecture();
-            if package.architecture != "all" && package.architecture != own {
-                let message = format!("architecture {} in a lock for {own}", package.architecture);
-                return Err(refuse(span, message));
-            }
-            if package.size == 0 || package.size > MAX_PACKAGE {
-                return Err(refuse(
-                    span,
-                    format!("{} bytes cannot be a package", package.size),
-                ));
-            }
-            if package.path.extension() != "deb" {
-                return Err(refuse(span, format!("{} is not a package", package.path)));
-            }
-            if !seen.insert(package.name.clone()) {
-                return Err(refuse(
-                    span,
-                    format!("package {} is listed twice", package.name),
-                ));
-            }
-            packages.push(LockedPackage {
-                name: package.name,
-                version: package.version,
-                architecture: package.architecture,
-                phase: package.phase,
-                file: PoolFile {
-                    path: package.path,
-                    size: package.size,
-                    sha256: package.sha256,
-                },
-            });
-        }
-        if packages.is_empty() {
-            return Err(refuse(
-                0..0,
-                "a toolchain is made of at least one package".into(),
-            ));
-        }
+        let (epoch, packages) = check(
+            &raw.platform,
+            &raw.archive,
+            &raw.source_date_epoch,
+            raw.package,
+        )
+        .map_err(|(span, message)| refuse(span, message))?;
         Ok(Self {
             name: raw.name,
             definition: raw.definition,
@@ -194,6 +202,47 @@ impl ToolchainLock {
     }
 }
 
+/// A package that one lock has otherwise than another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PackageChange {
+    /// Its name.
+    pub name: String,
+    /// The version before; `None` if it was not there.
+    pub from: Option<String>,
+    /// The version after; `None` if it is no longer there.
+    pub to: Option<String>,
+}
+
+impl ToolchainLock {
+    /// What became of the packages between `before` and this lock, sorted by name. A package with
+    /// other bytes under the same version is a change, too.
+    #[must_use]
+    pub fn changes_since(&self, before: &Self) -> Vec<PackageChange> {
+        let find = |lock: &Self, name: &str| {
+            let mut all = lock.packages.iter();
+            all.find(|package| package.name == name).cloned()
+        };
+        let names: BTreeSet<&str> = (before.packages.iter().chain(&self.packages))
+            .map(|package| package.name.as_str())
+            .collect();
+        names
+            .into_iter()
+            .filter_map(|name| {
+                let (from, to) = (find(before, name), find(self, name));
+                let same = match (&from, &to) {
+                    (Some(from), Some(to)) => from.file == to.file,
+                    _ => false,
+                };
+                (!same).then(|| PackageChange {
+                    name: name.to_owned(),
+                    from: from.map(|package| package.version),
+                    to: to.map(|package| package.version),
+                })
+            })
+            .collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,6 +260,25 @@ mod tests {
                 .purl()
                 .starts_with("pkg:deb/debian/busybox-static@1%3A1")
         );
+    }
+
+    #[test]
+    fn changes_are_listed_by_name() {
+        let before = ToolchainLock::parse("x.lock", LOCK).unwrap();
+        let mut after = before.clone();
+        assert_eq!(after.changes_since(&before), []);
+        let other = LockedPackage {
+            name: "aa".into(),
+            ..after.packages[0].clone()
+        };
+        after.packages[0].version = "2".into();
+        after.packages[0].file.size += 1;
+        after.packages.push(other);
+        let changes = after.changes_since(&before);
+        assert_eq!(changes[0].from, None);
+        assert_eq!(changes[0].name, "aa");
+        assert_eq!(changes[1].to.as_deref(), Some("2"));
+        assert_eq!(changes.len(), 2);
     }
 
     #[test]

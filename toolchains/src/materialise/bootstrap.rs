@@ -3,6 +3,7 @@
 use std::io;
 
 use repro_core::{
+    epoch::Epoch,
     layer::FlatTree,
     store::BlobStore,
     tree::{Entry, EntryKind, TreePath},
@@ -11,9 +12,9 @@ use repro_core::{
 use super::MaterialiseError;
 use crate::{
     deb,
-    definition::{Method, ShippedToolchain},
+    definition::{Method, PinnedToolchain},
     entries::{EntryList, Mapped, path},
-    lock::{LockedPackage, Phase},
+    lock::{LockedPackage, Phase, PoolFile},
 };
 
 /// Directories that are links into `/usr` on every Debian since bookworm. Packages of bookworm
@@ -33,7 +34,7 @@ pub(super) fn package_path(index: usize, package: &LockedPackage) -> String {
 /// there before a program can run.
 pub(super) fn fill(
     tree: &mut FlatTree,
-    toolchain: &ShippedToolchain,
+    toolchain: &PinnedToolchain,
     store: &dyn BlobStore,
 ) -> Result<(), MaterialiseError> {
     let in_tree = |source| MaterialiseError::Tree {
@@ -41,13 +42,14 @@ pub(super) fn fill(
         source,
     };
     let method = toolchain.definition.method;
-    tree.apply(&mut before(toolchain)).map_err(in_tree)?;
+    tree.apply(&mut before(method, toolchain.lock.epoch))
+        .map_err(in_tree)?;
     let packages = &toolchain.lock.packages;
     for package in packages
         .iter()
         .filter(|package| package.phase == Phase::Bootstrap)
     {
-        unpack(tree, package, method, store).map_err(|source| MaterialiseError::Package {
+        unpack(tree, &package.file, method, store).map_err(|source| MaterialiseError::Package {
             path: package.file.path.clone(),
             source,
         })?;
@@ -72,13 +74,14 @@ pub(super) fn fill(
     Ok(())
 }
 
-fn unpack(
+/// Puts the files of one package on top of `tree`.
+pub(crate) fn unpack(
     tree: &mut FlatTree,
-    package: &LockedPackage,
+    package: &PoolFile,
     method: Method,
     store: &dyn BlobStore,
 ) -> io::Result<()> {
-    let mut deb = store.open(package.file.sha256).map_err(io::Error::other)?;
+    let mut deb = store.open(package.sha256).map_err(io::Error::other)?;
     deb::read_data(&mut deb, &mut |source| match method {
         Method::Install => tree.apply(&mut Mapped::new(source, |entry| Ok(merge_usr(entry)))),
         Method::Unpack => tree.apply(source),
@@ -86,11 +89,11 @@ fn unpack(
 }
 
 /// What packages are unpacked on top of.
-fn before(toolchain: &ShippedToolchain) -> EntryList {
-    let time = toolchain.lock.epoch.seconds();
+pub(crate) fn before(method: Method, epoch: Epoch) -> EntryList {
+    let time = epoch.seconds();
     let mut list = EntryList::default();
     list.directory(TreePath::root(), 0o755, time);
-    if toolchain.definition.method == Method::Install {
+    if method == Method::Install {
         list.directory(path("usr"), 0o755, time);
         for name in MERGED {
             let target = format!("usr/{name}");
@@ -102,7 +105,7 @@ fn before(toolchain: &ShippedToolchain) -> EntryList {
 }
 
 /// What comes on top of packages.
-fn after(toolchain: &ShippedToolchain) -> EntryList {
+fn after(toolchain: &PinnedToolchain) -> EntryList {
     let time = toolchain.lock.epoch.seconds();
     let mut list = EntryList::default();
     for (path, mode) in &toolchain.definition.tree.directories {
@@ -128,7 +131,8 @@ fn merge_usr(mut entry: Entry) -> Option<Entry> {
     let is_link = MERGED
         .iter()
         .any(|name| entry.path.as_bytes() == name.as_bytes());
-    if is_link && entry.kind == EntryKind::Directory {
+    // Directories on bookworm; base-files of later releases has the links themselves.
+    if is_link && matches!(entry.kind, EntryKind::Directory | EntryKind::Symlink { .. }) {
         return None;
     }
     entry.path = merged(entry.path);
@@ -177,7 +181,12 @@ mod tests {
             let moved = merge_usr(entry(from, file.clone())).unwrap();
             assert_eq!(moved.path, path(to));
         }
-        assert_eq!(merge_usr(entry("lib", EntryKind::Directory)), None);
+        let link = EntryKind::Symlink {
+            target: b"usr/lib".to_vec(),
+        };
+        for kind in [EntryKind::Directory, link] {
+            assert_eq!(merge_usr(entry("lib", kind)), None);
+        }
         let link = EntryKind::Hardlink {
             target: path("bin/perl"),
         };

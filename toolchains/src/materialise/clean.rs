@@ -2,9 +2,12 @@
 
 use std::io::{self, Read};
 
-use repro_core::tree::{Entry, EntryKind, EntrySink, TreePath};
+use repro_core::{
+    epoch::Epoch,
+    tree::{Entry, EntryKind, EntrySink, TreePath},
+};
 
-use super::bootstrap::PACKAGES;
+use super::{bootstrap::PACKAGES, keystore};
 
 /// Files with times, inode numbers or random bytes in them, and copies of an earlier state.
 /// None is needed: each is made anew when something writes to it.
@@ -44,14 +47,33 @@ const EMPTIED: [&str; 6] = [
 /// systemd's id of the machine: there, but empty, so that each machine gets its own.
 const MACHINE_ID: &str = "etc/machine-id";
 
-/// Passes entries on to `inner`, without those that [`keep`] leaves out.
+/// Java's certificates, each with the time at which it was imported.
+const KEYSTORE: &str = "etc/ssl/certs/java/cacerts";
+
+/// Passes entries on to `inner`, without those that [`keeps`] leaves out, and with the one date
+/// of the lock where a file needs one.
 pub(super) struct Clean<'a> {
     inner: &'a mut dyn EntrySink,
+    epoch: Epoch,
 }
 
 impl<'a> Clean<'a> {
-    pub(super) fn new(inner: &'a mut dyn EntrySink) -> Self {
-        Self { inner }
+    pub(super) fn new(inner: &'a mut dyn EntrySink, epoch: Epoch) -> Self {
+        Self { inner, epoch }
+    }
+
+    fn keystore(&mut self, entry: &Entry, content: &mut dyn Read) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        content.take(keystore::MAX).read_to_end(&mut bytes)?;
+        io::copy(content, &mut io::sink())?;
+        let dated = keystore::dated(&bytes, self.epoch.seconds()).map_err(|error| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{}: {error}", entry.path),
+            )
+        })?;
+        // Dates have one length: the size stays what the entry says.
+        self.inner.entry(entry, &mut dated.as_slice())
     }
 }
 
@@ -71,6 +93,10 @@ impl EntrySink for Clean<'_> {
             let mut empty = entry.clone();
             empty.kind = EntryKind::File { size: 0 };
             return self.inner.entry(&empty, &mut io::empty());
+        }
+        let file = matches!(entry.kind, EntryKind::File { .. });
+        if file && entry.path.as_bytes() == KEYSTORE.as_bytes() {
+            return self.keystore(entry, content);
         }
         self.inner.entry(entry, content)
     }

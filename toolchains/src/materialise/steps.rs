@@ -10,14 +10,15 @@ use repro_core::{
         InvocationId, LayerPolicy, RunId, RunSpec, SnapshotName, StepAction, StepExit,
         StepObserver, StepSpec, Variation,
     },
-    digest::{ChainId, DiffId, HashingWriter},
-    epoch::Tick,
+    digest::{ChainId, DiffId, Digest, HashingWriter},
+    epoch::{Epoch, Tick},
     layer::{FlatTree, LayerReader, LayerWriter, Limits},
+    tree::EntrySink,
 };
 
 use super::{MaterialiseError, PATH, Task, Workshop, bootstrap::package_path, spool};
 use crate::{
-    definition::{Method, ShippedToolchain},
+    definition::{Method, PinnedToolchain},
     lock::Phase,
 };
 
@@ -29,7 +30,7 @@ const OUTPUT_SHOWN: usize = 8 << 10;
 const INVOCATION_KEPT: usize = 51;
 
 /// The programs of a toolchain with their arguments, in order.
-pub(super) fn programs(toolchain: &ShippedToolchain) -> Vec<Vec<String>> {
+pub(super) fn programs(toolchain: &PinnedToolchain) -> Vec<Vec<String>> {
     let mut programs = Vec::new();
     if toolchain.definition.method == Method::Install {
         for phase in [Phase::Bootstrap, Phase::Install] {
@@ -64,8 +65,8 @@ fn words(words: &[&str]) -> impl Iterator<Item = String> {
 }
 
 /// The environment of every program: nothing of the caller's, nobody to answer questions.
-fn environment(toolchain: &ShippedToolchain) -> Vec<(String, String)> {
-    let epoch = toolchain.lock.epoch.seconds().to_string();
+fn environment(epoch: Epoch) -> Vec<(String, String)> {
+    let epoch = epoch.seconds().to_string();
     [
         ("PATH", PATH),
         ("HOME", "/root"),
@@ -79,28 +80,36 @@ fn environment(toolchain: &ShippedToolchain) -> Vec<(String, String)> {
     .to_vec()
 }
 
-pub(super) struct Steps<'a> {
+/// Runs programs on trees that are no image yet.
+pub(crate) struct Steps<'a> {
     workshop: &'a Workshop<'a>,
-    toolchain: &'a ShippedToolchain,
+    /// What is made, for messages.
+    name: &'a str,
+    epoch: Epoch,
     invocation: InvocationId,
 }
 
 impl<'a> Steps<'a> {
-    pub(super) fn new(
+    /// For making `name`, which `digest` tells from everything else that is made on behalf of
+    /// the same invocation.
+    pub(crate) fn new(
         workshop: &'a Workshop<'a>,
-        toolchain: &'a ShippedToolchain,
+        name: &'a str,
+        digest: Digest,
+        epoch: Epoch,
     ) -> Result<Self, MaterialiseError> {
         // Its own id, so that discarding these steps leaves the caller's alone.
         let caller = workshop.invocation.to_string();
         let kept = &caller[..caller.len().min(INVOCATION_KEPT)];
-        let id = format!("{kept}-{}", toolchain.lock_digest.short());
+        let id = format!("{kept}-{}", digest.short());
         let invocation = InvocationId::try_from(id).map_err(|error| MaterialiseError::Tree {
-            name: toolchain.definition.name.clone(),
+            name: name.to_owned(),
             source: io::Error::other(error),
         })?;
         Ok(Self {
             workshop,
-            toolchain,
+            name,
+            epoch,
             invocation,
         })
     }
@@ -116,39 +125,49 @@ impl<'a> Steps<'a> {
         task.advance();
         let mut tick = Tick::FIRST;
         for (index, argv) in (0..).zip(programs) {
-            let output = SnapshotName::Step {
-                invocation: self.invocation.clone(),
-                run: RunId::Setup,
-                index,
-            };
-            let spec = StepSpec {
-                parents: parents.clone(),
-                output: output.clone(),
-                action: StepAction::Run(RunSpec {
-                    argv: argv.clone(),
-                    env: environment(self.toolchain),
-                    cwd: "/".into(),
-                    user: String::new(),
-                    mounts: Vec::new(),
-                    settings: Box::default(),
-                    secret_env: Vec::new(),
-                    script: None,
-                }),
-                layer: LayerPolicy {
-                    epoch: self.toolchain.lock.epoch,
-                    tick,
-                },
-            };
+            let spec = self.spec(&parents, index, tick, argv);
             self.step(tree, &spec, argv)?;
-            parents.push(output);
+            parents.push(spec.output);
             tick = tick.next()?;
             task.advance();
         }
         Ok(())
     }
 
+    /// Step `index` on top of `parents`: one program with its arguments.
+    pub(crate) fn spec(
+        &self,
+        parents: &[SnapshotName],
+        index: u32,
+        tick: Tick,
+        argv: &[String],
+    ) -> StepSpec {
+        StepSpec {
+            parents: parents.to_vec(),
+            output: SnapshotName::Step {
+                invocation: self.invocation.clone(),
+                run: RunId::Setup,
+                index,
+            },
+            action: StepAction::Run(RunSpec {
+                argv: argv.to_vec(),
+                env: environment(self.epoch),
+                cwd: "/".into(),
+                user: String::new(),
+                mounts: Vec::new(),
+                settings: Box::default(),
+                secret_env: Vec::new(),
+                script: None,
+            }),
+            layer: LayerPolicy {
+                epoch: self.epoch,
+                tick,
+            },
+        }
+    }
+
     /// Removes what the steps left.
-    pub(super) fn discard(&self) -> Result<(), MaterialiseError> {
+    pub(crate) fn discard(&self) -> Result<(), MaterialiseError> {
         let result = self.workshop.executor.discard(&self.invocation);
         result.map_err(|source| MaterialiseError::Executor {
             program: "the removal of what the steps left".into(),
@@ -158,13 +177,13 @@ impl<'a> Steps<'a> {
 
     fn in_tree(&self, source: io::Error) -> MaterialiseError {
         MaterialiseError::Tree {
-            name: self.toolchain.definition.name.clone(),
+            name: self.name.to_owned(),
             source,
         }
     }
 
     /// Gives the tree to the executor. Not through the store: nobody will ask for this tar again.
-    fn unpack(&self, tree: &mut FlatTree) -> Result<ChainId, MaterialiseError> {
+    pub(crate) fn unpack(&self, tree: &mut FlatTree) -> Result<ChainId, MaterialiseError> {
         let in_tree = |source| self.in_tree(source);
         let file = spool(self.workshop.store).map_err(in_tree)?;
         let hashing = HashingWriter::new(BufWriter::new(file));
@@ -187,6 +206,33 @@ impl<'a> Steps<'a> {
         Ok(chain)
     }
 
+    /// Runs one program; its change set goes to `layer`, what it prints to `log`.
+    pub(crate) fn execute(
+        &self,
+        spec: &StepSpec,
+        argv: &[String],
+        layer: &mut dyn EntrySink,
+        log: &impl Log,
+    ) -> Result<(), MaterialiseError> {
+        // Arguments are a hundred paths; the program's name says which step it was.
+        let program = argv.first().cloned().unwrap_or_default();
+        let executor = self.workshop.executor;
+        let result = executor
+            .run(spec, &Variation::run_a(), None, layer, log)
+            .map_err(|source| MaterialiseError::Executor {
+                program: program.clone(),
+                source,
+            })?;
+        if result.exit == StepExit::Success {
+            return Ok(());
+        }
+        Err(MaterialiseError::Failed {
+            program,
+            exit: result.exit,
+            output: log.end(),
+        })
+    }
+
     fn step(
         &self,
         tree: &mut FlatTree,
@@ -194,25 +240,10 @@ impl<'a> Steps<'a> {
         argv: &[String],
     ) -> Result<(), MaterialiseError> {
         let in_tree = |source| self.in_tree(source);
-        // Arguments are a hundred paths; the program's name says which step it was.
-        let program = argv.first().cloned().unwrap_or_default();
         let file = spool(self.workshop.store).map_err(in_tree)?;
         let mut layer = LayerWriter::new(BufWriter::new(file), self.workshop.ruleset);
         let log = Tail::default();
-        let executor = self.workshop.executor;
-        let result = executor
-            .run(spec, &Variation::run_a(), &mut layer, &log)
-            .map_err(|source| MaterialiseError::Executor {
-                program: program.clone(),
-                source,
-            })?;
-        if result.exit != StepExit::Success {
-            return Err(MaterialiseError::Failed {
-                program,
-                exit: result.exit,
-                output: log.text(),
-            });
-        }
+        self.execute(spec, argv, &mut layer, &log)?;
         let buffered = layer.finish().map_err(in_tree)?;
         let mut file = buffered
             .into_inner()
@@ -225,15 +256,27 @@ impl<'a> Steps<'a> {
 
 /// Keeps the end of what a program prints.
 #[derive(Default)]
-struct Tail(Mutex<Vec<u8>>);
+pub(crate) struct Tail(Mutex<Vec<u8>>);
 
 impl Tail {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let shown = &kept[kept.len().saturating_sub(OUTPUT_SHOWN)..];
         let text = String::from_utf8_lossy(shown);
         let harmless = |c: &char| !c.is_control() || *c == '\n';
         text.trim_end().chars().filter(harmless).collect()
+    }
+}
+
+/// Keeps what a program prints.
+pub(crate) trait Log: StepObserver {
+    /// The end of it, for people.
+    fn end(&self) -> String;
+}
+
+impl Log for Tail {
+    fn end(&self) -> String {
+        self.text()
     }
 }
 

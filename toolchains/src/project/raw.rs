@@ -14,8 +14,15 @@ use repro_core::{
 use serde::{Deserialize, Deserializer, de::Error as _};
 use toml::Spanned;
 
-use super::{BuildSection, EpochSetting, HostPattern, ImagePattern, Project};
-use crate::{definition, diagnostic::Diagnostic, purl::SourcePurl};
+use super::{
+    BuildSection, EpochSetting, HostPattern, ImagePattern, OwnToolchain, Project, ToolchainSource,
+    toolchain::Distribution,
+};
+use crate::{
+    definition,
+    diagnostic::Diagnostic,
+    purl::{self, SourcePurl},
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,7 +57,9 @@ struct Toolchain {
     r#use: Option<Spanned<String>>,
     from: Option<Spanned<String>>,
     suite: Option<Spanned<String>>,
+    component: Option<Spanned<String>>,
     packages: Option<Spanned<Vec<String>>>,
+    cmd: Option<Spanned<Vec<String>>>,
 }
 
 #[derive(Deserialize)]
@@ -127,7 +136,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Project, Diagnostic> {
     let mut toolchains = BTreeMap::new();
     for (name, raw) in raw.toolchain {
         check_name(&name).map_err(|message| refuse(name.span(), message))?;
-        let used = shipped(raw).map_err(|(span, message)| refuse(span, message))?;
+        let used = toolchain(raw).map_err(|(span, message)| refuse(span, message))?;
         toolchains.insert(name.into_inner(), used);
     }
     let mut inputs = BTreeMap::new();
@@ -191,44 +200,104 @@ fn axes(raw: Spanned<Vec<String>>) -> Result<BTreeSet<Axis>, Misplaced> {
     }
 }
 
-fn shipped(raw: Spanned<Toolchain>) -> Result<String, Misplaced> {
+fn toolchain(raw: Spanned<Toolchain>) -> Result<ToolchainSource, Misplaced> {
     let (span, raw) = (raw.span(), raw.into_inner());
-    let own = [
-        raw.from.map(|value| value.span()),
-        raw.suite.map(|value| value.span()),
-        raw.packages.map(|value| value.span()),
-    ];
-    if let Some(span) = own.into_iter().flatten().next() {
-        let message = "toolchains of one's own packages are not made by this version; \
-                       use = NAME takes a shipped one";
-        return Err((span, message.into()));
-    }
-    let known = definition::names().collect::<Vec<_>>().join(", ");
-    match raw.r#use {
-        None => Err((
-            span,
-            format!("a toolchain needs use = NAME, one of {known}"),
-        )),
-        Some(name) if !definition::names().any(|shipped| shipped == name.get_ref()) => {
-            let message = format!(
-                "no toolchain {:?} is shipped; there are {known}",
-                name.get_ref()
-            );
-            Err((name.span(), message))
+    let known = || definition::names().collect::<Vec<_>>().join(", ");
+    let Toolchain {
+        r#use,
+        from,
+        suite,
+        component,
+        packages,
+        cmd,
+    } = raw;
+    match (r#use, from) {
+        (Some(name), None) => {
+            let own = [
+                suite.map(|value| value.span()),
+                component.map(|value| value.span()),
+                packages.map(|value| value.span()),
+                cmd.map(|value| value.span()),
+            ];
+            if let Some(span) = own.into_iter().flatten().next() {
+                let message = "use = NAME takes a shipped toolchain as it is; one of your own \
+                               packages has from, suite and packages in its place";
+                return Err((span, message.into()));
+            }
+            if !definition::names().any(|shipped| shipped == name.get_ref()) {
+                let (name, known) = (name.get_ref().clone(), known());
+                return Err((
+                    span,
+                    format!("no toolchain {name:?} is shipped; there are {known}"),
+                ));
+            }
+            Ok(ToolchainSource::Shipped(name.into_inner()))
         }
-        Some(name) => Ok(name.into_inner()),
+        (None, Some(from)) => {
+            let from = match from.get_ref().as_str() {
+                "debian" => Distribution::Debian,
+                other => {
+                    let message =
+                        format!("no toolchain is made from {other:?}, from = \"debian\" is");
+                    return Err((from.span(), message));
+                }
+            };
+            let missing = |key| (span.clone(), format!("from = \"debian\" needs {key}"));
+            let suite = suite.ok_or_else(|| missing("suite"))?;
+            let component = component.map_or(Ok("main".to_owned()), |name| suite_name(&name))?;
+            let packages = packages.ok_or_else(|| missing("packages"))?;
+            Ok(ToolchainSource::Own(OwnToolchain {
+                from,
+                suite: suite_name(&suite)?,
+                component,
+                packages: package_names(&packages)?,
+                cmd: cmd.map(Spanned::into_inner),
+            }))
+        }
+        (Some(_), Some(from)) => {
+            let message = "a toolchain is either a shipped one (use) or made of your own \
+                           packages (from)";
+            Err((from.span(), message.into()))
+        }
+        (None, None) => Err((
+            span,
+            format!(
+                "a toolchain needs use = NAME, one of {}, or from = \"debian\", suite and packages",
+                known()
+            ),
+        )),
     }
+}
+
+fn suite_name(name: &Spanned<String>) -> Result<String, Misplaced> {
+    if purl::is_suite(name.get_ref()) {
+        Ok(name.get_ref().clone())
+    } else {
+        let message = format!(
+            "{:?} is not the name of a suite or component",
+            name.get_ref()
+        );
+        Err((name.span(), message))
+    }
+}
+
+fn package_names(names: &Spanned<Vec<String>>) -> Result<BTreeSet<String>, Misplaced> {
+    let bad = names
+        .get_ref()
+        .iter()
+        .find(|name| !purl::is_package_name(name));
+    let message = match bad {
+        Some(bad) => format!("{bad:?} is not the name of a package"),
+        None if names.get_ref().is_empty() => "a toolchain is made of at least one package".into(),
+        None => return Ok(names.get_ref().iter().cloned().collect()),
+    };
+    Err((names.span(), message))
 }
 
 /// What can stand behind FROM and `--from` and cannot be taken for a number or a path.
 fn check_name(name: &Spanned<String>) -> Result<(), String> {
-    let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.-".contains(&b);
     let name = name.get_ref();
-    if name.len() <= 64
-        && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.bytes().all(good)
-        && name != "scratch"
-    {
+    if definition::is_name(name) {
         Ok(())
     } else {
         Err(format!(

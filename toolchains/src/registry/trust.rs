@@ -30,6 +30,10 @@ impl Trust {
     pub(super) fn files_for(&self, host: &str) -> Result<Vec<PathBuf>, RegistryError> {
         let mut files = self.files.clone();
         for dir in &self.dirs {
+            // A host that a registry redirects to is a name of its choice.
+            if host.starts_with('.') {
+                break;
+            }
             let dir = dir.join(host);
             let names = match sorted_names(&dir) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

@@ -7,6 +7,7 @@ use repro_core::{build::Variation, tree::show_bytes};
 
 use super::{
     Cause, Confidence, Facts,
+    around::Around,
     binary::{binary_moment, is_packed},
     lexer::{Change, Changes, changes},
     moment, numbers, paths,
@@ -78,6 +79,8 @@ pub struct Excerpt {
     pub a: String,
     /// In run B.
     pub b: String,
+    /// The bytes around it, where they say more.
+    pub around: Option<Around>,
 }
 
 /// One cause found in a pair of contents.
@@ -485,15 +488,22 @@ impl Collected {
         let (a, b) = (&window.a[change.a.clone()], &window.b[change.b.clone()]);
         let equal = a.iter().zip(b).take_while(|(a, b)| a == b).count();
         let skipped = if change.binary { equal } else { 0 };
+        let around = Some(Around::of(
+            (&window.a, change.a.start + skipped..change.a.end),
+            (&window.b, change.b.start + skipped..change.b.end),
+            window.offset,
+        ));
         let excerpt = match self.excerpts {
             Excerpts::Refused => None,
             Excerpts::Allowed if change.binary => Some(Excerpt {
                 a: hex(&window.a, window.offset, change.a.start + skipped),
                 b: hex(&window.b, window.offset, change.b.start + skipped),
+                around,
             }),
             Excerpts::Allowed => Some(Excerpt {
                 a: shown(&window.a, &change.a),
                 b: shown(&window.b, &change.b),
+                around,
             }),
         };
         let finding = ContentFinding {

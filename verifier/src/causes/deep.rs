@@ -138,7 +138,7 @@ fn versions(
         && let Some(finding) = found.iter_mut().find(of)
         && finding.excerpt.is_some()
     {
-        finding.excerpt = Some(Excerpt { a, b });
+        finding.excerpt = Some(Excerpt { a, b, around: None });
         // The database itself says so.
         finding.confidence = Confidence::Certain;
     }
@@ -396,6 +396,7 @@ impl Search<'_> {
                 let excerpt = (place.excerpts == Excerpts::Allowed).then(|| Excerpt {
                     a: shown(a),
                     b: shown(b),
+                    around: None,
                 });
                 self.say(&place, cause, Confidence::Certain, excerpt);
                 Ok(())
@@ -416,11 +417,13 @@ impl Search<'_> {
             Excerpt {
                 a: there,
                 b: absent,
+                around: None,
             }
         } else {
             Excerpt {
                 a: absent,
                 b: there,
+                around: None,
             }
         };
         self.say(&place, cause, confidence, Some(excerpt));

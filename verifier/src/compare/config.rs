@@ -189,6 +189,7 @@ impl Field {
                     inside: None,
                     a: shown(self.a.as_deref()),
                     b: shown(self.b.as_deref()),
+                    around: None,
                 }),
             })
             .collect()

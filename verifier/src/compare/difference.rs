@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, fmt};
 use repro_core::digest::Digest;
 use serde::{Deserialize, Serialize};
 
-use crate::causes::{Cause, Confidence};
+use crate::causes::{Around, Cause, Confidence};
+
+/// Differences of one cause whose surrounding bytes are kept, so that a report of thousands stays
+/// small.
+pub const MAX_AROUND: usize = 12;
 
 /// In what two entries, or two configurations, differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -57,7 +61,7 @@ impl fmt::Display for DifferenceKind {
 
 /// What stands on both sides. Texts are printable: hostile bytes are escaped by
 /// [`repro_core::tree::show_bytes`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Evidence {
     /// Byte offset in run A's content, for contents.
@@ -71,6 +75,9 @@ pub struct Evidence {
     pub a: String,
     /// Run B's value; a digest where no excerpt is taken.
     pub b: String,
+    /// The bytes around, where an excerpt is taken and [`MAX_AROUND`] is not reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub around: Option<Around>,
 }
 
 /// An earlier difference that this one follows from.

@@ -127,6 +127,7 @@ impl Tools<'_> {
                 inside: None,
                 a,
                 b,
+                around: None,
             }),
         };
         Ok(causes.into_iter().map(row).collect())

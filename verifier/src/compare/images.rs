@@ -131,6 +131,7 @@ fn split((a, b): (usize, usize)) -> Difference {
             inside: None,
             a: layers(a),
             b: layers(b),
+            around: None,
         }),
     }
 }

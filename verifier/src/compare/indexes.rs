@@ -258,6 +258,7 @@ fn alone(platform: &str, manifest: Digest, in_a: bool) -> Difference {
             inside: None,
             a,
             b,
+            around: None,
         }),
     }
 }

@@ -66,6 +66,7 @@ impl Rows {
             inside: None,
             a: a.into(),
             b: b.into(),
+            around: None,
         });
     }
 
@@ -170,6 +171,10 @@ impl Rows {
         for finding in findings {
             let named = (finding.cause, finding.confidence);
             let row = self.push(path, DifferenceKind::Content, named);
+            let around = finding
+                .excerpt
+                .as_ref()
+                .and_then(|excerpt| excerpt.around.clone());
             let (a, b) = finding
                 .excerpt
                 .map_or_else(digests, |excerpt| (excerpt.a, excerpt.b));
@@ -178,6 +183,7 @@ impl Rows {
                 inside: finding.inside.clone(),
                 a,
                 b,
+                around,
             });
         }
     }
@@ -198,8 +204,8 @@ impl Rows {
                 Cause::DerivedChecksum => {
                     let name = path.rsplit('/').next().unwrap_or_default();
                     let shown = row.evidence.as_ref();
-                    let told = shown
-                        .is_some_and(|shown| shown.a.contains(name) || shown.b.contains(name));
+                    let told =
+                        shown.is_some_and(|shown| shown.a.contains(name) || shown.b.contains(name));
                     *path != row.path
                         && *cause != row.cause
                         && !name.is_empty()

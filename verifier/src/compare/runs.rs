@@ -9,8 +9,8 @@ use repro_core::{
 };
 
 use super::{
-    CompareError, Comparison, Difference, DifferenceKind, Evidence, MAX_DIFFERENCES, Options,
-    Origin,
+    CompareError, Comparison, Difference, DifferenceKind, Evidence, MAX_AROUND, MAX_DIFFERENCES,
+    Options, Origin,
     config::{compare_configs, compare_manifests},
     layers::{ContentPair, SideComparison, Tools},
     removals::Below,
@@ -348,13 +348,14 @@ impl<'a> Comparer<'a> {
                     inside: None,
                     a: a.0.to_string(),
                     b: b.0.to_string(),
+                    around: None,
                 }),
             });
         }
         Ok(())
     }
 
-    pub(super) fn add(&mut self, difference: Difference) {
+    pub(super) fn add(&mut self, mut difference: Difference) {
         // Each kind has a list of its own: many differences of a stage must not push one of the
         // image out.
         let not_listed = &mut self.comparison.not_listed;
@@ -369,6 +370,11 @@ impl<'a> Comparer<'a> {
         if room || *of_cause < OF_EACH_CAUSE {
             *listed += 1;
             *of_cause += 1;
+            if *of_cause > MAX_AROUND
+                && let Some(evidence) = &mut difference.evidence
+            {
+                evidence.around = None;
+            }
             self.comparison.differences.push(difference);
         } else {
             *beyond += 1;
@@ -397,6 +403,7 @@ fn compressed_differently(a: &LayerDescriptor, b: &LayerDescriptor, place: Place
             inside: None,
             a: a.digest.to_string(),
             b: b.digest.to_string(),
+            around: None,
         }),
     }
 }

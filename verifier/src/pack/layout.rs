@@ -30,9 +30,20 @@ pub enum ReportFormat {
     Html,
     /// For code scanning.
     Sarif,
+    /// For the list of tests of a CI system.
+    Junit,
 }
 
 impl ReportFormat {
+    /// Every form.
+    pub const ALL: [Self; 5] = [
+        Self::Json,
+        Self::Markdown,
+        Self::Html,
+        Self::Sarif,
+        Self::Junit,
+    ];
+
     /// Where it lies.
     #[must_use]
     pub const fn path(self) -> &'static str {
@@ -41,6 +52,7 @@ impl ReportFormat {
             Self::Markdown => "reproducibility/report.md",
             Self::Html => "reproducibility/report.html",
             Self::Sarif => "reproducibility/report.sarif",
+            Self::Junit => "reproducibility/report.junit.xml",
         }
     }
 }

@@ -206,6 +206,8 @@ pub struct NetworkEvidence {
 pub enum NetworkMode {
     /// Its own loopback and nothing else.
     None,
+    /// Answers that the lock has, at one port of its own loopback.
+    Replay,
 }
 
 #[cfg(test)]

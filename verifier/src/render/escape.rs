@@ -1,20 +1,13 @@
 //! What keeps hostile text inside its frame.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Write as _};
 
 use repro_core::tree::show_bytes;
+use unicode_width::UnicodeWidthChar as _;
 
-/// `text` without control characters and those that change the direction of writing. Text that
-/// went through [`show_bytes`] comes back as it is.
+/// `text` without control characters and those that change the direction of writing or hide.
+/// Text that went through [`show_bytes`] comes back as it is.
 pub(super) fn printable(text: &str) -> Cow<'_, str> {
-    let plain = |c: char| {
-        let mut buffer = [0; 4];
-        c == '\\'
-            || matches!(
-                show_bytes(c.encode_utf8(&mut buffer).as_bytes()),
-                Cow::Borrowed(_)
-            )
-    };
     if text.chars().all(plain) {
         return Cow::Borrowed(text);
     }
@@ -23,20 +16,77 @@ pub(super) fn printable(text: &str) -> Cow<'_, str> {
         if plain(c) {
             shown.push(c);
         } else {
-            shown.push_str(&show_bytes(c.encode_utf8(&mut [0; 4]).as_bytes()));
+            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                write!(shown, "\\x{byte:02x}").expect("a String takes every write");
+            }
         }
     }
     Cow::Owned(shown)
 }
 
-/// At most `limit` characters, with a mark where something was left out.
-pub(super) fn shortened(text: &str, limit: usize) -> Cow<'_, str> {
-    if text.chars().count() <= limit {
+/// Whether a character can stand in every form of the report as it is.
+pub(super) fn plain(c: char) -> bool {
+    let mut buffer = [0; 4];
+    let shown = show_bytes(c.encode_utf8(&mut buffer).as_bytes());
+    // Besides what names may hold: the Arabic letter mark, the soft hyphen, invisible operators
+    // and separators of lines, tags, and what is no character, which XML cannot hold.
+    let hidden = matches!(
+        c,
+        '\u{061c}' | '\u{00ad}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{206f}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' | '\u{e0000}'..='\u{e0fff}'
+    );
+    !hidden && (c == '\\' || matches!(shown, Cow::Borrowed(_)))
+}
+
+/// Columns of a terminal that `text` takes.
+pub(super) fn columns(text: &str) -> usize {
+    text.chars().map(|c| c.width().unwrap_or(0)).sum()
+}
+
+/// `text` in at most `limit` columns, with a mark where something was left out at its end.
+pub(super) fn cut(text: &str, limit: usize) -> Cow<'_, str> {
+    if columns(text) <= limit {
         return Cow::Borrowed(text);
     }
-    let mut short: String = text.chars().take(limit.saturating_sub(1)).collect();
-    short.push('…');
+    let mut short = head(text, limit.saturating_sub(1)).to_owned();
+    if limit > 0 {
+        short.push('…');
+    }
     Cow::Owned(short)
+}
+
+/// `text` in at most `limit` columns, with a mark where something was left out in its middle: of
+/// a path, the end says most.
+pub(super) fn shortened(text: &str, limit: usize) -> Cow<'_, str> {
+    if columns(text) <= limit {
+        return Cow::Borrowed(text);
+    }
+    let room = limit.saturating_sub(1);
+    let first = head(text, room / 2);
+    let mut left = room - columns(first);
+    let mut start = text.len();
+    for (at, c) in text.char_indices().rev() {
+        let width = c.width().unwrap_or(0);
+        if width > left {
+            break;
+        }
+        left -= width;
+        start = at;
+    }
+    Cow::Owned(format!("{first}…{}", &text[start.max(first.len())..]))
+}
+
+/// The longest beginning of `text` that takes at most `limit` columns.
+pub(super) fn head(text: &str, limit: usize) -> &str {
+    let mut left = limit;
+    for (at, c) in text.char_indices() {
+        let width = c.width().unwrap_or(0);
+        if width > left {
+            return &text[..at];
+        }
+        left -= width;
+    }
+    text
 }
 
 /// A Markdown code span that also holds in a table: the fence is longer than any run of
@@ -81,6 +131,14 @@ pub(super) fn markdown_text(text: &str) -> String {
     escaped
 }
 
+/// The text with a capital at its start.
+pub(super) fn capital(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(characters).collect()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,8 +170,35 @@ mod tests {
     }
 
     #[test]
+    fn what_hides_or_breaks_a_frame_is_escaped() {
+        for c in [
+            '\u{61c}',
+            '\u{2028}',
+            '\u{2066}',
+            '\u{fffe}',
+            '\u{e0041}',
+            '\u{ad}',
+        ] {
+            assert!(printable(&c.to_string()).is_ascii(), "{c:?}");
+        }
+        assert_eq!(printable("naïve 中文 😀"), "naïve 中文 😀");
+    }
+
+    #[test]
     fn long_text_is_cut_at_characters() {
-        assert_eq!(shortened("äöü", 3), "äöü");
-        assert_eq!(shortened("äöüß", 3), "äö…");
+        assert_eq!(cut("äöü", 3), "äöü");
+        assert_eq!(cut("äöüß", 3), "äö…");
+        assert_eq!(cut("中文字", 4), "中…");
+        assert_eq!(cut("abc", 0), "");
+    }
+
+    #[test]
+    fn of_a_long_path_both_ends_are_kept() {
+        assert_eq!(shortened("usr/share/doc/file", 18), "usr/share/doc/file");
+        assert_eq!(shortened("usr/share/doc/file", 11), "usr/s…/file");
+        assert_eq!(shortened("中文字中文字", 7), "中…文字");
+        for limit in 0..8 {
+            assert!(columns(&shortened("中a文b字c", limit)) <= limit.max(1));
+        }
     }
 }

@@ -1,74 +1,225 @@
-//! The report as one HTML page that needs nothing else: no script, no font, no image from
+//! The reports as one HTML page that needs nothing else: no script, no font, no image from
 //! elsewhere. Every value goes through the template's escaping.
 
+mod causes;
+mod facts;
+mod sides;
+mod steps;
+mod tree;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html as template};
-use repro_core::build::{RunId, as_written};
+use repro_core::{build::as_written, event::counted};
 
 use super::{
-    axes,
-    escape::{printable, shortened},
+    aside::aside,
+    escape::{capital, printable, shortened},
+    sheet::Sheet,
     words,
 };
 use crate::{
-    compare::Difference,
+    compare::Ratio,
     predicate::reproducibility::Verdict,
-    report::{CauseSummary, Report, RunReport, StepReport},
+    report::{Equality, PairReport, Report},
 };
 
-/// Most differences on the page; more make it slow and say nothing new.
-const MAX_ROWS: usize = 10_000;
-/// Longest instruction on the page, in characters.
+/// Longest instruction on the page, in columns.
 const INSTRUCTION: usize = 400;
+/// Longest path, name or value on the page, in columns. Linux takes paths of 4096 bytes.
+const NAME: usize = 240;
 
 const STYLE: &str = include_str!("report.css");
 
-/// The report as a page.
+/// The report on a build as a page.
 #[must_use]
 pub fn html(report: &Report) -> String {
-    let name = report.image.name.as_deref().unwrap_or("image");
-    let class = match report.verdict {
-        Verdict::Reproducible => "good",
-        Verdict::NotReproducible | Verdict::BuildFailed => "bad",
-        Verdict::Inconclusive => "open",
+    let name = report
+        .image
+        .name
+        .as_deref()
+        .unwrap_or("image without a name");
+    let tone = match report.verdict {
+        Verdict::Reproducible => Tone::Good,
+        Verdict::NotReproducible => Tone::Bad,
+        Verdict::BuildFailed => Tone::Failed,
+        Verdict::Inconclusive => Tone::Open,
     };
+    let sheet = Sheet::from(report);
+    let strip = steps::strip(report);
+    let times: Vec<(String, String)> = report
+        .runs
+        .iter()
+        .map(|run| (format!("run {}", run.id), words::run_time(run)))
+        .collect();
+    page(
+        &Head {
+            tone,
+            verdict: words::verdict(report.verdict),
+            subject: template! { (text(name)) " " small { (report.image.platform.to_string()) } },
+            title: format!("{}: {name}", words::verdict(report.verdict)),
+            reason: words::reason(report.reason).to_owned(),
+            figures: figures(sheet, &times),
+        },
+        &[
+            ("why", "Why", sheet.causes.is_empty()),
+            ("steps", "Steps", strip.is_none()),
+            ("files", "Files", sheet.differences.is_empty()),
+            ("environment", "Environment", false),
+            ("inputs", "Inputs", report.inputs.is_empty()),
+        ],
+        &template! {
+            (failures(report))
+            @if let Some(strip) = &strip { (strip) }
+            (causes::section(sheet))
+            (steps::section(report))
+            (tree::section(sheet))
+            (facts::section(report))
+        },
+    )
+}
+
+/// The report on a pair as a page.
+#[must_use]
+pub fn pair_html(report: &PairReport) -> String {
+    let (tone, verdict) = match report.verdict {
+        Equality::Equal => (Tone::Good, "equal"),
+        Equality::Different => (Tone::Bad, "different"),
+    };
+    let sheet = Sheet::from(report);
+    page(
+        &Head {
+            tone,
+            verdict,
+            subject: template! {
+                span.side.a { b { "a" } " " (text(&report.a)) } " "
+                span.side.b { b { "b" } " " (text(&report.b)) }
+            },
+            title: format!("{verdict}: {} and {}", report.a, report.b),
+            reason: words::ratio(report.ratio),
+            figures: figures(sheet, &[]),
+        },
+        &[
+            ("why", "Why", sheet.causes.is_empty()),
+            ("files", "Files", sheet.differences.is_empty()),
+        ],
+        &template! {
+            (causes::section(sheet))
+            (tree::section(sheet))
+            (said_aside(report))
+        },
+    )
+}
+
+fn said_aside(report: &PairReport) -> Markup {
+    let lines = aside(report);
+    template! {
+        @if !lines.is_empty() {
+            section id="aside" {
+                h2 { "No part of the verdict" }
+                pre.aside tabindex="0" { code { @for line in &lines { (printable(line)) "\n" } } }
+            }
+        }
+    }
+}
+
+/// What the verdict is to people.
+#[derive(Clone, Copy)]
+enum Tone {
+    Good,
+    Bad,
+    Failed,
+    Open,
+}
+
+impl Tone {
+    /// The class of the head, and a sign that does not rely on colour.
+    const fn parts(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Good => ("good", "="),
+            Self::Bad => ("bad", "≠"),
+            Self::Failed => ("bad", "!"),
+            Self::Open => ("open", "?"),
+        }
+    }
+}
+
+struct Head {
+    tone: Tone,
+    verdict: &'static str,
+    subject: Markup,
+    title: String,
+    reason: String,
+    figures: Markup,
+}
+
+/// The frame of every page. `places` are sections with their names, and whether they are empty.
+fn page(head: &Head, places: &[(&str, &str, bool)], main: &Markup) -> String {
+    let (class, sign) = head.tone.parts();
     let page = template! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="referrer" content="no-referrer";
                 meta http-equiv="Content-Security-Policy"
-                    content="default-src 'none'; style-src 'unsafe-inline'";
-                title { (words::verdict(report.verdict)) ": " (printable(name)) }
+                    content="default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+                title { (text(&head.title)) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
+                a.skip href="#main" { "Skip to the report" }
                 header class=(class) {
-                    p.verdict { (words::verdict(report.verdict)) }
-                    h1 { (printable(name)) " " small { (report.image.platform.to_string()) } }
-                    p { (words::reason(report.reason)) }
+                    div.frame {
+                        h1 {
+                            span.verdict { span.sign aria-hidden="true" { (sign) } " " (capital(head.verdict)) }
+                            " " span.subject { (head.subject) }
+                        }
+                        p.reason { (capital(&text(&head.reason))) }
+                        (head.figures)
+                    }
                 }
-                main {
-                    (failures(report))
-                    (strip(report))
-                    (causes(report))
-                    (differences(report))
-                    (facts(report))
+                nav aria-label="Sections" {
+                    ul.frame {
+                        @for (id, name, empty) in places {
+                            @if !empty { li { a href={ "#" (id) } { (name) } } }
+                        }
+                    }
                 }
+                main id="main" { div.frame { (main) } }
+                footer { p.frame { "Made by repro " (env!("CARGO_PKG_VERSION")) "." } }
             }
         }
     };
     page.into_string()
 }
 
+/// The few numbers that say how much it is.
+fn figures(sheet: Sheet<'_>, times: &[(String, String)]) -> Markup {
+    let of = |equal: u64, all: u64| template! { (equal) span.of { "/" (all) } };
+    template! {
+        dl.figures {
+            @if let Some(Ratio { layers, layers_equal, files, files_equal }) = sheet.ratio {
+                div { dt { "layers equal" } dd { (of(layers_equal, layers)) } }
+                div { dt { "files equal" } dd { (of(files_equal, files)) } }
+            }
+            @if !sheet.causes.is_empty() {
+                div { dt { "causes" } dd { (sheet.causes.len()) } }
+                div { dt { "paths that differ" } dd { (sheet.paths()) } }
+            }
+            @for (run, time) in times { div { dt { (run) } dd { (time) } } }
+        }
+    }
+}
+
 fn failures(report: &Report) -> Markup {
     template! {
         @for run in &report.runs {
             @if let Some(failure) = &run.failure {
-                section {
+                section.card.failure {
                     h2 { "Run " (run.id) " failed" }
                     p { (step_name(report, failure.line, &failure.instruction)) }
-                    p { (printable(&failure.message)) }
+                    p { (shortened(&printable(&failure.message), 4 * INSTRUCTION)) }
                 }
             }
         }
@@ -79,97 +230,17 @@ fn step_name(report: &Report, line: u32, instruction: &str) -> Markup {
     let instruction = as_written(instruction);
     let instruction = printable(&instruction);
     template! {
-        span.line { (printable(&words::position(report, line))) } " "
+        span.line { (text(&words::position(report, line))) } " "
         code { (shortened(&instruction, INSTRUCTION)) }
     }
 }
 
-/// The steps of run A, each beside that of run B.
-fn strip(report: &Report) -> Markup {
-    let (Some(a), b) = (report.run(RunId::A), report.run(RunId::B)) else {
-        return template! {};
-    };
-    template! {
-        section {
-            h2 { "Steps" }
-            div.scroll {
-                table {
-                    thead {
-                        tr {
-                            th { "step" } th { "run a" } th { "run b" }
-                            th.number { "time a" } th.number { "time b" } th.number { "attempts" }
-                        }
-                    }
-                    tbody {
-                        @for step in &a.steps { (strip_row(report, step, b)) }
-                    }
-                }
-            }
-        }
-    }
+/// A name or value from outside.
+fn text(text: &str) -> String {
+    shortened(&printable(text), NAME).into_owned()
 }
 
-fn strip_row(report: &Report, a: &StepReport, run_b: Option<&RunReport>) -> Markup {
-    let b = run_b.and_then(|run| run.steps.iter().find(|step| step.index == a.index));
-    let class = match b {
-        Some(b) if b.diff_id == a.diff_id => "same",
-        Some(_) => "differs",
-        None => "alone",
-    };
-    let layer = |step: &StepReport| {
-        step.diff_id
-            .map_or_else(|| "no layer".to_owned(), |diff_id| diff_id.0.short())
-    };
-    let attempts_b = b.map_or(0, |b| b.network.attempts);
-    let attempts = a.network.attempts.saturating_add(attempts_b);
-    template! {
-        tr class=(class) {
-            td { (step_name(report, a.line, &a.instruction)) }
-            td { code.digest { (layer(a)) } }
-            td { @if let Some(b) = b { code.digest { (layer(b)) } } @else { "did not end" } }
-            td.number { (words::seconds(a.wall_ms)) }
-            td.number { @if let Some(b) = b { (words::seconds(b.wall_ms)) } }
-            td.number { (attempts) }
-        }
-    }
-}
-
-fn causes(report: &Report) -> Markup {
-    template! {
-        @if !report.causes.is_empty() {
-            section {
-                h2 { "Why" }
-                @for cause in &report.causes { (cause_card(report, cause)) }
-            }
-        }
-    }
-}
-
-fn cause_card(report: &Report, cause: &CauseSummary) -> Markup {
-    let more = cause.count.saturating_sub(cause.paths.len() as u64);
-    template! {
-        article {
-            h3 { code { (cause.code) } " " (printable(&cause.title)) }
-            p.quiet {
-                (cause.confidence)
-                @if !cause.primary { ", follows from an earlier step" }
-                @if let Some(axis) = cause.axis { ", axis " (axis) }
-                @for line in words::lines(report, &cause.steps) {
-                    ", " span.line { (printable(&line)) }
-                }
-            }
-            p { b { "Fix: " } (prose(&cause.remedy)) }
-            @if !cause.paths.is_empty() {
-                ul {
-                    @for path in &cause.paths { li { code { (printable(path)) } } }
-                    @if more > 0 { li { "and " (more) " more" } }
-                }
-            }
-        }
-    }
-}
-
-/// Text in which backticks mark code.
+/// Text of ours in which backticks mark code.
 fn prose(text: &str) -> Markup {
     let text = printable(text);
     template! {
@@ -179,98 +250,11 @@ fn prose(text: &str) -> Markup {
     }
 }
 
-fn differences(report: &Report) -> Markup {
-    let shown = report.differences.len().min(MAX_ROWS);
-    let more =
-        ((report.differences.len() - shown) as u64).saturating_add(report.not_listed.total());
+/// `3 more paths, in report.json`, if there are any.
+fn more(count: u64, one: &str, many: &str) -> Markup {
     template! {
-        @if !report.differences.is_empty() {
-            section {
-                h2 { "What differs" }
-                div.scroll {
-                    table.differences {
-                        thead {
-                            tr {
-                                th { "path" } th { "kind" } th { "cause" } th { "run a" }
-                                th { "run b" }
-                            }
-                        }
-                        tbody { @for row in &report.differences[..shown] { (row_of(report, row)) } }
-                    }
-                }
-                @if more > 0 { p { "And " (more) " more in " code { "report.json" } "." } }
-            }
-        }
-    }
-}
-
-fn row_of(report: &Report, row: &Difference) -> Markup {
-    template! {
-        tr {
-            td {
-                code { (printable(&words::path_inside(row))) }
-                br; span.quiet { (printable(&words::place(report, row))) }
-                @if let Some(origin) = &row.derived_from {
-                    br; span.quiet { "follows from " code { (printable(&origin.path)) } }
-                }
-            }
-            td { (row.kind) }
-            td { code { (row.cause) } br; span.quiet { (row.confidence) } }
-            @match &row.evidence {
-                Some(evidence) => {
-                    td { code.a { (printable(&evidence.a)) } }
-                    td { code.b { (printable(&evidence.b)) } }
-                }
-                None => { td {} td {} }
-            }
-        }
-    }
-}
-
-fn facts(report: &Report) -> Markup {
-    template! {
-        section {
-            h2 { "What was seen" }
-            dl {
-                @if let Some(digest) = report.image.manifest_digest {
-                    dt { "image" } dd { code { (digest) } }
-                }
-                @if let Some(ratio) = report.ratio {
-                    dt { "layers" } dd { (ratio.layers_equal) " of " (ratio.layers) " equal" }
-                    dt { "files" } dd { (ratio.files_equal) " of " (ratio.files) " equal" }
-                }
-                @for run in &report.runs {
-                    dt { "run " (run.id) }
-                    dd {
-                        (words::run_time(run)) ", " (printable(&run.started_on)) " to "
-                        (printable(&run.finished_on))
-                    }
-                }
-                dt { "hermetic" } dd { (words::hermetic(&report.hermetic)) }
-                @for name in &report.hermetic.names {
-                    dt { "asked for" } dd { code { (printable(name)) } }
-                }
-                @for (axis, values) in &report.axes.varied {
-                    dt { "varied: " (axis) }
-                    dd { code { (printable(&values.a)) } " / " code { (printable(&values.b)) } }
-                }
-                @for line in axes::not_varied(report) {
-                    dt { "not varied" } dd { (line) }
-                }
-                @if let Some(control) = axes::control(report) {
-                    dt { "control" } dd { (control) }
-                }
-                @for line in axes::bisection(report) {
-                    dt { "bisected" } dd { (line) }
-                }
-                @for finding in &report.findings {
-                    dt { (printable(&finding.code)) } dd { (printable(&finding.message)) }
-                }
-                @for input in &report.inputs {
-                    dt { "input" }
-                    dd { code { (printable(&input.uri)) } " " code.quiet { (input.digest) } }
-                }
-            }
+        @if count > 0 {
+            p.quiet { (counted(count, one, many)) " not shown here; the report as JSON has all that were kept." }
         }
     }
 }

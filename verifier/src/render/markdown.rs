@@ -1,205 +1,278 @@
-//! The report as Markdown (GitHub's dialect), for the summary of a CI job.
+//! The reports as Markdown (GitHub's dialect), for the summary of a CI job or a comment.
 
-use std::fmt;
+use std::fmt::Write as _;
 
-use repro_core::build::as_written;
+use repro_core::{build::as_written, event::counted};
 
 use super::{
+    aside::aside,
     axes,
-    escape::{code_span, markdown_text, shortened},
+    escape::{capital, code_span, markdown_text, printable, shortened},
+    sheet::Sheet,
     words,
 };
 use crate::{
-    compare::Difference,
+    compare::{Difference, Evidence},
     predicate::reproducibility::Verdict,
-    report::{CauseSummary, Report},
+    report::{CauseSummary, Equality, PairReport, Report},
 };
 
-/// Most differences in the table: a summary has a limit of one mebibyte on common forges.
+/// Most bytes of a report. Common forges take a summary of one mebibyte, which all steps of a job
+/// may share, and a comment of 65,536 characters; a longer one is refused as a whole.
+pub(super) const MOST: usize = 60_000;
+/// Bytes that are kept for the facts, which stand behind the tables.
+const FACTS: usize = 16_000;
+/// Most rows of each table: who reads more opens the page.
 const MAX_ROWS: usize = 100;
-/// Longest instruction, path or excerpt.
+/// Most values named in one cell, and findings listed.
+const MAX_NAMES: usize = 20;
+/// Longest instruction, path or excerpt, in columns.
 const LONGEST: usize = 120;
 
-/// The report as Markdown.
+/// The report on a build as Markdown.
 #[must_use]
 pub fn markdown(report: &Report) -> String {
-    Summary(report).to_string()
-}
-
-struct Summary<'a>(&'a Report);
-
-impl fmt::Display for Summary<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write(self.0, f)
-    }
-}
-
-fn write(report: &Report, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut page = Page::default();
     let sign = match report.verdict {
         Verdict::Reproducible => "✅",
         Verdict::NotReproducible | Verdict::BuildFailed => "❌",
         Verdict::Inconclusive => "⚠️",
     };
-    let name = report.image.name.as_deref().unwrap_or("image");
-    let (name, platform) = (code(name), &report.image.platform);
+    let name = code(report.image.name.as_deref().unwrap_or("image"));
     let verdict = words::verdict(report.verdict);
-    writeln!(out, "## {sign} {name} ({platform}): {verdict}\n")?;
-    writeln!(out, "{}.\n", capital(words::reason(report.reason)))?;
+    page.line(&format!(
+        "## {sign} {name} ({}): {verdict}\n",
+        report.image.platform
+    ));
+    page.line(&format!("{}.\n", capital(words::reason(report.reason))));
     for run in &report.runs {
         if let Some(failure) = &run.failure {
             let position = code(&words::position(report, failure.line));
             let instruction = code(&as_written(&failure.instruction));
-            let message = markdown_text(&failure.message);
-            writeln!(
-                out,
-                "**Run {} failed** at {position} {instruction}: {message}\n",
-                run.id
-            )?;
+            let message = markdown_text(&shortened(&failure.message, 4 * LONGEST));
+            let id = run.id;
+            page.line(&format!(
+                "**Run {id} failed** at {position} {instruction}: {message}\n"
+            ));
         }
     }
     if let Some(at) = report.first_divergence {
         let position = code(&words::position(report, at.line));
         let instruction = report.divergent_instruction(at).unwrap_or_default();
         let instruction = code(&as_written(instruction));
-        writeln!(
-            out,
+        page.line(&format!(
             "**First step that differs:** {position} {instruction}\n"
-        )?;
+        ));
     }
-    if !report.causes.is_empty() {
-        writeln!(
-            out,
-            "### Why\n\n| cause | paths | where | remedy |\n|---|---:|---|---|"
-        )?;
-        for cause in &report.causes {
-            cause_row(report, cause, out)?;
-        }
-        writeln!(out)?;
-    }
-    if !report.differences.is_empty() {
-        writeln!(
-            out,
-            "### What differs\n\n| where | path | kind | cause | run a | run b |\n|---|---|---|---|---|---|"
-        )?;
-        for row in report.differences.iter().take(MAX_ROWS) {
-            difference_row(report, row, out)?;
-        }
-        let more = (report.differences.len().saturating_sub(MAX_ROWS) as u64)
-            .saturating_add(report.not_listed.total());
-        if more > 0 {
-            writeln!(out, "\nand {more} more in `report.json`.")?;
-        }
-        writeln!(out)?;
-    }
-    facts(report, out)
+    page.sheet(report.into(), "`report.html` and `report.json` have all");
+    facts(report, &mut page);
+    page.text
 }
 
-fn cause_row(report: &Report, cause: &CauseSummary, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let lines: Vec<String> = words::lines(report, &cause.steps)
-        .iter()
-        .map(|line| code(line))
-        .collect();
-    let follows = if cause.primary {
-        ""
-    } else {
-        ", follows from an earlier step"
+/// The report on a pair as Markdown.
+#[must_use]
+pub fn pair_markdown(report: &PairReport) -> String {
+    let mut page = Page::default();
+    let (sign, verdict) = match report.verdict {
+        Equality::Equal => ("✅", "equal"),
+        Equality::Different => ("❌", "different"),
     };
-    let shown = axes::of_cause(cause).map_or_else(String::new, |shown| format!(", {shown}"));
-    // The remedies are our own text; they hold code spans, and no bar.
-    writeln!(
-        out,
-        "| `{}` ({}{follows}{shown}): {} | {} | {} | {} |",
+    let (a, b) = (code(&report.a), code(&report.b));
+    page.line(&format!("## {sign} {a} and {b}: {verdict}\n"));
+    page.line(&format!("{}.\n", capital(&words::ratio(report.ratio))));
+    page.sheet(
+        report.into(),
+        "`repro diff --format html` and `--format json` have all",
+    );
+    let aside = aside(report);
+    if !aside.is_empty() {
+        page.line("No part of the verdict:\n");
+        for text in aside {
+            // Indented: no character of it means anything in a block of code.
+            let line = format!("    {}", printable(&text));
+            if page.text.len() + line.len() > MOST {
+                page.line("    …");
+                break;
+            }
+            page.line(&line);
+        }
+    }
+    page.text
+}
+
+/// A page that does not grow beyond its limit.
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    /// Adds a table of rows while there is room below `limit`; gives the number of those that are
+    /// in it.
+    fn table(&mut self, head: &str, rows: impl Iterator<Item = String>, limit: usize) -> usize {
+        self.line(head);
+        let mut written = 0;
+        for row in rows.take(MAX_ROWS) {
+            if self.text.len() + row.len() + 1 > limit {
+                break;
+            }
+            self.line(&row);
+            written += 1;
+        }
+        self.line("");
+        written
+    }
+
+    fn sheet(&mut self, sheet: Sheet<'_>, rest: &str) {
+        // Half of the room is for the causes; what they do not use is for the differences.
+        let limit = MOST - FACTS;
+        if !sheet.causes.is_empty() {
+            let head = match sheet.build {
+                Some(_) => "### Why\n\n| cause | paths | where | remedy |\n|---|---:|---|---|",
+                None => "### Why\n\n| cause | paths | such as | remedy |\n|---|---:|---|---|",
+            };
+            let rows = sheet.causes.iter().map(|cause| cause_row(sheet, cause));
+            let written = self.table(head, rows, limit / 2);
+            if let Some(beyond) = sheet.beyond() {
+                self.line(&format!("{}.\n", capital(&beyond)));
+            }
+            let more = sheet.causes.len().saturating_sub(written);
+            if more > 0 {
+                let more = counted(more as u64, "more cause", "more causes");
+                self.line(&format!("And {more}; {rest}.\n"));
+            }
+        }
+        if !sheet.differences.is_empty() {
+            let rows = sheet.differences.len() as u64;
+            let all = rows.saturating_add(sheet.not_listed.total());
+            let total = counted(all, "difference", "differences");
+            let [a, b] = sheet.sides();
+            let head = format!(
+                "<details>\n<summary>What differs: {total}</summary>\n\n\
+                 | where | path | kind | cause | {a} | {b} |\n|---|---|---|---|---|---|"
+            );
+            let rows = sheet
+                .differences
+                .iter()
+                .map(|row| difference_row(sheet, row));
+            let written = self.table(&head, rows, limit);
+            let more = all.saturating_sub(written as u64);
+            if more > 0 {
+                self.line(&format!("And {more} more; {rest}.\n"));
+            }
+            self.line("</details>\n");
+        }
+    }
+}
+
+fn cause_row(sheet: Sheet<'_>, cause: &CauseSummary) -> String {
+    let place = if sheet.build.is_some() {
+        codes(&sheet.whence(cause), cause.steps.len() as u64)
+    } else {
+        let (paths, more) = Sheet::named(cause, 3);
+        codes(&paths, paths.len() as u64 + more)
+    };
+    let info = cause.code.info();
+    // The texts of the catalogue, not those of a document that could say anything. They hold code
+    // spans.
+    let remedy = info.remedy.replace('|', "\\|").replace('<', "&lt;");
+    format!(
+        "| `{}` ({}): {} | {} | {place} | {remedy} |",
         cause.code,
-        cause.confidence,
-        markdown_text(&cause.title),
+        Sheet::sureness(cause),
+        markdown_text(info.title),
         cause.count,
-        lines.join(", "),
-        cause_remedy(cause),
     )
 }
 
-/// The remedy from the catalogue, not the one of a document that could say anything.
-fn cause_remedy(cause: &CauseSummary) -> String {
-    let remedy = cause.code.info().remedy;
-    remedy.replace('|', "\\|").replace('<', "&lt;")
+/// Some of `total` values, each as code.
+fn codes(values: &[String], total: u64) -> String {
+    let shown: Vec<String> = values
+        .iter()
+        .take(MAX_NAMES)
+        .map(|value| code(value))
+        .collect();
+    let mut text = shown.join(", ");
+    let more = total.saturating_sub(shown.len() as u64);
+    if more > 0 && !shown.is_empty() {
+        write!(text, ", and {more} more").expect("a String takes every write");
+    }
+    text
 }
 
-fn difference_row(report: &Report, row: &Difference, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let (a, b) = row
-        .evidence
-        .as_ref()
-        .map_or(("", ""), |evidence| (&evidence.a, &evidence.b));
-    let by = axes::of_row(report, row).map_or_else(String::new, |by| format!(", {by}"));
-    writeln!(
-        out,
+fn difference_row(sheet: Sheet<'_>, row: &Difference) -> String {
+    let value = |side: fn(&Evidence) -> &str| row.evidence.as_ref().map_or("", side);
+    let by = sheet
+        .by(row)
+        .map_or_else(String::new, |by| format!(", {by}"));
+    format!(
         "| {} | {} | {} | `{}` ({}{by}) | {} | {} |",
-        code(&words::place(report, row)),
+        code(&sheet.place(row)),
         code(&words::path_inside(row)),
         row.kind,
         row.cause,
         row.confidence,
-        code(a),
-        code(b),
+        code(value(|evidence| &evidence.a)),
+        code(value(|evidence| &evidence.b)),
     )
 }
 
-fn facts(report: &Report, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-    writeln!(out, "### What was seen\n\n| | |\n|---|---|")?;
+fn facts(report: &Report, page: &mut Page) {
+    let mut rows: Vec<String> = Vec::new();
+    let mut row = |name: &str, value: &str| rows.push(format!("| {name} | {value} |"));
     if let Some(digest) = report.image.manifest_digest {
-        writeln!(out, "| image | `{digest}` |")?;
+        row("image", &format!("`{digest}`"));
     }
     if let Some(ratio) = report.ratio {
-        writeln!(
-            out,
-            "| layers | {} of {} equal |",
-            ratio.layers_equal, ratio.layers
-        )?;
-        writeln!(
-            out,
-            "| files | {} of {} equal |",
-            ratio.files_equal, ratio.files
-        )?;
+        row(
+            "layers",
+            &format!("{} of {} equal", ratio.layers_equal, ratio.layers),
+        );
+        row(
+            "files",
+            &format!("{} of {} equal", ratio.files_equal, ratio.files),
+        );
     }
     for run in &report.runs {
-        writeln!(out, "| time, run {} | {} |", run.id, words::run_time(run))?;
+        row(&format!("time, run {}", run.id), &words::run_time(run));
     }
-    writeln!(out, "| hermetic | {} |", words::hermetic(&report.hermetic))?;
+    row("hermetic", &words::hermetic(&report.hermetic));
     if !report.hermetic.names.is_empty() {
-        let names: Vec<String> = report
-            .hermetic
-            .names
-            .iter()
-            .map(|name| code(name))
-            .collect();
-        writeln!(out, "| names asked for | {} |", names.join(", "))?;
+        let names = &report.hermetic.names;
+        row("names asked for", &codes(names, names.len() as u64));
     }
     for (axis, values) in &report.axes.varied {
-        writeln!(
-            out,
-            "| varied: {axis} | {} / {} |",
-            code(&values.a),
-            code(&values.b)
-        )?;
+        let values = format!("{} / {}", code(&values.a), code(&values.b));
+        row(&format!("varied: {axis}"), &values);
     }
     // Our own words, but for paths of the control run.
     for line in axes::not_varied(report) {
-        writeln!(out, "| not varied | {line} |")?;
+        row("not varied", &line);
     }
     if let Some(control) = axes::control(report) {
-        writeln!(out, "| control | {} |", markdown_text(&control))?;
+        row("control", &markdown_text(&shortened(&control, 4 * LONGEST)));
     }
     for line in axes::bisection(report) {
-        writeln!(out, "| bisected | {line} |")?;
+        row("bisected", &line);
     }
-    for finding in &report.findings {
-        writeln!(
-            out,
-            "| {} | {} |",
-            code(&finding.code),
-            markdown_text(&finding.message)
-        )?;
+    for finding in report.findings.iter().take(MAX_NAMES) {
+        let message = markdown_text(&shortened(&finding.message, 2 * LONGEST));
+        row(&code(&finding.code), &message);
     }
-    Ok(())
+    let more = report.findings.len().saturating_sub(MAX_NAMES);
+    if more > 0 {
+        row("", &format!("and {more} more findings"));
+    }
+    page.table(
+        "### What was seen\n\n| | |\n|---|---|",
+        rows.into_iter(),
+        MOST,
+    );
 }
 
 fn code(text: &str) -> String {
@@ -207,11 +280,4 @@ fn code(text: &str) -> String {
         return String::new();
     }
     code_span(&shortened(text, LONGEST))
-}
-
-fn capital(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(characters).collect()
-    })
 }

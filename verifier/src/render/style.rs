@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::escape::{columns, head};
+
 /// What a piece of text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
@@ -45,6 +47,29 @@ impl Line {
     pub(super) fn with(mut self, style: Style, text: impl Into<String>) -> Self {
         let text = text.into();
         self.spans.push(Span { style, text });
+        self
+    }
+
+    /// The line in at most `width` columns.
+    pub(super) fn cut(mut self, width: usize) -> Self {
+        let mut left = width;
+        let all: usize = self.spans.iter().map(|span| columns(&span.text)).sum();
+        if all <= width {
+            return self;
+        }
+        self.spans.retain_mut(|span| {
+            // The last column of a line that goes on belongs to the mark.
+            let taken = columns(&span.text);
+            if taken >= left {
+                let mark = "…";
+                span.text = format!("{}{mark}", head(&span.text, left.saturating_sub(1)));
+                let kept = left > 0;
+                left = 0;
+                return kept;
+            }
+            left -= taken;
+            true
+        });
         self
     }
 }

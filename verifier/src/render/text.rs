@@ -1,37 +1,39 @@
-//! What people see in a terminal: the verdict first, then the one place to look at.
+//! What people see in a terminal: the verdict first, then why, then what was measured. It fits the
+//! screen; what is left out is counted, and where it is to be found is said.
 
-use repro_core::{
-    build::{RunId, as_written},
-    event::counted,
-};
+mod fit;
+mod why;
 
+use repro_core::build::as_written;
+
+use self::fit::{Block, fit};
 use super::{
+    aside::aside,
     axes,
-    escape::{printable, shortened},
+    escape::{columns, printable},
+    sheet::Sheet,
     style::{Line, Style},
     words,
 };
 use crate::{
-    causes::Confidence,
-    compare::Difference,
     predicate::reproducibility::Verdict,
-    report::{CauseSummary, Report},
+    report::{Equality, PairReport, Report},
 };
 
-/// Longest instruction in a line.
-const INSTRUCTION: usize = 72;
-/// Longest excerpt in a line.
-const EXCERPT: usize = 88;
-/// Paths named with a cause.
-const PATHS: usize = 3;
+/// Lines that the message of a failure takes at most.
+const MESSAGE: usize = 4;
+/// Width of the labels of facts.
+const LABEL: usize = 11;
 
 /// How much to say.
 #[derive(Debug, Clone)]
 pub struct TextOptions {
-    /// Columns of the terminal, for text that is wrapped.
+    /// Columns of the terminal: no line is longer.
     pub width: usize,
-    /// Most differing paths that are listed.
-    pub differences: usize,
+    /// Lines of the screen, which the report does not exceed; none to say everything.
+    pub height: Option<usize>,
+    /// Where everything is, said beside the number of what is left out: `all in report.html`.
+    pub rest: String,
     /// Where the evidence lies, as the user would write it.
     pub evidence: Option<String>,
 }
@@ -39,323 +41,283 @@ pub struct TextOptions {
 impl Default for TextOptions {
     fn default() -> Self {
         Self {
-            width: 100,
-            differences: 12,
+            width: 80,
+            height: Some(40),
+            rest: "all in report.json".into(),
             evidence: None,
         }
     }
 }
 
-/// The report as lines.
+/// The report on a build as lines.
 #[must_use]
 pub fn text(report: &Report, options: &TextOptions) -> Vec<Line> {
-    let mut out = Text {
-        report,
-        options,
-        lines: Vec::new(),
+    let width = options.width;
+    let mut head = vec![Block::fixed(build_head(report, width))];
+    head.extend(failures(report, width));
+    let facts = facts(report, options);
+    compose(report.into(), options, head, facts)
+}
+
+/// The report on a pair as lines.
+#[must_use]
+pub fn pair_text(report: &PairReport, options: &TextOptions) -> Vec<Line> {
+    let (style, word) = match report.verdict {
+        Equality::Equal => (Style::Good, "equal"),
+        Equality::Different => (Style::Bad, "different"),
     };
-    out.head();
-    out.failures();
-    out.divergence();
-    out.causes();
-    out.differences();
-    out.summary();
-    out.lines
+    let names = format!("{} and {}", printable(&report.a), printable(&report.b));
+    let mut head: Vec<Line> = Vec::new();
+    let mut start = Line::new(style, word).with(Style::Plain, ": ");
+    for part in wrapped(&names, options.width.saturating_sub(11))
+        .into_iter()
+        .take(MESSAGE)
+    {
+        head.push(start.with(Style::Strong, part).cut(options.width));
+        start = Line::new(Style::Plain, "  ");
+    }
+    head.push(
+        Line::new(Style::Dim, format!("  {}", words::ratio(report.ratio))).cut(options.width),
+    );
+    let said = aside(report);
+    let mut facts = Vec::new();
+    if !said.is_empty() {
+        let heading = Line::new(Style::Strong, "no part of the verdict");
+        facts.push(Block::fixed(vec![Line::default(), heading]));
+    }
+    for line in said {
+        // What was asked for goes beyond the screen rather than unsaid.
+        let line = Line::new(Style::Plain, format!("  {}", printable(&line)));
+        facts.push(Block::fixed(vec![line]));
+    }
+    compose(report.into(), options, vec![Block::fixed(head)], facts)
 }
 
-struct Text<'a> {
-    report: &'a Report,
-    options: &'a TextOptions,
-    lines: Vec<Line>,
+/// Head, causes, differences, facts: what is left of the screen goes to the differences, and then
+/// to the facts.
+fn compose(
+    sheet: Sheet<'_>,
+    options: &TextOptions,
+    head: Vec<Block>,
+    facts: Vec<Block>,
+) -> Vec<Line> {
+    let (width, rest) = (options.width, options.rest.as_str());
+    let least = |blocks: &[Block]| fit(blocks.to_vec(), Some(0)).len();
+    // The heading of the causes takes two lines, or three.
+    let heading = 2 + usize::from(sheet.beyond().is_some());
+    let taken = least(&head) + least(&facts) + heading;
+    let room = options.height.map(|height| height.saturating_sub(taken));
+    let mut blocks = head;
+    blocks.extend(why::causes(sheet, width, room, rest));
+    let short = options
+        .height
+        .map(|height| height.saturating_sub(least(&facts)));
+    let told = fit(blocks.clone(), short).len();
+    let left = short.map(|short| short.saturating_sub(told));
+    let list = why::differences(sheet, width, left, rest);
+    if !list.is_empty() && !sheet.differences.is_empty() {
+        blocks = vec![Block::fixed(fit(blocks, short)), Block::fixed(list)];
+    }
+    blocks.extend(facts);
+    fit(blocks, options.height)
 }
 
-impl Text<'_> {
-    fn push(&mut self, line: Line) {
-        self.lines.push(line);
+fn build_head(report: &Report, width: usize) -> Vec<Line> {
+    let style = match report.verdict {
+        Verdict::Reproducible => Style::Good,
+        Verdict::NotReproducible | Verdict::BuildFailed => Style::Bad,
+        Verdict::Inconclusive => Style::Warning,
+    };
+    let name = report.image.name.as_deref();
+    let name = name.unwrap_or("image without a name");
+    let mut lines = vec![
+        Line::new(style, words::verdict(report.verdict))
+            .with(Style::Plain, ": ")
+            .with(Style::Strong, printable(name))
+            .with(Style::Dim, format!(" ({})", report.image.platform)),
+    ];
+    let mut reason = words::reason(report.reason).to_owned();
+    if report.first_divergence.is_some() {
+        reason.push_str(", first here:");
     }
-
-    fn heading(&mut self, text: &str) {
-        self.push(Line::default());
-        self.push(Line::new(Style::Strong, text));
+    for part in wrapped(&reason, width.saturating_sub(2)) {
+        lines.push(Line::new(Style::Plain, format!("  {part}")));
     }
-
-    /// `  label     value`, the value wrapped below itself.
-    fn field(&mut self, label: &str, style: Style, value: &str) {
-        const INDENT: usize = 13;
-        let value = printable(value);
-        let room = self.options.width.saturating_sub(INDENT).max(20);
-        let mut label = format!("  {label:<11}");
-        for part in wrapped(&value, room) {
-            self.push(Line::new(Style::Dim, label).with(style, part));
-            label = " ".repeat(INDENT);
-        }
-    }
-
-    /// The same with a value a line.
-    fn fields(&mut self, mut label: &str, style: Style, values: &[String]) {
-        for value in values {
-            self.field(label, style, value);
-            label = "";
-        }
-    }
-
-    fn head(&mut self) {
-        let report = self.report;
-        let style = match report.verdict {
-            Verdict::Reproducible => Style::Good,
-            Verdict::NotReproducible | Verdict::BuildFailed => Style::Bad,
-            Verdict::Inconclusive => Style::Warning,
-        };
-        let name = report
-            .image
-            .name
-            .as_deref()
-            .unwrap_or("image without a name");
-        self.push(
-            Line::new(style, words::verdict(report.verdict))
-                .with(Style::Plain, ": ")
-                .with(Style::Strong, printable(name))
-                .with(Style::Dim, format!(" ({})", report.image.platform)),
-        );
-        self.push(Line::new(
-            Style::Plain,
-            format!("  {}", words::reason(report.reason)),
-        ));
-    }
-
-    fn failures(&mut self) {
-        for run in &self.report.runs {
-            let Some(failure) = &run.failure else {
-                continue;
-            };
-            self.heading(&format!("run {} failed", run.id));
-            self.step_line(failure.line, &failure.instruction);
-            self.push(Line::new(
-                Style::Bad,
-                format!("    {}", printable(&failure.message)),
-            ));
-        }
-    }
-
-    fn step_line(&mut self, line: u32, instruction: &str) {
-        let position = words::position(self.report, line);
-        let instruction = as_written(instruction);
-        let instruction = printable(&instruction);
-        self.push(
-            Line::new(Style::Strong, format!("  {}", printable(&position)))
-                .with(Style::Plain, "  ")
-                .with(Style::Code, shortened(&instruction, INSTRUCTION)),
-        );
-    }
-
-    fn divergence(&mut self) {
-        let report = self.report;
-        let Some(at) = report.first_divergence else {
-            return;
-        };
-        self.heading(match report.verdict {
-            Verdict::Reproducible => "a step differs, and the difference does not reach the image",
-            _ => "the first step that differs",
-        });
+    if let Some(at) = report.first_divergence {
         let instruction = report.divergent_instruction(at).unwrap_or_default();
-        self.step_line(at.line, instruction);
-        let layer = |id| {
-            let run = report.run(id)?;
-            let step = run.steps.iter().find(|step| step.index == at.index)?;
-            Some(step.diff_id.map_or_else(
-                || "no layer".to_owned(),
-                |diff_id| format!("layer {}", diff_id.0.short()),
-            ))
-        };
-        let shown = |id| layer(id).unwrap_or_else(|| "did not end".into());
-        self.push(Line::new(
-            Style::Dim,
-            format!(
-                "    run a: {}   run b: {}",
-                shown(RunId::A),
-                shown(RunId::B)
-            ),
-        ));
+        lines.push(step_line(report, at.line, instruction));
     }
-
-    fn causes(&mut self) {
-        if self.report.causes.is_empty() {
-            return;
-        }
-        self.heading("why");
-        for cause in &self.report.causes {
-            self.cause(cause);
-        }
-    }
-
-    fn cause(&mut self, cause: &CauseSummary) {
-        let mut head = Line::new(Style::Warning, format!("  {}", cause.code))
-            .with(Style::Plain, format!(": {}", cause.title));
-        if cause.confidence != Confidence::Unknown {
-            head = head.with(Style::Dim, format!(" ({})", cause.confidence));
-        }
-        if !cause.primary {
-            head = head.with(Style::Dim, " (follows from an earlier step)");
-        }
-        if let Some(shown) = axes::of_cause(cause) {
-            head = head.with(Style::Dim, format!(" ({shown})"));
-        }
-        self.push(head);
-        let mut whence = words::lines(self.report, &cause.steps).join(", ");
-        let named = cause.paths.iter().take(PATHS).map(|path| {
-            let path = printable(path);
-            shortened(&path, INSTRUCTION).into_owned()
-        });
-        let named: Vec<String> = named.collect();
-        if !named.is_empty() {
-            let more = cause.count.saturating_sub(named.len() as u64);
-            let separator = if whence.is_empty() { "" } else { ": " };
-            whence = format!("{whence}{separator}{}", named.join(", "));
-            if more > 0 {
-                whence = format!("{whence}, and {more} more");
-            }
-        }
-        let room = self.options.width.saturating_sub(9).max(20);
-        for part in wrapped(&printable(&whence), room) {
-            self.push(Line::new(Style::Code, format!("    {part}")));
-        }
-        let mut label = "    fix: ";
-        for part in wrapped(&cause.remedy, room) {
-            self.push(Line::new(Style::Dim, label).with(Style::Plain, part));
-            label = "         ";
-        }
-    }
-
-    fn differences(&mut self) {
-        let report = self.report;
-        if report.differences.is_empty() {
-            return;
-        }
-        self.heading("what differs");
-        let mut place = String::new();
-        let mut listed = 0;
-        let mut last: Option<&Difference> = None;
-        for row in &report.differences {
-            let same = last.is_some_and(|last| {
-                (last.step, last.layer, &last.path) == (row.step, row.layer, &row.path)
-            });
-            if !same && listed == self.options.differences {
-                break;
-            }
-            listed += usize::from(!same);
-            let here = words::place(report, row);
-            if here != place {
-                self.push(Line::new(Style::Strong, format!("  {}", printable(&here))));
-                place = here;
-            }
-            self.row(row, same);
-            last = Some(row);
-        }
-        let total = report
-            .differing_paths(|_| true)
-            .saturating_add(report.not_listed.total());
-        let more = total.saturating_sub(listed as u64);
-        if more > 0 {
-            let more = counted(more, "path", "paths");
-            self.push(Line::new(
-                Style::Dim,
-                format!("    and {more} more, all in report.json"),
-            ));
-        }
-    }
-
-    fn row(&mut self, row: &Difference, same_path: bool) {
-        let mut line = if same_path {
-            Line::new(Style::Plain, "    ")
-        } else {
-            Line::new(
-                Style::Code,
-                format!("    {}", printable(&words::path_inside(row))),
-            )
-        };
-        line = line
-            .with(Style::Dim, format!("  {}  ", row.kind))
-            .with(Style::Warning, row.cause.code());
-        if row.confidence != Confidence::Unknown {
-            line = line.with(Style::Dim, format!(" ({})", row.confidence));
-        }
-        if let Some(origin) = &row.derived_from {
-            line = line.with(
-                Style::Dim,
-                format!("  follows from {}", printable(&origin.path)),
-            );
-        }
-        if let Some(by) = axes::of_row(self.report, row).filter(|_| !same_path) {
-            line = line.with(Style::Strong, format!("  {by}"));
-        }
-        self.push(line);
-        if let Some(evidence) = &row.evidence {
-            for (run, value) in [("a", &evidence.a), ("b", &evidence.b)] {
-                let value = printable(value);
-                self.push(
-                    Line::new(Style::Dim, format!("      {run}  "))
-                        .with(Style::Plain, shortened(&value, EXCERPT)),
-                );
-            }
-        }
-    }
-
-    fn summary(&mut self) {
-        let report = self.report;
-        self.push(Line::default());
-        if let Some(digest) = report.image.manifest_digest {
-            self.field("image", Style::Strong, &digest.to_string());
-        }
-        if let Some(ratio) = report.ratio {
-            let layers = format!("{} of {} equal", ratio.layers_equal, ratio.layers);
-            self.field("layers", Style::Plain, &layers);
-            let files = format!("{} of {} equal", ratio.files_equal, ratio.files);
-            self.field("files", Style::Plain, &files);
-        }
-        let times: Vec<String> = report
-            .runs
-            .iter()
-            .map(|run| format!("run {} {}", run.id, words::run_time(run)))
-            .collect();
-        self.field("time", Style::Plain, &times.join(", "));
-        let hermetic = words::hermetic(&report.hermetic);
-        self.field("hermetic", Style::Plain, &hermetic);
-        if !report.hermetic.names.is_empty() {
-            let names = report.hermetic.names.join(", ");
-            let hint = format!("{names}; `repro lock` captures what a step fetches");
-            self.field("asked for", Style::Warning, &hint);
-        }
-        let mut label = "varied";
-        for (axis, values) in &report.axes.varied {
-            let value = format!("{axis}: {} | {}", values.a, values.b);
-            self.field(label, Style::Plain, &value);
-            label = "";
-        }
-        if label == "varied" {
-            self.field(label, Style::Warning, "nothing");
-        }
-        self.fields("not varied", Style::Dim, &axes::not_varied(report));
-        self.fields("control", Style::Plain, axes::control(report).as_slice());
-        self.fields("bisected", Style::Plain, &axes::bisection(report));
-        for finding in &report.findings {
-            let at = finding.line.map(|line| words::position(report, line));
-            let at = at.map_or_else(String::new, |at| format!("{at}: "));
-            let text = format!("{at}{} ({})", finding.message, finding.code);
-            self.field("note", Style::Warning, &text);
-        }
-        if let Some(evidence) = &self.options.evidence {
-            self.field("evidence", Style::Strong, evidence);
-        }
-    }
+    lines.into_iter().map(|line| line.cut(width)).collect()
 }
 
-/// Lines of at most `width` characters, cut at spaces where there are any.
+fn step_line(report: &Report, line: u32, instruction: &str) -> Line {
+    let position = words::position(report, line);
+    let instruction = as_written(instruction);
+    Line::new(Style::Strong, format!("  {}", printable(&position)))
+        .with(Style::Plain, "  ")
+        .with(Style::Code, printable(&instruction))
+}
+
+fn failures(report: &Report, width: usize) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    for run in &report.runs {
+        let Some(failure) = &run.failure else {
+            continue;
+        };
+        let heading = format!("run {} failed", run.id);
+        let mut lines = vec![
+            Line::default(),
+            Line::new(Style::Strong, heading),
+            step_line(report, failure.line, &failure.instruction),
+        ];
+        let message = printable(&failure.message);
+        let mut parts = wrapped(&message, width.saturating_sub(4));
+        if parts.len() > MESSAGE {
+            parts.truncate(MESSAGE);
+            parts.push("… the log of the step has the rest".into());
+        }
+        let parts = parts.into_iter();
+        lines.extend(parts.map(|part| Line::new(Style::Bad, format!("    {part}"))));
+        let lines = lines.into_iter().map(|line| line.cut(width)).collect();
+        blocks.push(Block::fixed(lines));
+    }
+    blocks
+}
+
+/// What was measured, one fact a block.
+fn facts(report: &Report, options: &TextOptions) -> Vec<Block> {
+    let width = options.width;
+    let long = |label: &str, style, value: &str| field(label, style, value, width, usize::MAX);
+    let short = |label: &str, style, value: &str| field(label, style, value, width, 1);
+    let both = |label: &str, style, value: &str| {
+        Block::forms([short(label, style, value), long(label, style, value)])
+    };
+    let mut blocks = vec![Block::fixed(vec![Line::default()])];
+    if let Some(digest) = report.image.manifest_digest {
+        // Eighty columns hold it so, and not in line with the others. A digest that is cut is none.
+        let line = Line::new(Style::Dim, "  image  ");
+        blocks.push(Block::fixed(vec![
+            line.with(Style::Strong, digest.to_string()),
+        ]));
+    }
+    if let Some(ratio) = report.ratio {
+        let equal = format!(
+            "{} of {} layers, {} of {} files",
+            ratio.layers_equal, ratio.layers, ratio.files_equal, ratio.files
+        );
+        blocks.push(Block::fixed(short("equal", Style::Plain, &equal)));
+    }
+    let runs = report.runs.iter();
+    let times = runs.map(|run| format!("run {} {}", run.id, words::run_time(run)));
+    let times: Vec<String> = times.collect();
+    blocks.push(Block::optional([short(
+        "time",
+        Style::Plain,
+        &times.join(", "),
+    )]));
+    let hermetic = words::hermetic(&report.hermetic);
+    blocks.push(both("hermetic", Style::Plain, &hermetic));
+    if !report.hermetic.names.is_empty() {
+        let names = report.hermetic.names.join(", ");
+        let hint = format!("{names}; `repro lock` captures what a step fetches");
+        let count = report.hermetic.names.len() as u64;
+        let few = repro_core::event::counted(count, "name", "names");
+        let few = format!("{few}, such as {}", report.hermetic.names[0]);
+        blocks.push(Block::forms([
+            short("asked for", Style::Warning, &few),
+            field("asked for", Style::Warning, &hint, width, MESSAGE),
+        ]));
+    }
+    blocks.push(varied(report, width));
+    for line in axes::not_varied(report) {
+        blocks.push(both("not varied", Style::Dim, &line));
+    }
+    if let Some(control) = axes::control(report) {
+        blocks.push(both("control", Style::Plain, &control));
+    }
+    let mut label = "bisected";
+    for line in axes::bisection(report) {
+        let form = field(label, Style::Plain, &line, width, MESSAGE);
+        blocks.push(Block::optional([form]));
+        label = "";
+    }
+    blocks.extend(findings(report, width));
+    if let Some(evidence) = &options.evidence {
+        blocks.push(Block::fixed(long("evidence", Style::Strong, evidence)));
+    }
+    blocks
+}
+
+/// The axes by name; with their values where there is room.
+fn varied(report: &Report, width: usize) -> Block {
+    let axes = &report.axes.varied;
+    if axes.is_empty() {
+        return Block::fixed(field("varied", Style::Warning, "nothing", width, 1));
+    }
+    let names: Vec<&str> = axes.keys().map(|axis| axis.name()).collect();
+    let names = field("varied", Style::Plain, &names.join(", "), width, usize::MAX);
+    let mut label = "varied";
+    let mut values = Vec::new();
+    for (axis, pair) in axes {
+        let value = format!("{axis}: {} | {}", pair.a, pair.b);
+        values.extend(field(label, Style::Plain, &value, width, usize::MAX));
+        label = "";
+    }
+    Block::forms([names, values])
+}
+
+/// What else a user should know: all of it where there is room.
+fn findings(report: &Report, width: usize) -> Option<Block> {
+    let text = |finding: &repro_core::build::Finding| {
+        let at = finding.line.map(|line| words::position(report, line));
+        let at = at.map_or_else(String::new, |at| format!("{at}: "));
+        format!("{at}{} ({})", finding.message, finding.code)
+    };
+    let first = report.findings.first()?;
+    let mut few = field("note", Style::Warning, &text(first), width, 1);
+    let more = report.findings.len() - 1;
+    if more > 0 {
+        let more = repro_core::event::counted(more as u64, "note", "notes");
+        few.extend(field(
+            "",
+            Style::Dim,
+            &format!("and {more} more, in report.json"),
+            width,
+            1,
+        ));
+    }
+    let all = report.findings.iter();
+    let all = all.flat_map(|finding| field("note", Style::Warning, &text(finding), width, MESSAGE));
+    Some(Block::forms([few, all.collect()]))
+}
+
+/// `  label     value`, the value wrapped below itself in at most `most` lines.
+fn field(label: &str, style: Style, value: &str, width: usize, most: usize) -> Vec<Line> {
+    let value = printable(value);
+    let room = width.saturating_sub(LABEL + 2).max(20);
+    let mut parts = wrapped(&value, room);
+    if parts.len() > most {
+        parts.truncate(most);
+        if let Some(last) = parts.last_mut() {
+            last.push_str(" …");
+        }
+    }
+    let mut label = format!("  {label:<LABEL$}");
+    let mut lines = Vec::new();
+    for part in parts {
+        lines.push(Line::new(Style::Dim, label).with(style, part).cut(width));
+        label = " ".repeat(LABEL + 2);
+    }
+    lines
+}
+
+/// Lines of at most `width` columns, cut at spaces where there are any.
 pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     let mut length = 0;
     for word in text.split(' ').filter(|word| !word.is_empty()) {
-        let word_length = word.chars().count();
+        let word_length = columns(word);
         if length > 0 && length + 1 + word_length > width {
             lines.push(std::mem::take(&mut line));
             length = 0;

@@ -8,9 +8,9 @@ use repro_core::{
 };
 
 use crate::{
-    compare::Difference,
+    compare::{Difference, Ratio},
     predicate::reproducibility::Verdict,
-    report::{Hermetic, Report, RunReport},
+    report::{Hermetic, NetworkMode, Report, RunReport},
 };
 
 pub(super) const fn verdict(verdict: Verdict) -> &'static str {
@@ -52,6 +52,9 @@ pub(super) const fn reason(reason: Reason) -> &'static str {
 pub(super) fn hermetic(hermetic: &Hermetic) -> String {
     let attempts = counted(hermetic.attempts_blocked, "attempt", "attempts");
     match (hermetic.measured, hermetic.attempts_blocked) {
+        (true, 0) if hermetic.network == Some(NetworkMode::Replay) => {
+            "yes, measured: steps got what repro.lock has, and reached for nothing else".into()
+        }
         (true, 0) => "yes, measured: no step tried to reach the network".into(),
         (true, _) => format!("yes, measured: {attempts} to reach the network, all blocked"),
         (false, 0) => "not measured to the end".into(),
@@ -114,23 +117,34 @@ pub(super) fn path_inside(row: &Difference) -> String {
     }
 }
 
+/// The line of the Dockerfile of a step that a run ended or failed in.
+pub(super) fn line(report: &Report, step: u32) -> Option<u32> {
+    let failed = || {
+        let mut failures = report.runs.iter().filter_map(|run| run.failure.as_ref());
+        failures.find(|failure| failure.index == step)
+    };
+    let line = report.step(step).map(|step| step.line);
+    line.or_else(|| failed().map(|failure| failure.line))
+}
+
 /// The lines of the Dockerfile that a cause comes from, each once.
 pub(super) fn lines(report: &Report, steps: &[u32]) -> Vec<String> {
     let lines: BTreeSet<u32> = steps
         .iter()
-        .filter_map(|step| {
-            let failed = || {
-                let mut failures = report.runs.iter().filter_map(|run| run.failure.as_ref());
-                failures.find(|failure| failure.index == *step)
-            };
-            let line = report.step(*step).map(|step| step.line);
-            line.or_else(|| failed().map(|failure| failure.line))
-        })
+        .filter_map(|step| line(report, *step))
         .collect();
     lines
         .into_iter()
         .map(|line| position(report, line))
         .collect()
+}
+
+/// How much is equal, as a sentence without a full stop.
+pub(super) fn ratio(ratio: Ratio) -> String {
+    format!(
+        "{} of {} layers and {} of {} entries are equal",
+        ratio.layers_equal, ratio.layers, ratio.files_equal, ratio.files
+    )
 }
 
 #[cfg(test)]

@@ -193,9 +193,7 @@ impl Report {
     /// of two steps counts twice.
     #[must_use]
     pub fn differing_paths(&self, counted: impl Fn(&Difference) -> bool) -> u64 {
-        let rows = self.differences.iter().filter(|row| counted(row));
-        let paths: BTreeSet<_> = rows.map(place).collect();
-        paths.len() as u64
+        differing_paths(&self.differences, counted)
     }
 
     /// The step with index `index`, as the first run that has it saw it.
@@ -207,17 +205,20 @@ impl Report {
             .find(|step| step.index == index)
     }
 
+    /// The instruction of a step that a run ended or failed in.
+    #[must_use]
+    pub fn instruction(&self, index: u32) -> Option<&str> {
+        let mut failures = self.runs.iter().filter_map(|run| run.failure.as_ref());
+        let failed = failures.find(|failure| failure.index == index);
+        self.step(index)
+            .map(|step| step.instruction.as_str())
+            .or_else(|| failed.map(|failure| failure.instruction.as_str()))
+    }
+
     /// The instruction of the first divergence, if a run ended that step or failed in it.
     #[must_use]
     pub fn divergent_instruction(&self, at: FirstDivergence) -> Option<&str> {
-        let failed = self
-            .runs
-            .iter()
-            .filter_map(|run| run.failure.as_ref())
-            .find(|failure| failure.index == at.index);
-        self.step(at.index)
-            .map(|step| step.instruction.as_str())
-            .or_else(|| failed.map(|failure| failure.instruction.as_str()))
+        self.instruction(at.index)
     }
 
     /// The run `id`.
@@ -225,6 +226,17 @@ impl Report {
     pub fn run(&self, id: RunId) -> Option<&RunReport> {
         self.runs.iter().find(|run| run.id == id)
     }
+}
+
+/// Number of paths with a difference of which `counted` is true; a path in the layers of two steps
+/// counts twice.
+pub(crate) fn differing_paths(
+    differences: &[Difference],
+    counted: impl Fn(&Difference) -> bool,
+) -> u64 {
+    let rows = differences.iter().filter(|row| counted(row));
+    let paths: BTreeSet<_> = rows.map(place).collect();
+    paths.len() as u64
 }
 
 fn place(row: &Difference) -> (Option<&str>, Option<u32>, Option<u32>, &str) {
@@ -300,7 +312,7 @@ fn run_report(record: &BuildRecord, run: &RunRecord) -> Result<RunReport, Report
             diff_id: step.diff_id,
             blob_digest: step.blob,
             network: StepNetwork {
-                mode: NetworkMode::None,
+                mode: mode(&step.network),
                 attempts: step.network.attempts(),
                 names: names(&step.network),
             },
@@ -338,6 +350,13 @@ fn run_report(record: &BuildRecord, run: &RunRecord) -> Result<RunReport, Report
 }
 
 /// The names and addresses that a step asked for; it chose them, so they are made printable.
+fn mode(network: &NetworkObservation) -> NetworkMode {
+    match network.replayed {
+        None => NetworkMode::None,
+        Some(_) => NetworkMode::Replay,
+    }
+}
+
 fn names(network: &NetworkObservation) -> Vec<String> {
     let names = network.names.keys();
     names
@@ -363,7 +382,14 @@ fn hermetic(record: &BuildRecord) -> Hermetic {
     let asked: BTreeSet<String> = steps().flat_map(|step| names(&step.network)).collect();
     Hermetic {
         measured,
-        network: measured.then_some(NetworkMode::None),
+        network: measured.then(|| {
+            let replayed = steps().any(|step| step.network.replayed.is_some());
+            if replayed {
+                NetworkMode::Replay
+            } else {
+                NetworkMode::None
+            }
+        }),
         attempts_blocked: steps().map(|step| step.network.attempts()).sum(),
         names: asked.into_iter().collect(),
     }

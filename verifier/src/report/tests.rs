@@ -109,7 +109,13 @@ fn the_document_has_the_promised_fields_and_comes_back() {
     assert!(row["derivedFrom"].is_null());
     assert_eq!(
         row["evidence"],
-        serde_json::json!({"offset": 6, "a": "repro-a", "b": "repro-b-canary"})
+        serde_json::json!({
+            "offset": 6, "a": "repro-a", "b": "repro-b-canary",
+            "around": {
+                "a": {"offset": 0, "hex": "726570726f2d610a"},
+                "b": {"offset": 0, "hex": "726570726f2d622d63616e6172790a"},
+            },
+        })
     );
     assert_eq!(value["causes"][0]["axis"], "hostname");
     assert_eq!(

@@ -63,7 +63,7 @@ impl NativeExecutor {
                     tick: Tick::FIRST,
                 },
             };
-            self.run(&spec, &Variation::run_a(), &mut Nowhere, &Nowhere)
+            self.run(&spec, &Variation::run_a(), None, &mut Nowhere, &Nowhere)
         };
         step(0, make(DIRECTORY))?;
         step(1, make(INNER))?;

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read as _},
-    net::Shutdown,
+    net::{Shutdown, TcpListener},
     os::{
         fd::{AsFd, OwnedFd},
         unix::{net::UnixStream, process::CommandExt as _, process::ExitStatusExt as _},
@@ -115,7 +115,7 @@ impl Session {
                     Ok(done) => super::unexpected(&done),
                 });
             }
-            notice @ Notice::Agents => return Err(out_of_turn(&notice)),
+            notice @ (Notice::Agents | Notice::Network) => return Err(out_of_turn(&notice)),
         }
         mapping.write(self.child.id())?;
         self.control
@@ -146,6 +146,19 @@ impl Session {
     pub(super) fn listeners(&mut self) -> Result<Vec<OwnedFd>, ExecutorError> {
         match self.control.receive() {
             Ok((Notice::Agents, listeners)) => Ok(listeners),
+            Ok((Notice::Answer(Err(failure)), _)) => Err(failure.into()),
+            Ok((notice, _)) => Err(out_of_turn(&notice)),
+            Err(error) => Err(self.broken(&error)),
+        }
+    }
+
+    /// The listening socket of a step that has a network. Its program starts when it is here.
+    pub(super) fn network(&mut self) -> Result<TcpListener, ExecutorError> {
+        match self.control.receive() {
+            Ok((Notice::Network, mut listeners)) => match listeners.pop() {
+                Some(listener) => Ok(listener.into()),
+                None => Err(out_of_turn(&Notice::Network)),
+            },
             Ok((Notice::Answer(Err(failure)), _)) => Err(failure.into()),
             Ok((notice, _)) => Err(out_of_turn(&notice)),
             Err(error) => Err(self.broken(&error)),

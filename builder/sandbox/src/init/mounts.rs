@@ -9,7 +9,7 @@ use std::{
     fmt,
 };
 
-use repro_core::build::{InlineFile, UserIds};
+use repro_core::build::{InlineFile, NetworkKit, UserIds};
 use rustix::{
     fs::{
         AtFlags, CWD, FileType, Mode, OFlags, fchmod, fstat, major, minor, mkdirat, openat, statat,
@@ -53,8 +53,12 @@ pub(crate) enum Setup {
     ReadOnly { path: CString },
     /// Writes a text to a file of the kernel.
     Write { path: CString, text: CString },
-    /// Makes a program in one of our mounts.
-    Program { path: CString, text: Vec<u8> },
+    /// Makes a file in one of our mounts.
+    File {
+        path: CString,
+        text: Vec<u8>,
+        mode: u32,
+    },
     /// Makes one of our mounts read-only. Programs in it can still be run.
     Seal { path: CString },
 }
@@ -104,10 +108,28 @@ pub(crate) fn plan(
 /// What puts the script of a step in its place, once everything of [`plan`] is there. A name of
 /// more than one component is none of the builder's.
 pub(crate) fn script(file: &InlineFile) -> Result<Vec<Setup>, NulError> {
-    let directory = InlineFile::SCRIPT_DIR.trim_start_matches('/');
-    // Pages for the file and for the names.
-    let size = file.content.len().next_multiple_of(4096) + (64 << 10);
-    Ok(vec![
+    let file = (file.name.as_str(), file.content.as_bytes());
+    sealed(InlineFile::SCRIPT_DIR, &[file], 0o755)
+}
+
+/// What puts the files of a step's network in their place, after [`plan`] as well.
+pub(crate) fn kit(kit: &NetworkKit) -> Result<Vec<Setup>, NulError> {
+    let files = kit.files.iter();
+    let files: Vec<_> = files
+        .map(|file| (file.name.as_str(), file.content.as_slice()))
+        .collect();
+    sealed(NetworkKit::DIR, &files, 0o644)
+}
+
+/// Files, each with its name, in a read-only mount of their own at `directory`.
+fn sealed(directory: &str, files: &[(&str, &[u8])], mode: u32) -> Result<Vec<Setup>, NulError> {
+    let directory = directory.trim_start_matches('/');
+    // Pages for the files and for the names.
+    let pages = files
+        .iter()
+        .map(|(_, content)| content.len().next_multiple_of(4096));
+    let size = pages.sum::<usize>() + (64 << 10);
+    let mut list = vec![
         Setup::Directory {
             path: text(directory),
             mode: 0o755,
@@ -118,14 +140,18 @@ pub(crate) fn script(file: &InlineFile) -> Result<Vec<Setup>, NulError> {
             MountFlags::NOSUID | MountFlags::NODEV,
             &format!("mode=0755,size={size}"),
         ),
-        Setup::Program {
-            path: CString::new(format!("{directory}/{}", file.name))?,
-            text: file.content.clone().into_bytes(),
-        },
-        Setup::Seal {
-            path: text(directory),
-        },
-    ])
+    ];
+    for (name, content) in files {
+        list.push(Setup::File {
+            path: CString::new(format!("{directory}/{name}"))?,
+            text: content.to_vec(),
+            mode,
+        });
+    }
+    list.push(Setup::Seal {
+        path: text(directory),
+    });
+    Ok(list)
 }
 
 fn devices(shm_bytes: Option<u64>, users: UserIds) -> Vec<Setup> {
@@ -252,7 +278,7 @@ impl Setup {
                 )?;
                 write(&file, text.to_bytes()).map(drop)
             }
-            Self::Program { path, text } => {
+            Self::File { path, text, mode } => {
                 let file = openat(
                     CWD,
                     path.as_c_str(),
@@ -261,10 +287,10 @@ impl Setup {
                         | OFlags::EXCL
                         | OFlags::NOFOLLOW
                         | OFlags::CLOEXEC,
-                    Mode::from_raw_mode(0o755),
+                    Mode::from_raw_mode(*mode),
                 )?;
                 // The umask is the caller's here.
-                fchmod(&file, Mode::from_raw_mode(0o755))?;
+                fchmod(&file, Mode::from_raw_mode(*mode))?;
                 let mut left = text.as_slice();
                 while !left.is_empty() {
                     left = &left[write(&file, left)?..];
@@ -336,7 +362,7 @@ impl fmt::Display for Setup {
             Self::Mask { path } => write!(f, "mask({path:?})"),
             Self::ReadOnly { path } => write!(f, "mount({path:?}, MS_BIND|MS_RDONLY)"),
             Self::Write { path, text } => write!(f, "write({path:?}, {text:?})"),
-            Self::Program { path, text } => write!(f, "write({path:?}, {} bytes)", text.len()),
+            Self::File { path, text, .. } => write!(f, "write({path:?}, {} bytes)", text.len()),
             Self::Seal { path } => write!(f, "mount({path:?}, MS_REMOUNT|MS_RDONLY)"),
         }
     }

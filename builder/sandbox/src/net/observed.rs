@@ -55,6 +55,7 @@ impl Observed {
             abstract_sockets: self.abstract_sockets,
             names: self.names,
             addresses: self.addresses,
+            replayed: None,
         }
     }
 }

@@ -63,7 +63,23 @@ pub(super) fn attachments(variation: &Variation) -> Result<Vec<Attachment>, Fail
 
 /// Places, relative to the root, and texts. The kernel has each of them, whatever its configuration.
 fn files(variation: &Variation, cpus: &[usize]) -> Result<Vec<(&'static str, String)>, Failure> {
-    let mut files = vec![
+    // In every run, so that the list of mounts is the same.
+    let (release, version, banner) = match variation.kernel {
+        KernelName::Real => (
+            read("/proc/sys/kernel/osrelease")?,
+            read("/proc/sys/kernel/version")?,
+            read("/proc/version")?,
+        ),
+        KernelName::Canary => {
+            let (release, version) = (Variation::KERNEL_CANARY, Variation::KERNEL_VERSION_CANARY);
+            (
+                format!("{release}\n"),
+                format!("{version}\n"),
+                format!("Linux version {release} (repro@repro-b-kernel) {version}\n"),
+            )
+        }
+    };
+    Ok(vec![
         (
             "proc/cpuinfo",
             texts::cpuinfo(&read("/proc/cpuinfo")?, cpus),
@@ -75,26 +91,14 @@ fn files(variation: &Variation, cpus: &[usize]) -> Result<Vec<(&'static str, Str
             // This process is in the machine's own time.
             texts::stat(&read("/proc/stat")?, cpus, variation.boot_offset_s),
         ),
+        ("proc/sys/kernel/osrelease", release),
         (
             "proc/sys/kernel/random/boot_id",
             texts::boot_id(variation.boot_offset_s).to_owned(),
         ),
-    ];
-    match variation.kernel {
-        KernelName::Real => {}
-        KernelName::Canary => {
-            let (release, version) = (Variation::KERNEL_CANARY, Variation::KERNEL_VERSION_CANARY);
-            files.extend([
-                ("proc/sys/kernel/osrelease", format!("{release}\n")),
-                ("proc/sys/kernel/version", format!("{version}\n")),
-                (
-                    "proc/version",
-                    format!("Linux version {release} (repro@repro-b-kernel) {version}\n"),
-                ),
-            ]);
-        }
-    }
-    Ok(files)
+        ("proc/sys/kernel/version", version),
+        ("proc/version", banner),
+    ])
 }
 
 /// The CPUs that the step may use, ascending: those of this process, or the first of them.

@@ -5,11 +5,12 @@ mod supervise;
 
 use std::{
     collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddrV4, TcpListener},
     os::fd::{AsFd as _, OwnedFd},
 };
 
 use nix::unistd::sethostname;
-use repro_core::build::{Hindrances, NetworkObservation, StepExit, Variation};
+use repro_core::build::{Hindrances, NetworkKit, NetworkObservation, StepExit, Variation};
 use rustix::{
     net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt},
     pipe::{PipeFlags, pipe_with},
@@ -21,7 +22,7 @@ use crate::{
     channel::Channel,
     init::{self, Attachment, Plan, mounts},
     net::{counters::Counters, dns::Responder, loopback},
-    protocol::{During, Failure, FailureKind, Program, Secret},
+    protocol::{During, Failure, FailureKind, Notice, Program, Secret},
     seccomp::{
         Clock,
         notify::{Answers, Users},
@@ -45,6 +46,8 @@ pub(super) struct Given<'a> {
     pub(super) spec: &'a Program,
     /// Values that the program's variables name.
     pub(super) secrets: &'a BTreeMap<String, Secret>,
+    /// What the program finds of a network.
+    pub(super) network: Option<&'a NetworkKit>,
     pub(super) variation: &'a Variation,
     pub(super) stubs: &'a Stubs,
     /// What is mounted on request.
@@ -65,6 +68,7 @@ pub(super) fn run(
     let Given {
         spec,
         secrets,
+        network,
         variation,
         stubs,
         attachments,
@@ -94,7 +98,7 @@ pub(super) fn run(
         .try_clone()
         .map_err(|error| Failure::io("dup(log)", &error))?;
     let payload = launch::payload(
-        (spec, secrets),
+        (spec, secrets, network),
         variation,
         (&user, ids),
         (log, theirs),
@@ -108,6 +112,10 @@ pub(super) fn run(
     );
     if let Some(script) = &spec.script {
         setup.extend(mounts::script(script).during("name of a script")?);
+    }
+    if let Some(kit) = network {
+        setup.extend(mounts::kit(kit).during("name of a file")?);
+        open_way_out(kit, control)?;
     }
     let mut machine = machine::attachments(variation)?;
     // What a step mounts over them is seen.
@@ -177,6 +185,17 @@ pub(super) fn run(
         cpu_ms: ended.cpu_ms,
         peak_rss_bytes: ended.peak_rss_bytes,
     })
+}
+
+/// Listens where the step's tools are told to ask, and hands the socket to the orchestrator. It stays
+/// open there, and nowhere else.
+fn open_way_out(kit: &NetworkKit, control: &Channel) -> Result<(), Failure> {
+    let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, kit.port);
+    let listener = TcpListener::bind(address)
+        .map_err(|error| Failure::io(format!("bind({address})"), &error))?;
+    control
+        .send(&Notice::Network, &[listener.as_fd()])
+        .map_err(|_| Failure::new(FailureKind::Cancelled, "the orchestrator is gone", None))
 }
 
 fn name_machine(variation: &Variation) -> Result<(), Failure> {

@@ -256,6 +256,7 @@ impl Trees<'_> {
         let given = Given {
             spec,
             secrets: &job.secrets,
+            network: job.network.as_ref(),
             variation: &job.variation,
             stubs: &stubs,
             attachments: std::mem::take(&mut mounts.attachments),

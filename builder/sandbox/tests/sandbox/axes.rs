@@ -23,6 +23,7 @@ crate::trials![
     the_device_of_the_root_is_another,
     the_caller_does_not_show,
     what_changes_by_itself_stands_still,
+    what_the_axes_cost,
 ];
 
 fn varied(axis: Axis) -> Variation {
@@ -234,4 +235,42 @@ fn what_changes_by_itself_stands_still() {
     // Another run sees the same, where only the name of the host differs.
     let other = seen(&bench, &script, &varied(Axis::Hostname));
     assert_eq!(output, other);
+}
+
+/// Prints what each axis adds to a step, and to the calls that it answers. The limit is far above what
+/// it takes: it fails where an axis waits for something.
+fn what_the_axes_cost() {
+    const ASKED: u32 = 200;
+    let bench = Bench::new();
+    let asking =
+        format!("i=0; while [ $i -lt {ASKED} ]; do uname -r > /dev/null; i=$((i+1)); done");
+    let time = |script: &str, variation: &Variation| {
+        let once = || {
+            let begin = Instant::now();
+            seen(&bench, script, variation);
+            begin.elapsed()
+        };
+        (0..3).map(|_| once()).min().unwrap()
+    };
+    let measured = |variation: &Variation| (time("true", variation), time(&asking, variation));
+    let plain = measured(&Variation::run_a());
+    println!(
+        "nothing varied: {:?} a step, {:?} with {ASKED} programs that ask for the kernel",
+        plain.0, plain.1
+    );
+    for axis in [
+        Axis::BootTime,
+        Axis::KernelName,
+        Axis::InodeNumbers,
+        Axis::Caller,
+    ] {
+        let (step, asked) = measured(&varied(axis));
+        let (more, more_asked) = (step.saturating_sub(plain.0), asked.saturating_sub(plain.1));
+        println!("{axis}: {more:?} more a step, {more_asked:?} more with the programs");
+        assert!(more < Duration::from_secs(2), "{axis}: {more:?}");
+        assert!(
+            more_asked < Duration::from_secs(5),
+            "{axis}: {more_asked:?}"
+        );
+    }
 }

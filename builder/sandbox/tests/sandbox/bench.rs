@@ -14,7 +14,8 @@ use std::{
 use repro_core::{
     build::{
         Executor, ExecutorError, Grants, InvocationId, LayerPolicy, RunId, RunSpec, SnapshotName,
-        Snapshotter, StepAction, StepObserver, StepResult, StepSpec, UserIds, Variation,
+        Snapshotter, StepAction, StepNetwork, StepObserver, StepResult, StepSpec, UserIds,
+        Variation,
     },
     digest::{ChainId, DiffId, Digest},
     epoch::{Epoch, Tick},
@@ -267,15 +268,39 @@ impl Bench {
         spec: &StepSpec,
         variation: &Variation,
     ) -> Result<Seen, ExecutorError> {
+        self.run_in(spec, variation, None)
+    }
+
+    fn run_in(
+        &self,
+        spec: &StepSpec,
+        variation: &Variation,
+        network: Option<&dyn StepNetwork>,
+    ) -> Result<Seen, ExecutorError> {
         let log = Log::default();
         let mut layer = Layer::default();
-        let result = self.executor.run(spec, variation, &mut layer, &log)?;
+        let result = self
+            .executor
+            .run(spec, variation, network, &mut layer, &log)?;
         let output = log.0.into_inner().expect("no test panics with it");
         Ok(Seen {
             result,
             output: String::from_utf8_lossy(&output).into_owned(),
             layer,
         })
+    }
+
+    /// With somebody who answers what the step asks for.
+    pub(crate) fn run_with(
+        &self,
+        run: RunSpec,
+        network: &dyn StepNetwork,
+    ) -> Result<Seen, ExecutorError> {
+        self.run_in(
+            &self.spec(StepAction::Run(run)),
+            &Variation::run_a(),
+            Some(network),
+        )
     }
 
     /// As run `B`, whose output `observer` gets.
@@ -288,7 +313,7 @@ impl Bench {
         spec.output = self.output(RunId::B);
         let variation = Variation::run_a();
         self.executor
-            .run(&spec, &variation, &mut Layer::default(), observer)
+            .run(&spec, &variation, None, &mut Layer::default(), observer)
     }
 
     pub(crate) fn run(&self, run: RunSpec) -> Result<Seen, ExecutorError> {

@@ -2,16 +2,23 @@
 
 use std::{
     fmt::Write as _,
+    io::{self, Read as _, Write as _},
+    net::TcpListener,
     os::{
         linux::net::SocketAddrExt as _,
         unix::net::{SocketAddr, UnixDatagram, UnixListener},
     },
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread::JoinHandle,
 };
 
-use repro_core::build::{NetworkObservation, StepExit};
+use repro_core::build::{NetworkFile, NetworkKit, NetworkObservation, StepExit, StepNetwork};
 
 use crate::{
-    bench::{Bench, image},
+    bench::{Bench, image, sh},
     probe,
 };
 
@@ -21,6 +28,8 @@ crate::trials![
     a_quiet_step_has_no_attempts,
     loopback_works_and_is_no_attempt,
     names_are_refused_at_once,
+    one_port_is_answered_from_outside_and_leaves_nothing,
+    a_step_without_a_network_finds_nothing_of_one,
 ];
 
 /// How an attempt shows.
@@ -306,4 +315,84 @@ fn names_are_refused_at_once() {
         .collect();
     assert_eq!(names, ["one.example", "two.example"]);
     assert!(seen.result.usage.wall_ms < 4000, "{:?}", seen.result.usage);
+}
+
+/// Answers each connection with one line.
+struct Answering {
+    kit: NetworkKit,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    closed: AtomicU32,
+}
+
+impl Answering {
+    fn new() -> Self {
+        Self {
+            kit: NetworkKit {
+                port: 3190,
+                variables: vec![
+                    ("asked_at".to_owned(), "127.0.0.1:3190".to_owned()),
+                    ("own".to_owned(), "of the network".to_owned()),
+                ],
+                files: vec![NetworkFile {
+                    name: "told".to_owned(),
+                    content: b"a file\n".to_vec(),
+                }],
+            },
+            thread: Mutex::new(None),
+            closed: AtomicU32::new(0),
+        }
+    }
+}
+
+impl StepNetwork for Answering {
+    fn kit(&self) -> &NetworkKit {
+        &self.kit
+    }
+
+    fn serve(&self, listener: TcpListener) -> io::Result<()> {
+        let serving = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut asked = [0; 5];
+            stream.read_exact(&mut asked).unwrap();
+            stream.write_all(b"from outside\n").unwrap();
+        });
+        *self.thread.lock().unwrap() = Some(serving);
+        Ok(())
+    }
+
+    fn close(&self) {
+        self.closed.fetch_add(1, Ordering::SeqCst);
+        let thread = self.thread.lock().unwrap().take();
+        thread.unwrap().join().unwrap();
+    }
+}
+
+fn one_port_is_answered_from_outside_and_leaves_nothing() {
+    let network = Answering::new();
+    let mut run = sh(
+        "echo hello | nc 127.0.0.1 3190; echo $asked_at $own; cat /dev/repro/told; \
+                      echo x 2>/dev/null > /dev/repro/told || echo sealed; \
+                      ls -l /dev/repro/told | cut -c 1-10; grep -c : /proc/net/dev; echo made > /made",
+    );
+    run.env.push(("own".to_owned(), "of the step".to_owned()));
+    let seen = Bench::new().run_with(run, &network).unwrap();
+    assert_eq!(
+        seen.output,
+        "from outside\n127.0.0.1:3190 of the step\na file\nsealed\n-rw-r--r--\n1\n"
+    );
+    assert_eq!(seen.result.network, NetworkObservation::default());
+    let paths: Vec<String> = seen
+        .layer
+        .0
+        .iter()
+        .map(|(entry, _)| entry.path.to_string())
+        .collect();
+    assert_eq!(paths, ["made"]);
+    assert_eq!(network.closed.load(Ordering::SeqCst), 1);
+}
+
+fn a_step_without_a_network_finds_nothing_of_one() {
+    let seen = Bench::new().sh("ls /dev/repro 2>/dev/null; nc 127.0.0.1 3190 </dev/null; env");
+    assert!(!seen.output.contains("repro"), "{}", seen.output);
+    assert!(!seen.output.contains("proxy"), "{}", seen.output);
 }

@@ -199,7 +199,7 @@ fn a_sink_that_fails_ends_the_step() {
     )));
     let error = bench
         .executor
-        .run(&spec, &Variation::run_a(), &mut Full, &Silent)
+        .run(&spec, &Variation::run_a(), None, &mut Full, &Silent)
         .unwrap_err();
     assert!(
         matches!(error, ExecutorError::Exhausted { .. }),

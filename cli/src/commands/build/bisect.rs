@@ -1,4 +1,5 @@
-//! `--bisect-axes`: runs the build again with fewer axes, and looks at what differs then.
+//! `--control` and `--bisect-axes`: runs the build again as it was or with fewer axes, and looks at
+//! what differs then.
 
 use std::collections::BTreeSet;
 
@@ -14,6 +15,19 @@ use repro_verifier::{
 };
 
 use crate::error::CommandError;
+
+/// Runs beside the two.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct MoreRuns {
+    /// Run the build once more exactly as the first time: what differs then too, differs by chance
+    #[arg(long, help_heading = "Comparison", env = "REPRO_CONTROL")]
+    pub(crate) control: bool,
+    /// If the runs differ, run the build again with fewer axes until each difference has its axis
+    ///
+    /// Takes two runs where one axis breaks the build and its cause is known, and a few more where not.
+    #[arg(long, help_heading = "Comparison", env = "REPRO_BISECT_AXES")]
+    pub(crate) bisect_axes: bool,
+}
 
 /// What was compared with run A.
 #[derive(Debug, Default)]

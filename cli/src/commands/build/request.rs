@@ -174,7 +174,7 @@ fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
 
 /// `-f`, relative to the working directory as in Docker; else what `repro.toml` says, relative
 /// to the context.
-fn dockerfile(args: &Args, context: &Path, project: &Project) -> PathBuf {
+pub(crate) fn dockerfile(args: &Args, context: &Path, project: &Project) -> PathBuf {
     match (&args.file, &project.build.dockerfile) {
         (Some(file), _) => file.clone(),
         (None, Some(file)) => context.join(file),
@@ -285,7 +285,7 @@ fn runs(args: &Args) -> Result<Runs, CommandError> {
         )
         .hint("leave out `--runs 1` (or REPRO_RUNS)")
     };
-    match (args.runs, args.control, args.bisect_axes) {
+    match (args.runs, args.more.control, args.more.bisect_axes) {
         (RunCount::One, true, _) => Err(more("--control")),
         (RunCount::One, false, true) => Err(more("--bisect-axes")),
         (RunCount::One, false, false) => Ok(Runs::One),

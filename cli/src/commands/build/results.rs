@@ -23,6 +23,12 @@ pub(crate) fn image_of(record: &BuildRecord) -> Option<&ImageRecord> {
 /// Removes what an earlier build left: a build that fails must not leave another's id behind.
 pub(crate) fn forget(paths: &[Option<&Path>]) -> Result<(), CommandError> {
     for path in paths.iter().copied().flatten() {
+        // A device or a named pipe holds nothing of an earlier build, and is not to be removed.
+        let special =
+            std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
+        if special {
+            continue;
+        }
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(CommandError::new(io_kind(&error), &error)

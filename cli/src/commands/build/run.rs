@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use repro_builder::Builder;
+use repro_builder::{Builder, LockState};
 use repro_core::{
     build::{BuildRecord, BuildRequest, Reason},
     digest::HashingWriter,
@@ -28,6 +28,7 @@ use super::{
     Args, OnDifference, bisect,
     call::{Method, say_findings, say_targets},
     contexts::contexts,
+    network::Wanted,
     outputs::Outputs,
     place::Place,
     push,
@@ -42,6 +43,7 @@ use crate::{
     exit::ExitStatus,
     files::{self, Limit},
     output::Format,
+    reports::{Reports, Subject},
 };
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandError> {
@@ -50,6 +52,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     args.docker.check()?;
     let outputs = Outputs(&args.output);
     outputs.check(output)?;
+    let reports = Reports(&args.reports);
+    let taken = outputs.streams() || output.format() == Format::Json;
+    reports.check(&args.evidence, taken)?;
     let notes = args.docker.notes();
     for note in notes.iter().map(String::as_str).chain(args.same.notes()) {
         output.status(note);
@@ -75,7 +80,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     let store = context.open_store()?;
     asked.request.contexts = contexts(&args.contexts, &store, &asked.request.platform)?;
     if call.method == Method::Check {
-        let findings = with_builder(args, context, &asked, &store, |builder, request| {
+        let wanted = Wanted::Nothing;
+        let findings = with_builder(args, context, &asked, &store, wanted, |builder, request| {
             builder.check(request)
         })?;
         return say_findings(output, format, &asked.request, &findings);
@@ -87,32 +93,37 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     } else {
         None
     };
-    results::forget(&[
+    let named = [
         args.iidfile.as_deref(),
         args.metadata_file.as_deref(),
         patch.as_deref(),
-    ])?;
+    ];
+    let stale: Vec<_> = named.into_iter().chain(reports.files().map(Some)).collect();
+    results::forget(&stale)?;
     let builder = BuilderInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         binary: program_digest()?,
         kernel_release: kernel_release(),
     };
     let options = options(&store);
-    let (record, findings) = with_builder(args, context, &asked, &store, |builder, request| {
-        let build = builder.start(request)?;
-        let record = build.record();
-        let mut findings = bisect::compare(&record, &store, &options)?;
-        if args.bisect_axes {
-            findings.bisection = bisect::bisect(&build, &record, &store, &options, &findings)?;
-        }
-        Ok::<_, CommandError>((build.finish(), findings))
-    })?;
+    let wanted = Wanted::Replay;
+    let (record, findings) =
+        with_builder(args, context, &asked, &store, wanted, |builder, request| {
+            let build = builder.start(request)?;
+            let record = build.record();
+            let mut findings = bisect::compare(&record, &store, &options)?;
+            if args.more.bisect_axes {
+                findings.bisection = bisect::bisect(&build, &record, &store, &options, &findings)?;
+            }
+            Ok::<_, CommandError>((build.finish(), findings))
+        })?;
     let compared = Compared {
         b: findings.b.as_ref(),
         control: findings.control.as_ref(),
         bisection: findings.bisection.as_ref(),
     };
     let report = Report::on(&record, compared)?;
+    reports.write(Subject::Build(&report), output)?;
     deliver(args, context, &asked, &store, &record, &report)?;
     let pack = write_pack(args, &store, &record, &report, &builder)?;
     say(args, context, &record, &report, &pack)?;
@@ -133,11 +144,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
 }
 
 /// The build itself, or a look at it, with everything that may be stopped by a signal.
-fn with_builder<T, E>(
+pub(crate) fn with_builder<T, E>(
     args: &Args,
     context: &Context,
     asked: &Asked,
     store: &Store,
+    wanted: Wanted,
     work: impl FnOnce(&Builder<'_>, &BuildRequest) -> Result<T, E>,
 ) -> Result<T, CommandError>
 where
@@ -169,7 +181,24 @@ where
             ruleset: request.ruleset,
         },
     };
+    let lock_state = match &wanted {
+        Wanted::Capture { .. } => LockState::InTheMaking,
+        Wanted::Nothing | Wanted::Replay => LockState::Written,
+    };
+    let network = wanted.network(
+        (request, &asked.project, asked.lock.as_ref()),
+        &asked.grants,
+        store,
+        events.as_ref(),
+        &engine.cancelled,
+    );
+    let network = match network {
+        Ok(network) => network,
+        Err(error) => return engine.finish(Err(error)),
+    };
     let builder = Builder {
+        lock_state,
+        network: network.as_ref(),
         store,
         executor: engine.executor.as_ref(),
         sources: &sources,
@@ -178,6 +207,7 @@ where
         jobs: args.jobs.unwrap_or_else(processors),
     };
     let done = work(&builder, request).map_err(CommandError::from);
+    drop(network);
     engine.finish(done)
 }
 
@@ -241,18 +271,11 @@ fn write_pack(
     builder: &BuilderInfo,
 ) -> Result<WrittenPack, CommandError> {
     let internal = |error| CommandError::new(ErrorKind::Internal, &error);
-    let reports = BTreeMap::from([
-        (ReportFormat::Json, report.to_json().map_err(internal)?),
-        (
-            ReportFormat::Markdown,
-            render::markdown(report).into_bytes(),
-        ),
-        (ReportFormat::Html, render::html(report).into_bytes()),
-        (
-            ReportFormat::Sarif,
-            render::sarif(report).map_err(internal)?,
-        ),
-    ]);
+    let reports = ReportFormat::ALL.into_iter().map(|format| {
+        let bytes = render::report(report, format);
+        Ok((format, bytes.map_err(internal)?))
+    });
+    let reports = reports.collect::<Result<BTreeMap<_, _>, CommandError>>()?;
     let key = match &args.key {
         Some(path) => signing_key(path)?,
         None => SigningKey::generate(KeyKind::P256, &mut ambient::fill_random)?,
@@ -306,17 +329,20 @@ fn say(
             output.json("cli/build/v1", &document)?;
         }
         Format::Text if output.talks() => {
+            let page = args.evidence.join(ReportFormat::Html.path());
             let options = render::TextOptions {
+                rest: format!("all in {}", page.display()),
                 evidence: Some(evidence),
-                ..Default::default()
+                ..output.text_options(false, hints(args))
             };
-            let lines = render::text(report, &options);
-            if Outputs(&args.output).streams() {
+            let lines = Subject::Build(report).text(&options);
+            if Outputs(&args.output).streams() || Reports(&args.reports).streams() {
                 output.report_aside(&lines);
             } else {
                 output.report(&lines)?;
             }
         }
+        Format::Text if Reports(&args.reports).streams() => {}
         // As `docker build -q`: the id of an image that can be used, and nothing else.
         Format::Text => {
             if let Some(image) = results::image_of(record)
@@ -338,6 +364,15 @@ fn say(
         );
     }
     Ok(())
+}
+
+/// Lines that hints may take below the report.
+fn hints(args: &Args) -> usize {
+    const EACH: usize = 2;
+    [args.key.is_none(), args.tags.is_empty(), args.suggest]
+        .into_iter()
+        .map(|said| EACH * usize::from(said))
+        .sum()
 }
 
 /// The exit code, by what the report says.

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use repro_core::build::{HostEntry, LimitSetting, RunSettings};
 
 /// Options of Docker that a build has besides its own.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "As in Docker (docs/docker-flags.md has all of them)")]
 pub(crate) struct SameArgs {
     /// Add a line to /etc/hosts of every step; repeat for several

@@ -9,6 +9,7 @@ use repro_builder::{
     source::{ResolveError, UnpackError},
 };
 use repro_core::layer::BuildLayerError;
+use repro_toolchains::capture::RefusalReason;
 
 use super::{DAMAGED, io_kind};
 use crate::error::{CommandError, ErrorKind, Excerpt};
@@ -153,6 +154,13 @@ impl From<RunError> for CommandError {
                 instruction,
                 source,
             } => Self::from(source).context(format!("line {line}: {instruction}")),
+            RunError::Refused { ref refused, .. } => {
+                let mut hinted = Self::new(ErrorKind::Input, &error);
+                for refusal in refused {
+                    hinted = hinted.hint(next_step(&refusal.reason));
+                }
+                hinted
+            }
             RunError::Layer { line, source } => {
                 Self::from(source).context(format!("cannot keep the layer of line {line}"))
             }
@@ -186,6 +194,14 @@ impl From<ResolveError> for CommandError {
                 );
                 Self::from(*source).context(message)
             }
+            ResolveError::NotFound { name, source } => {
+                let message = format!("the image {name} cannot be looked up in its registry");
+                let hint = format!(
+                    "an image of this machine alone is pinned by its name in the store: `repro import \
+                     TRANSPORT {name}` or `repro build -t {name}`, then `repro lock` without --update"
+                );
+                Self::from(*source).context(message).hint(hint)
+            }
             ResolveError::Blob(error) => {
                 Self::from(error).context("cannot look for an image in the store")
             }
@@ -202,6 +218,26 @@ impl From<ResolveError> for CommandError {
                 Self::from(source).context(format!("the image {name} cannot be read"))
             }
         }
+    }
+}
+
+/// What to do about a request that was not answered.
+fn next_step(reason: &RefusalReason) -> String {
+    match reason {
+        RefusalReason::Host(host) => {
+            format!("if the build may ask it, allow it: repro lock --allow {host}")
+        }
+        RefusalReason::Address(address) => format!(
+            "if the build may reach into this machine or its network: repro lock --allow {address}"
+        ),
+        RefusalReason::NotLocked | RefusalReason::TooOften | RefusalReason::Ambiguous => {
+            "write the lock again, with a network: repro lock".to_owned()
+        }
+        RefusalReason::Damaged(_) => {
+            "see what the store has: repro store verify; or capture it again: repro lock --update"
+                .to_owned()
+        }
+        RefusalReason::TooLarge => "declare such a file in repro.toml, under [inputs]".to_owned(),
     }
 }
 

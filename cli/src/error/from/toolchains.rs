@@ -2,10 +2,13 @@
 
 use repro_toolchains::{
     SourceError,
+    archive::{ArchiveError, IndexError, KeyringError, ReleaseRefusal},
+    capture::{Absence, NetworkError, RestoreError},
     diagnostic::Diagnostic,
     fetch::{AptSourcesError, FetchError},
     inputs::InputError,
     lock::LockError,
+    locking::LockingError,
     materialise::MaterialiseError,
     project::ProjectError,
 };
@@ -17,7 +20,7 @@ use crate::{
 };
 
 /// What brings lock and project together again.
-const RELOCK: &str = "write the lock again: toolchains/lock.py project DIR";
+const RELOCK: &str = "write the lock again: repro lock";
 
 impl From<Diagnostic> for CommandError {
     fn from(diagnostic: Diagnostic) -> Self {
@@ -50,12 +53,55 @@ impl From<LockError> for CommandError {
                 kind: ErrorKind::Input,
                 ..diagnostic.into()
             },
+            LockError::OtherDefinition(ref diagnostic) => {
+                let hint = error.hint();
+                Self {
+                    kind: ErrorKind::Input,
+                    ..diagnostic.clone().into()
+                }
+                .hint(hint)
+            }
             LockError::Io { ref source, .. } => Self::new(io_kind(source), &error),
             LockError::Stale(diagnostic) | LockError::OtherToolchain(diagnostic) => Self {
                 kind: ErrorKind::Input,
                 ..diagnostic.into()
             }
             .hint(RELOCK),
+        }
+    }
+}
+
+impl From<NetworkError> for CommandError {
+    fn from(error: NetworkError) -> Self {
+        match error {
+            NetworkError::Start(_) => Self::new(ErrorKind::Inconclusive, &error),
+            NetworkError::Authority(_) => Self::new(ErrorKind::Internal, &error),
+            NetworkError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RestoreError> for CommandError {
+    fn from(error: RestoreError) -> Self {
+        match error {
+            RestoreError::Missing(ref missing) => {
+                let found = Self::new(ErrorKind::Input, &error);
+                if missing
+                    .iter()
+                    .any(|missing| missing.why == Absence::OnlyCaptured)
+                {
+                    found.hint("capture them again: repro lock --update")
+                } else {
+                    found.hint(
+                        "connect this machine, or copy the store of one that has them; where a server \
+                         has something else now: repro lock --update",
+                    )
+                }
+            }
+            RestoreError::Store(error) => {
+                Self::from(error).context("cannot keep a captured answer")
+            }
+            RestoreError::Cancelled => Self::new(ErrorKind::Interrupted(Signal::Interrupt), &error),
         }
     }
 }
@@ -127,6 +173,96 @@ impl From<InputError> for CommandError {
             InputError::Store(error) => error.into(),
             InputError::Unpack { ref source, .. } => Self::new(io_kind(source), &error),
             InputError::Dsc { .. } => Self::new(ErrorKind::Input, &error),
+        }
+    }
+}
+
+impl From<KeyringError> for CommandError {
+    fn from(error: KeyringError) -> Self {
+        Self::new(ErrorKind::Usage, &error)
+            .hint("a keyring is a file of OpenPGP keys, as /usr/share/keyrings has them")
+    }
+}
+
+impl From<ArchiveError> for CommandError {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Release { ref refused, .. } => {
+                let result = Self::new(ErrorKind::Refused, &error);
+                if refused.iter().any(|one| one.why.is_expiry()) {
+                    result.hint(
+                        "a newer state may be on another mirror (--mirror URL); --allow-expired \
+                         takes this one, without the updates since",
+                    )
+                } else if refused
+                    .iter()
+                    .all(|one| matches!(one.why, ReleaseRefusal::Answer(_)))
+                {
+                    Self {
+                        kind: ErrorKind::Input,
+                        ..result
+                    }
+                    .hint("name a mirror that has it: --mirror URL")
+                } else {
+                    result.hint(
+                        "the keys that are believed are those of --keyring FILE; a release in \
+                         the future means that the clock of this machine is wrong",
+                    )
+                }
+            }
+            ArchiveError::NoMirror(_) => Self::new(ErrorKind::Machine, &error)
+                .hint("name a mirror of the archive: --mirror URL"),
+            ArchiveError::Fetch { path, source } => {
+                Self::from(*source).context(format!("cannot fetch {path}"))
+            }
+            ArchiveError::Store { suite, source } => {
+                Self::from(source).context(format!("cannot keep the release of {suite}"))
+            }
+            ArchiveError::Index {
+                ref path,
+                ref source,
+            } => Self::new(index_kind(source), &error)
+                .hint(format!("another mirror may have the right {path}")),
+            ArchiveError::Suite(_) => Self::new(ErrorKind::Usage, &error),
+            ArchiveError::NoIndex { .. } | ArchiveError::Path(_) => {
+                Self::new(ErrorKind::Input, &error)
+            }
+            ArchiveError::Cancelled => Self::new(ErrorKind::Interrupted(Signal::Interrupt), &error),
+        }
+    }
+}
+
+/// An index that is not what was signed is refused; one that cannot be read is the machine's.
+fn index_kind(error: &IndexError) -> ErrorKind {
+    match error {
+        IndexError::Read(source) => io_kind(source),
+        IndexError::Differs => ErrorKind::Refused,
+        IndexError::Large(_)
+        | IndexError::Text
+        | IndexError::Control { .. }
+        | IndexError::Field { .. } => ErrorKind::Input,
+    }
+}
+
+impl From<LockingError> for CommandError {
+    fn from(error: LockingError) -> Self {
+        match error {
+            LockingError::Archive(error) => error.into(),
+            LockingError::Resolve { name, source } => {
+                // The archive has no such set: nothing was built yet that could have failed.
+                let unresolvable = matches!(*source, MaterialiseError::Failed { .. });
+                let mut result =
+                    Self::from(*source).context(format!("cannot resolve the packages of {name}"));
+                if unresolvable {
+                    result.kind = ErrorKind::Input;
+                }
+                result
+            }
+            LockingError::Index { ref source, .. } => Self::new(index_kind(source), &error),
+            LockingError::NoPackage { .. }
+            | LockingError::NoSource { .. }
+            | LockingError::Platform(_) => Self::new(ErrorKind::Input, &error),
+            LockingError::Answer { .. } => Self::new(ErrorKind::Internal, &error),
         }
     }
 }

@@ -92,7 +92,7 @@ const SOURCES: &[Family] = &[
             (
                 "form of documents",
                 "white space and order of keys",
-                By(&[Cause::DocumentForm]),
+                By(&[Cause::DocumentForm, Cause::XmlForm]),
             ),
             (
                 "label with a date",
@@ -577,7 +577,13 @@ const SOURCES: &[Family] = &[
 ];
 
 /// Causes that name a finding, and no source of it.
-const FINDINGS: &[Cause] = &[Cause::FailsUnderVariation, Cause::Unknown];
+const FINDINGS: &[Cause] = &[
+    Cause::FailsByChance,
+    Cause::FailsUnderVariation,
+    Cause::LimitReached,
+    Cause::PlatformMissing,
+    Cause::Unknown,
+];
 
 #[test]
 fn every_source_has_a_cause_or_a_reason_and_every_cause_a_source() {

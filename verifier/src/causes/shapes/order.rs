@@ -3,10 +3,27 @@
 use super::{Detector, Pair, holds};
 use crate::causes::{Cause, moment};
 
-pub(super) const DETECTORS: [Detector; 2] = [value_of_time, word_order];
+pub(super) const DETECTORS: [Detector; 3] = [table_order, value_of_time, word_order];
 
 /// Words that stand elsewhere at least: two that change places are as likely an edit.
 const MOVED: usize = 3;
+
+/// Rows of a database that were inserted in another order: all but their numbers is equal.
+fn table_order(pair: &Pair<'_>) -> Option<Cause> {
+    fn values(bytes: &[u8]) -> Vec<&[u8]> {
+        let lines = bytes.split(|byte| *byte == b'\n');
+        let mut values: Vec<&[u8]> = lines
+            .map(|line| {
+                let number = line.iter().position(|byte| *byte == b'|');
+                &line[number.unwrap_or(0)..]
+            })
+            .collect();
+        values.sort_unstable();
+        values
+    }
+    let table = pair.inside.rsplit('!').next()?.starts_with("table ");
+    (table && pair.a != pair.b && values(pair.a) == values(pair.b)).then_some(Cause::SqliteLayout)
+}
 
 /// A number under a key of a JSON document that speaks of time.
 fn value_of_time(pair: &Pair<'_>) -> Option<Cause> {

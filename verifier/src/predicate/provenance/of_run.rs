@@ -142,6 +142,7 @@ fn dependency(input: &InputRecord) -> ResourceDescriptor {
         InputKind::Toolchain => "toolchain",
         InputKind::Source => "source",
         InputKind::Package => "package",
+        InputKind::Fetch => "fetch",
     };
     let name = match (input.kind, &input.name) {
         // The two that every build has go by fixed names, whatever their files are called.
@@ -193,7 +194,10 @@ fn step_evidence(
             index: step.index,
         })?;
     let network = (keyword(&planned.instruction) == "RUN").then(|| NetworkEvidence {
-        mode: NetworkMode::None,
+        mode: match step.network.replayed {
+            None => NetworkMode::None,
+            Some(_) => NetworkMode::Replay,
+        },
         attempts: step.network.attempts(),
     });
     Ok(StepEvidence {

@@ -23,7 +23,7 @@ use crate::{
 /// Where the sandbox mounts devices: places below it are made there.
 const DEVICES: &str = "dev";
 /// Names in it that are the sandbox's own, beside the devices.
-const OWN_DIRECTORIES: [&str; 3] = ["mqueue", "pipes", "pts"];
+const OWN_DIRECTORIES: [&str; 4] = ["mqueue", "pipes", "pts", "repro"];
 
 /// The place of one mount.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ffi::CString, os::fd::OwnedFd};
 
-use repro_core::build::{LimitRange, ProcessLimit, SecretVariable, Variation};
+use repro_core::build::{LimitRange, NetworkKit, ProcessLimit, SecretVariable, Variation};
 use rustix::{
     fs::{Gid, Uid},
     io::Errno,
@@ -22,13 +22,13 @@ use crate::{
 
 /// Puts together what the program starts with.
 pub(super) fn payload(
-    (spec, secrets): (&Program, &BTreeMap<String, Secret>),
+    (spec, secrets, network): (&Program, &BTreeMap<String, Secret>, Option<&NetworkKit>),
     variation: &Variation,
     (user, ids): (&ResolvedUser, Ids<'_>),
     (log, supervisor): (OwnedFd, OwnedFd),
     clock: Clock,
 ) -> Result<Payload, Failure> {
-    let environment = environment(spec, secrets, &user.home)?;
+    let environment = environment(spec, secrets, network, &user.home)?;
     let path = spec
         .env
         .iter()
@@ -73,11 +73,12 @@ pub(super) fn payload(
     })
 }
 
-/// The step's own variables in their order, then `HOME` and `PATH` if it has none, then its secrets. A
-/// secret takes the place of a variable of the same name.
+/// The step's own variables in their order, then `HOME` and `PATH` if it has none, then those of a
+/// network that it does not set itself, then its secrets. A secret takes the place of a variable of the same name.
 fn environment(
     spec: &Program,
     secrets: &BTreeMap<String, Secret>,
+    network: Option<&NetworkKit>,
     home: &[u8],
 ) -> Result<Vec<CString>, Failure> {
     let is_secret = |name: &str| spec.secret_env.iter().any(|secret| secret.name == name);
@@ -97,6 +98,10 @@ fn environment(
     }
     if !has("PATH") {
         variables.push(CString::new(format!("PATH={}", policy::DEFAULT_PATH)).during("PATH")?);
+    }
+    let of_network = network.into_iter().flat_map(|kit| &kit.variables);
+    for (name, value) in of_network.filter(|(name, _)| !has(name)) {
+        variables.push(CString::new(format!("{name}={value}")).during("a network's variable")?);
     }
     for SecretVariable { name, id } in &spec.secret_env {
         let value = secrets
@@ -243,7 +248,7 @@ mod tests {
     use crate::protocol::FailureKind;
 
     fn environment(spec: &Program, home: &[u8]) -> Result<Vec<CString>, Failure> {
-        super::environment(spec, &BTreeMap::new(), home)
+        super::environment(spec, &BTreeMap::new(), None, home)
     }
 
     fn spec(env: &[(&str, &str)]) -> Program {
@@ -286,13 +291,13 @@ mod tests {
         };
         spec.secret_env = vec![secret("A"), secret("PATH")];
         let secrets = |value: &[u8]| BTreeMap::from([("s".to_owned(), Secret(value.to_vec()))]);
-        let variables = super::environment(&spec, &secrets(b"\xff="), b"/").unwrap();
+        let variables = super::environment(&spec, &secrets(b"\xff="), None, b"/").unwrap();
         let shown: Vec<&[u8]> = variables.iter().map(CString::as_bytes).collect();
         assert_eq!(shown, [&b"B=2"[..], b"HOME=/", b"A=\xff=", b"PATH=\xff="]);
         // The message names the secret and does not show it.
-        let failure = super::environment(&spec, &secrets(b"top\0"), b"/").unwrap_err();
+        let failure = super::environment(&spec, &secrets(b"top\0"), None, b"/").unwrap_err();
         assert!(failure.what.contains("secret s") && !failure.what.contains("top"));
-        assert!(super::environment(&spec, &BTreeMap::new(), b"/").is_err());
+        assert!(super::environment(&spec, &BTreeMap::new(), None, b"/").is_err());
     }
 
     #[test]
