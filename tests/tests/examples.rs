@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use repro_tests::{Pack, StandIn, TestContext};
+use repro_tests::{Pack, StandIn, TestContext, target};
 
 /// How many hosts an example may need: those of packages, of their index, and of redirects.
 const HOSTS: usize = 6;
@@ -21,7 +21,8 @@ struct Example {
 
 impl Example {
     fn new(name: &str, images: &[StandIn]) -> Self {
-        let context = TestContext::new();
+        // Not in the store that tests copy: these packages are ten times as large.
+        let context = TestContext::with_store(target().join("example-store"));
         for image in images {
             image.make(&context);
         }

@@ -327,6 +327,14 @@ impl<'a> Locksmith<'a> {
             suite: release.suite().to_owned(),
             source,
         };
+        if let Some(missing) = resolver::PROGRAMS.iter().find(|name| !tools.has(name)) {
+            return Err(LockingError::NoPackage {
+                suite: release.suite().to_owned(),
+                component: MAIN.to_owned(),
+                name: (*missing).to_owned(),
+                architecture: own.to_owned(),
+            });
+        }
         let programs = closure::of(&tools, &resolver::PROGRAMS).map_err(in_index)?;
         Resolver::new(&self.workshop, release, definition, index, &programs).map_err(|source| {
             LockingError::Resolve {

@@ -363,7 +363,8 @@ mod tests {
         ] {
             assert_eq!(wrong(text), SignatureError::Malformed, "{text}");
         }
-        let text = &good[good.find("Origin").unwrap()..good.find("-----BEGIN PGP SIG").unwrap()];
+        let text =
+            &good[good.find("Origin").unwrap()..good.find("-----BEGIN PGP SIGNATURE").unwrap()];
         assert_eq!(wrong(text), SignatureError::Malformed);
     }
 

@@ -225,11 +225,12 @@ fn toolchain(raw: Spanned<Toolchain>) -> Result<ToolchainSource, Misplaced> {
                 return Err((span, message.into()));
             }
             if !definition::names().any(|shipped| shipped == name.get_ref()) {
-                let (name, known) = (name.get_ref().clone(), known());
-                return Err((
-                    span,
-                    format!("no toolchain {name:?} is shipped; there are {known}"),
-                ));
+                let message = format!(
+                    "no toolchain {:?} is shipped; there are {}",
+                    name.get_ref(),
+                    known()
+                );
+                return Err((name.span(), message));
             }
             Ok(ToolchainSource::Shipped(name.into_inner()))
         }

@@ -66,3 +66,29 @@ sed 's/^:-----/-----/' "$home/$revoked.rev" | g --import
 g --armor --export good@keys.example other@keys.example weak@keys.example expired@keys.example \
     parent@keys.example revoked@keys.example >keyring.asc
 rm text
+
+# An archive of one package, whose release names its index as it is and compressed.
+cat >Packages <<'TEXT'
+Package: tool
+Version: 1.0-1
+Architecture: all
+Filename: pool/main/t/tool/tool_1.0-1_all.deb
+Size: 100
+SHA256: 00000000000000000000000000000000000000000000000000000000000000ff
+TEXT
+gzip --no-name --best --keep --force Packages
+# release NAME DIGEST-OF-Packages
+release() {
+    {
+        printf 'Suite: stable\nCodename: moon\nDate: Sat, 11 Jul 2026 10:16:37 UTC\n'
+        printf 'Acquire-By-Hash: yes\nSHA256:\n'
+        printf ' %s %s main/binary-%s/Packages\n' "$2" "$(stat -c %s Packages)" amd64
+        printf ' %s %s main/binary-%s/Packages.gz\n' \
+            "$(sha256sum <Packages.gz | cut -c-64)" "$(stat -c %s Packages.gz)" amd64
+    } >text
+    now=20260711T101637 digest='' extra='' sign "$1" good
+    rm text
+}
+release archive "$(sha256sum <Packages | cut -c-64)"
+release other 00000000000000000000000000000000000000000000000000000000000000ff
+rm Packages
