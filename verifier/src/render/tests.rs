@@ -105,8 +105,8 @@ why  1 cause, 1 path
   equal      1 of 2 layers, 1 of 2 files
   time       run a 2.5 s, run b 2.5 s
   hermetic   yes, measured: no step tried to reach the network
-  varied     clock: real | 398 days, 5 h 17 min ahead, moving; each step at least 2000 ms after run
-             a
+  varied     clock: real | 398 days, 5 h 17 min ahead, moving; each step at
+             least 2000 ms after run a
              hostname: repro-a (none) | repro-b-canary repro-b-domain-canary
              cpus: all | 1
              pids: from 2 | from 20011
