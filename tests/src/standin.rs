@@ -1,7 +1,7 @@
 //! Images that everybody builds on, made from packages: there is no registry where tests run, and
 //! the Dockerfiles of the examples are what people write.
 
-use std::process::Command;
+use std::{process::Command, sync::Mutex};
 
 use crate::{TestContext, program::ambient, succeeds, tool, write_project};
 
@@ -51,7 +51,12 @@ impl StandIn {
     }
 
     /// Makes the image in the context's store, under the name that FROM has.
+    ///
+    /// # Panics
+    /// If it cannot be made, or could not be made for another test.
     pub fn make(self, context: &TestContext) {
+        // Two tests that need one image shall not make its toolchain side by side.
+        let _alone = MAKING[self as usize].lock().expect("the image was made");
         let name = self.toolchain();
         let dir = context.path(&format!("stand-in-{name}"));
         let dockerfile = format!(
@@ -75,6 +80,8 @@ impl StandIn {
             .exits(0);
     }
 }
+
+static MAKING: [Mutex<()>; 4] = [const { Mutex::new(()) }; 4];
 
 /// Where this machine has bookworm from, which no file of the project says.
 ///

@@ -88,7 +88,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// What apt would install on a system without packages, for each of `requests`.
-    pub(super) fn orders(&self, requests: &[Vec<String>]) -> Result<Vec<Order>, MaterialiseError> {
+    pub(super) fn orders(self, requests: &[Vec<String>]) -> Result<Vec<Order>, MaterialiseError> {
         let all = requests.iter().zip(0..).map(|(request, index)| {
             let argv: Vec<String> = self.command(request).collect();
             let base = [SnapshotName::Stored(self.base)];

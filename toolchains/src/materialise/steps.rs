@@ -13,6 +13,7 @@ use repro_core::{
     digest::{ChainId, DiffId, Digest, HashingWriter},
     epoch::{Epoch, Tick},
     layer::{FlatTree, LayerReader, LayerWriter, Limits},
+    store::RunDir,
     tree::EntrySink,
 };
 
@@ -87,6 +88,9 @@ pub(crate) struct Steps<'a> {
     name: &'a str,
     epoch: Epoch,
     invocation: InvocationId,
+    /// Locked while the steps run: another process that starts would otherwise take their trees
+    /// for those of a killed one.
+    scratch: RunDir,
 }
 
 impl<'a> Steps<'a> {
@@ -106,11 +110,13 @@ impl<'a> Steps<'a> {
             name: name.to_owned(),
             source: io::Error::other(error),
         })?;
+        let scratch = workshop.store.create_run(&invocation)?;
         Ok(Self {
             workshop,
             name,
             epoch,
             invocation,
+            scratch,
         })
     }
 
@@ -167,12 +173,13 @@ impl<'a> Steps<'a> {
     }
 
     /// Removes what the steps left.
-    pub(crate) fn discard(&self) -> Result<(), MaterialiseError> {
+    pub(crate) fn discard(self) -> Result<(), MaterialiseError> {
         let result = self.workshop.executor.discard(&self.invocation);
         result.map_err(|source| MaterialiseError::Executor {
             program: "the removal of what the steps left".into(),
             source,
-        })
+        })?;
+        Ok(self.scratch.remove()?)
     }
 
     fn in_tree(&self, source: io::Error) -> MaterialiseError {
