@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# What the shifted clock costs: builds the same steps side by side with the machine's clock (run A) and
-# with the shifted one (run B), and prints B's time by A's, step by step. Equal runs come first: they show
-# how far the machine's other work moves the numbers. Then what a listing of a directory costs, which
+# What the shifted clock costs: builds the same steps with the machine's clock (run A) and with the
+# shifted one (run B, two seconds later), and prints B's time by A's, step by step. Between the steps both
+# wait, so that no step of one run meets another of the other. Equal runs come first, side by side: they
+# show how far the machine's other work moves the numbers. Then what a listing of a directory costs, which
 # every run pays: inside a step, and on the machine itself.
 #
 #   tests/bench/axes.sh [ROUNDS]     REPRO_BIN names the program, else it is built (release)
@@ -48,28 +49,37 @@ cat >"$dir/Dockerfile" <<'DOCKER'
 FROM c AS build
 COPY --from=zlib / /src
 WORKDIR /src
+RUN sleep 8
 # configure
 RUN ./configure --prefix=/usr >/dev/null
+RUN sleep 8
 # compile
 RUN make -j2 >/dev/null
+RUN sleep 8
 # packages made
 RUN set -e; for i in $(seq 40); do p=/tmp/p$i; mkdir -p $p/DEBIAN $p/usr/share/p$i; \
     for f in $(seq 50); do echo $f >$p/usr/share/p$i/$f; done; \
     printf 'Package: p%s\nVersion: 1\nArchitecture: all\nMaintainer: a <a@example>\nDescription: x\n' $i >$p/DEBIAN/control; \
     printf '#!/bin/sh\nset -e\ntrue\n' >$p/DEBIAN/postinst; chmod 755 $p/DEBIAN/postinst; \
     dpkg-deb --build $p /tmp/p$i.deb >/dev/null; done
+RUN sleep 8
 # packages installed
 RUN dpkg -i /tmp/*.deb >/dev/null
+RUN sleep 8
 # processes
 RUN for i in $(seq 1000); do /bin/true; done
 COPY loops.c /
 RUN gcc -O2 -o /bin/loops /loops.c
+RUN sleep 8
 # questions
 RUN loops
+RUN sleep 8
 # files
 RUN mkdir /many; cd /many; for i in $(seq 0 999); do mkdir $i; cd $i; for f in 1 2 3 4 5 6 7 8 9 a b c; do : >$f; done; cd ..; done
+RUN sleep 8
 # find
 RUN for i in 1 2 3 4 5; do find /many >/dev/null; done
+RUN sleep 8
 # listing
 RUN loops /many
 DOCKER
