@@ -146,8 +146,9 @@ fn versions(
 }
 
 /// Causes that say what of the run is in a file, wherever it lies.
-const PROVEN: [Cause; 4] = [
+const PROVEN: [Cause; 5] = [
     Cause::EmbeddedHostname,
+    Cause::EmbeddedKernel,
     Cause::EmbeddedCpuCount,
     Cause::EmbeddedProcessId,
     Cause::EmbeddedAddress,
