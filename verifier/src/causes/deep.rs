@@ -291,9 +291,13 @@ impl Search<'_> {
             found = replaced(cause, found);
         }
         for mut finding in found {
-            if matches!(finding.cause, Cause::Unknown | Cause::EmbeddedPath)
-                && let Some(cause) = paths
-            {
+            let path = match finding.cause {
+                Cause::Unknown | Cause::EmbeddedPath => true,
+                // A directory of a random name, such as pip compiles in.
+                Cause::RandomContent => paths == Some(Cause::DebugPath),
+                _ => false,
+            };
+            if path && let Some(cause) = paths {
                 finding.cause = cause;
                 finding.confidence = Confidence::Likely;
             }
