@@ -111,7 +111,12 @@ fn look(dir: &Path, terms: &Terms<'_>) -> Result<VerifyReport, FilesError> {
     let anyone = signed_by_its_own_key(&files, &evidence);
     let trust = if anyone { Trust::Embedded } else { terms.trust };
     let terms = Terms { trust, ..*terms };
-    Ok(VerifyReport::new(checks, &terms, &evidence, granted.as_ref()))
+    Ok(VerifyReport::new(
+        checks,
+        &terms,
+        &evidence,
+        granted.as_ref(),
+    ))
 }
 
 /// What was found with a good signature on it.

@@ -54,7 +54,9 @@ pub struct Summary {
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
     /// No image is known that a summary could be about.
-    #[error("no verified statement names an image, so there is nothing that a summary could be about")]
+    #[error(
+        "no verified statement names an image, so there is nothing that a summary could be about"
+    )]
     NoImage,
     /// More than one image.
     #[error("the packs are about different images: {0} and {1}")]
@@ -68,10 +70,7 @@ pub enum IssueError {
 /// independent builders agree, of that (a VSA of its own).
 ///
 /// A verification that failed is summarised too, as failed.
-pub fn issue(
-    verification: &Verification,
-    issuer: &Issuer<'_>,
-) -> Result<Vec<Summary>, IssueError> {
+pub fn issue(verification: &Verification, issuer: &Issuer<'_>) -> Result<Vec<Summary>, IssueError> {
     let (name, image) = image(verification)?;
     let subject = || {
         vec![Subject {
@@ -84,14 +83,24 @@ pub fn issue(
         Conclusion::IntegrityOnly | Conclusion::Refused => Vec::new(),
     };
     let levels_vsa = vsa(verification, issuer, image, levels);
-    let mut summaries = vec![sign("vsa", levels_vsa.statement(subject()), Vsa::TYPE, issuer)?];
+    let mut summaries = vec![sign(
+        "vsa",
+        levels_vsa.statement(subject()),
+        Vsa::TYPE,
+        issuer,
+    )?];
     let reproduced = verification
         .agreement
         .as_ref()
         .is_some_and(|agreement| agreement.is_reproduced());
     if reproduced && verification.conclusion == Conclusion::Verified {
         let vsa = vsa(verification, issuer, image, vec![REPRODUCED.to_owned()]);
-        summaries.push(sign("vsa-reproduced", vsa.statement(subject()), Vsa::TYPE, issuer)?);
+        summaries.push(sign(
+            "vsa-reproduced",
+            vsa.statement(subject()),
+            Vsa::TYPE,
+            issuer,
+        )?);
     }
     let svr = svr(verification, issuer);
     summaries.push(sign("svr", svr.statement(subject()), Svr::TYPE, issuer)?);
@@ -106,13 +115,14 @@ fn sign(
 ) -> Result<Summary, IssueError> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| IssueError::Sign(error);
     let statement = statement.map_err(|error| failed(error.into()))?;
-    let signed =
-        Attestation::sign(statement, issuer.key).map_err(|error| failed(error.into()))?;
+    let signed = Attestation::sign(statement, issuer.key).map_err(|error| failed(error.into()))?;
     Ok(Summary {
         name,
         predicate_type,
         bundle: signed.to_bytes().map_err(|error| failed(error.into()))?,
-        envelope: signed.envelope_bytes().map_err(|error| failed(error.into()))?,
+        envelope: signed
+            .envelope_bytes()
+            .map_err(|error| failed(error.into()))?,
     })
 }
 
@@ -131,14 +141,20 @@ fn image(verification: &Verification) -> Result<(String, Digest), IssueError> {
 /// The least of what the builders are trusted for; whose builder is unknown has the lowest.
 fn level(verification: &Verification) -> BuildLevel {
     let levels = verification.packs.iter().map(|(_, report)| {
-        let granted = report.builder.as_ref().map(|builder| builder.slsa_build_level);
+        let granted = report
+            .builder
+            .as_ref()
+            .map(|builder| builder.slsa_build_level);
         granted.and_then(BuildLevel::new).unwrap_or(BuildLevel::ONE)
     });
     levels.min().unwrap_or(BuildLevel::ONE)
 }
 
 fn policy(verification: &Verification) -> Option<ResourceDescriptor> {
-    let name: &PolicyName = verification.packs.iter().find_map(|(_, report)| report.policy.as_ref())?;
+    let name: &PolicyName = verification
+        .packs
+        .iter()
+        .find_map(|(_, report)| report.policy.as_ref())?;
     let mut policy = match name.digest {
         Some(digest) => ResourceDescriptor::named("", digest),
         None => ResourceDescriptor::default(),
@@ -158,7 +174,8 @@ fn vsa(
     let mut used: BTreeMap<Digest, String> = BTreeMap::new();
     for (_, report) in &verification.packs {
         for statement in &report.statements {
-            used.entry(statement.digest).or_insert_with(|| statement.path.clone());
+            used.entry(statement.digest)
+                .or_insert_with(|| statement.path.clone());
         }
     }
     let mut inputs: Vec<ResourceDescriptor> = used
@@ -204,7 +221,10 @@ fn svr(verification: &Verification, issuer: &Issuer<'_>) -> Svr {
         let mut passed: BTreeMap<_, bool> = BTreeMap::new();
         for (_, check) in verification.checks() {
             let good = check.status == Status::Passed;
-            passed.entry(check.code).and_modify(|all| *all &= good).or_insert(good);
+            passed
+                .entry(check.code)
+                .and_modify(|all| *all &= good)
+                .or_insert(good);
         }
         let passed = passed.into_iter().filter(|(_, all)| *all);
         properties.extend(passed.map(|(code, _)| format!("REPRO_{code}")));

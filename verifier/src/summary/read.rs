@@ -5,13 +5,13 @@ use repro_core::digest::Digest;
 
 use crate::{
     attestation::Attestation,
+    bundle::BUNDLE_MAX,
     keys::PublicKey,
     predicate::{
         Predicate as _,
         vsa::{REPRODUCED, VerificationResult, Vsa},
     },
     strict_json,
-    bundle::BUNDLE_MAX,
     terms::{
         Policy,
         trust::{BuildLevel, Party, TrustRules},
@@ -62,7 +62,10 @@ pub fn check(bytes: &[u8], expected: &Expected<'_>) -> Check {
         Ok((vsa, images, verifier)) => {
             found("verifier", Ok(verifier.id.clone()));
             found("subject", subject(&images, expected.image));
-            found("resource", equal("resourceUri", &vsa.resource_uri, expected.resource_uri));
+            found(
+                "resource",
+                equal("resourceUri", &vsa.resource_uri, expected.resource_uri),
+            );
             found("result", result(&vsa));
             found("levels", levels(&vsa, expected.level, verifier.level));
             found("policy", policy(&vsa, expected.policy));
@@ -101,8 +104,7 @@ fn open<'a>(bytes: &[u8], expected: &Expected<'a>) -> Result<Opened<'a>, String>
             Vsa::TYPE
         ));
     }
-    let vsa = Vsa::of(statement)
-        .map_err(|error| format!("the summary does not read: {error}"))?;
+    let vsa = Vsa::of(statement).map_err(|error| format!("the summary does not read: {error}"))?;
     let key = signed.key();
     let party = parties.iter().find(|party| party.id == vsa.verifier.id);
     let trusted = party.and_then(|party| {
@@ -120,9 +122,15 @@ fn open<'a>(bytes: &[u8], expected: &Expected<'a>) -> Result<Opened<'a>, String>
     }
     let time = moment(&vsa).unwrap_or(expected.now);
     if !window.holds(time) {
-        return Err(format!("the key {key} is valid {window}, not when this was signed"));
+        return Err(format!(
+            "the key {key} is valid {window}, not when this was signed"
+        ));
     }
-    let images = statement.subjects.iter().map(|subject| subject.digest).collect();
+    let images = statement
+        .subjects
+        .iter()
+        .map(|subject| subject.digest)
+        .collect();
     Ok((vsa, images, party))
 }
 

@@ -104,5 +104,6 @@ pub(super) fn first_version<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
 
 /// A moment as statements have it.
 pub(crate) fn rfc3339(seconds: i64) -> String {
-    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |moment| moment.to_string())
+    Timestamp::from_second(seconds)
+        .map_or_else(|_| seconds.to_string(), |moment| moment.to_string())
 }

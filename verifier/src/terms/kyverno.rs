@@ -5,11 +5,7 @@
 
 use std::fmt::Write as _;
 
-use yaml_rust2::{
-    Event, Yaml, YamlLoader,
-    parser::Parser,
-    yaml::Hash,
-};
+use yaml_rust2::{Event, Yaml, YamlLoader, parser::Parser, yaml::Hash};
 
 use super::patterns::{AllowedBase, ImagePatternError, NamePattern};
 
@@ -75,7 +71,9 @@ pub(super) fn parse(text: &str) -> Result<Vec<AllowedBase>, KyvernoError> {
     if !api.starts_with("kyverno.io/") || !["ClusterPolicy", "Policy"].contains(&kind) {
         return Err(KyvernoError::Kind);
     }
-    let rules = document["spec"]["rules"].as_vec().ok_or(KyvernoError::NoImages)?;
+    let rules = document["spec"]["rules"]
+        .as_vec()
+        .ok_or(KyvernoError::NoImages)?;
     // Of verifyImages any may hold; patterns of validate hold all at once, so they must be one.
     let mut verified: Vec<AllowedBase> = Vec::new();
     let mut patterns: Vec<Vec<AllowedBase>> = Vec::new();
@@ -101,7 +99,9 @@ fn check_form(text: &str) -> Result<(), KyvernoError> {
     loop {
         match parser.next_token()?.0 {
             Event::Alias(_) => {
-                return Err(KyvernoError::Form("aliases of YAML are not read; write the text out"));
+                return Err(KyvernoError::Form(
+                    "aliases of YAML are not read; write the text out",
+                ));
             }
             Event::SequenceStart(..) | Event::MappingStart(..) => depth += 1,
             Event::SequenceEnd | Event::MappingEnd => depth = depth.saturating_sub(1),
@@ -126,7 +126,11 @@ fn read_rule(
     };
     for (key, _) in rule.as_hash().ok_or_else(|| beyond("no fields"))? {
         match key.as_str().unwrap_or_default() {
-            "name" | "match" | "exclude" | "validate" | "verifyImages"
+            "name"
+            | "match"
+            | "exclude"
+            | "validate"
+            | "verifyImages"
             | "skipBackgroundRequests" => {}
             other => return Err(beyond(other)),
         }
@@ -137,7 +141,9 @@ fn read_rule(
         }
         let references = entry["imageReferences"].as_vec();
         for reference in references.ok_or_else(|| beyond("verifyImages without imageReferences"))? {
-            let text = reference.as_str().ok_or_else(|| beyond("a reference that is no text"))?;
+            let text = reference
+                .as_str()
+                .ok_or_else(|| beyond("a reference that is no text"))?;
             add(verified, image(&name, text)?);
         }
     }
@@ -146,7 +152,10 @@ fn read_rule(
     };
     for (key, _) in validate {
         match key.as_str().unwrap_or_default() {
-            "pattern" | "message" | "failureAction" | "failureActionOverrides"
+            "pattern"
+            | "message"
+            | "failureAction"
+            | "failureActionOverrides"
             | "allowExistingViolations" => {}
             other => return Err(beyond(&format!("validate.{other}"))),
         }
@@ -232,8 +241,8 @@ fn image(rule: &str, text: &str) -> Result<AllowedBase, KyvernoError> {
             continue;
         }
         let deeper = format!("{}*/*{}{suffix}", &bare[..at], &bare[at + 1..]);
-        let whole = bare[..at].ends_with('/')
-            && (at + 1 == bare.len() || bare[at + 1..].starts_with('/'));
+        let whole =
+            bare[..at].ends_with('/') && (at + 1 == bare.len() || bare[at + 1..].starts_with('/'));
         if excluded.contains(&deeper.as_str()) {
             used += 1;
             ours.push('*');
@@ -245,7 +254,9 @@ fn image(rule: &str, text: &str) -> Result<AllowedBase, KyvernoError> {
     if used != excluded.len() {
         return Err(beyond(format!("the pattern {text:?}")));
     }
-    let digest = suffix.strip_prefix('@').filter(|digest| !digest.contains('*'));
+    let digest = suffix
+        .strip_prefix('@')
+        .filter(|digest| !digest.contains('*'));
     if let Some(digest) = digest {
         write!(ours, "@{digest}").expect("a String takes every write");
     }
@@ -292,8 +303,11 @@ pub fn render(bases: &[AllowedBase]) -> String {
             }
             AllowedBase::Manifest(digest) => alternatives.push(format!("*@{digest}")),
             AllowedBase::Toolchain(name) => {
-                writeln!(comments, "# toolchain:{name} is made by repro, no cluster pulls it")
-                    .expect("a String takes every write");
+                writeln!(
+                    comments,
+                    "# toolchain:{name} is made by repro, no cluster pulls it"
+                )
+                .expect("a String takes every write");
             }
         }
     }
@@ -359,11 +373,17 @@ mod tests {
     use repro_core::digest::Digest;
 
     fn policy(rules: &str) -> String {
-        format!("apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata:\n  name: x\nspec:\n  rules:\n{rules}")
+        format!(
+            "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata:\n  name: x\nspec:\n  rules:\n{rules}"
+        )
     }
 
     fn shown(text: &str) -> Vec<String> {
-        parse(text).unwrap().iter().map(ToString::to_string).collect()
+        parse(text)
+            .unwrap()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]
@@ -374,7 +394,10 @@ mod tests {
              - image: \"ghcr.io/acme/* | docker.io/library/debian:*\"\n            containers:\n              \
              - image: \"ghcr.io/acme/* | docker.io/library/debian:*\"\n",
         );
-        assert_eq!(shown(&validate), ["ghcr.io/acme/**", "docker.io/library/debian"]);
+        assert_eq!(
+            shown(&validate),
+            ["ghcr.io/acme/**", "docker.io/library/debian"]
+        );
         let digest = Digest::of(b"x");
         let verify = policy(&format!(
             "    - name: signed\n      verifyImages:\n        - imageReferences:\n            - \"ghcr.io/acme/*:*\"\n            \
@@ -438,7 +461,9 @@ mod tests {
                 "validate.deny",
             ),
             (
-                policy("    - name: r\n      verifyImages:\n        - imageReferences: [\"ghcr.io/*\"]\n          skipImageReferences: [\"x\"]\n"),
+                policy(
+                    "    - name: r\n      verifyImages:\n        - imageReferences: [\"ghcr.io/*\"]\n          skipImageReferences: [\"x\"]\n",
+                ),
                 "skipImageReferences",
             ),
             (

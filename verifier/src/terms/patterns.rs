@@ -64,7 +64,10 @@ impl FromStr for AllowedBase {
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => {
                 let digest = digest.parse();
-                (name, Some(digest.map_err(|_| ImagePatternError::Digest(shown()))?))
+                (
+                    name,
+                    Some(digest.map_err(|_| ImagePatternError::Digest(shown()))?),
+                )
             }
             None => (text, None),
         };
@@ -280,16 +283,35 @@ mod tests {
             ("registry.io/**/base", "registry.io/base", false),
         ] {
             let reference: ImageRef = name.parse().unwrap();
-            assert_eq!(pattern(allowed).matches(&reference), good, "{allowed} {name}");
+            assert_eq!(
+                pattern(allowed).matches(&reference),
+                good,
+                "{allowed} {name}"
+            );
         }
     }
 
     #[test]
     fn what_would_allow_more_than_it_seems_is_no_pattern() {
         for bad in [
-            "", "*", "**", "*/x", "*.io/x", "registry.io*/x", "ghcr.io/acme/**x", "ghcr.io/ACME/x",
-            "ghcr.io/acme/x:1", "ghcr.io/acme/x:*", "ghcr.io//x", "ghcr.io/", "ghcr.io/a?b",
-            "ghcr.io/x@sha256:1", "ghcr.io/x@", "toolchain:", "toolchain:*", "a b",
+            "",
+            "*",
+            "**",
+            "*/x",
+            "*.io/x",
+            "registry.io*/x",
+            "ghcr.io/acme/**x",
+            "ghcr.io/ACME/x",
+            "ghcr.io/acme/x:1",
+            "ghcr.io/acme/x:*",
+            "ghcr.io//x",
+            "ghcr.io/",
+            "ghcr.io/a?b",
+            "ghcr.io/x@sha256:1",
+            "ghcr.io/x@",
+            "toolchain:",
+            "toolchain:*",
+            "a b",
         ] {
             assert!(bad.parse::<AllowedBase>().is_err(), "{bad:?}");
         }
@@ -327,9 +349,15 @@ mod tests {
     #[test]
     fn package_urls_are_read_strictly() {
         for (purl, name) in [
-            ("pkg:docker/library/busybox@1.36?platform=linux%2Famd64", Some("docker.io/library/busybox")),
+            (
+                "pkg:docker/library/busybox@1.36?platform=linux%2Famd64",
+                Some("docker.io/library/busybox"),
+            ),
             ("pkg:docker/host.x%3A5000/a/b@1", Some("host.x:5000/a/b")),
-            ("pkg:docker/ghcr.io/acme/x@sha256%3Aab", Some("ghcr.io/acme/x")),
+            (
+                "pkg:docker/ghcr.io/acme/x@sha256%3Aab",
+                Some("ghcr.io/acme/x"),
+            ),
             ("pkg:docker/ghcr.io/acme/x%40evil", None),
             ("pkg:docker/ghcr.io/ACME/x", None),
             ("pkg:docker/ghcr.io/x%zz", None),

@@ -54,7 +54,9 @@ impl<'de> Deserialize<'de> for BuildLevel {
         let number = u64::deserialize(deserializer)?;
         let level = u8::try_from(number).ok().and_then(Self::new);
         level.ok_or_else(|| {
-            D::Error::custom(format!("{number} is not a level of SLSA's Build track; 1 to 3 are"))
+            D::Error::custom(format!(
+                "{number} is not a level of SLSA's Build track; 1 to 3 are"
+            ))
         })
     }
 }
@@ -294,7 +296,10 @@ impl KeySource {
     ) -> Result<PublicKey, DocumentError> {
         let text = match (&self.file, &self.pem) {
             (Some(path), None) => read(path).map_err(|reason| {
-                DocumentError::at(format!("cannot read {}: {reason}", path.display()), span.clone())
+                DocumentError::at(
+                    format!("cannot read {}: {reason}", path.display()),
+                    span.clone(),
+                )
             })?,
             (None, Some(pem)) => pem.clone(),
             _ => {
@@ -303,9 +308,10 @@ impl KeySource {
         };
         PublicKey::from_pem(&text).map_err(|error| {
             let reason = crate::verify::chain(&error);
-            let name = self.file.as_ref().map_or_else(String::new, |path| {
-                format!("{}: ", path.display())
-            });
+            let name = self
+                .file
+                .as_ref()
+                .map_or_else(String::new, |path| format!("{}: ", path.display()));
             DocumentError::at(format!("{name}{reason}"), span)
         })
     }
@@ -328,7 +334,10 @@ fn parties(
         let id_span = id.span();
         let id = id.into_inner();
         if id.is_empty() {
-            return Err(DocumentError::at(format!("the id of a {what} is empty"), id_span));
+            return Err(DocumentError::at(
+                format!("the id of a {what} is empty"),
+                id_span,
+            ));
         }
         if parties.iter().any(|known| known.id == id) {
             return Err(DocumentError::at(
@@ -337,7 +346,10 @@ fn parties(
             ));
         }
         if key.is_empty() {
-            return Err(DocumentError::at(format!("the {what} {id:?} has no key"), span));
+            return Err(DocumentError::at(
+                format!("the {what} {id:?} has no key"),
+                span,
+            ));
         }
         let mut keys: Vec<TrustedKey> = Vec::new();
         for raw in key {

@@ -23,11 +23,7 @@ use crate::{pack::layout::IMAGE, strict_json};
 const CODE: CheckCode = CheckCode::SubjectMatches;
 
 /// Gives the number of layers of the image, where all of it holds.
-pub(super) fn check(
-    files: &PackFiles,
-    evidence: &Evidence,
-    checks: &mut Checks,
-) -> Option<usize> {
+pub(super) fn check(files: &PackFiles, evidence: &Evidence, checks: &mut Checks) -> Option<usize> {
     let expected = expected(files, evidence, checks)?;
     match recompute(files, expected, evidence) {
         Ok(layers) => {

@@ -12,10 +12,7 @@ use super::{
     trusted::Granted,
 };
 use crate::{
-    predicate::{
-        provenance::{NetworkMode, Provenance},
-        reproducibility::Verdict,
-    },
+    predicate::provenance::{NetworkMode, Provenance},
     statement::ResourceDescriptor,
     terms::{
         document::rfc3339,
@@ -77,7 +74,8 @@ impl Judge<'_, '_> {
             } else if self.used.contains(&number) {
                 self.checks.pass(code, &on, format!("used: {detail}"));
             } else {
-                self.checks.not_applicable(code, &on, format!("not needed: {detail}"));
+                self.checks
+                    .not_applicable(code, &on, format!("not needed: {detail}"));
             }
         }
     }
@@ -112,10 +110,13 @@ fn of_each_run(
     met: impl Fn(&Signed<Provenance>) -> Met,
 ) {
     let runs = &facts.evidence.provenance;
-    let first = runs.iter().map(|(_, signed)| met(signed)).reduce(|all, one| match all {
-        Ok(_) => one,
-        Err(_) => all,
-    });
+    let first = runs
+        .iter()
+        .map(|(_, signed)| met(signed))
+        .reduce(|all, one| match all {
+            Ok(_) => one,
+            Err(_) => all,
+        });
     let met = first.unwrap_or_else(|| Err("no verified provenance says anything of it".into()));
     judge.demand(code, item, met);
 }
@@ -134,7 +135,9 @@ fn kind(dependency: &ResourceDescriptor) -> &str {
 fn is_base(dependency: &ResourceDescriptor) -> bool {
     let image = ["pkg:docker/", "pkg:oci/"];
     matches!(kind(dependency), "image" | "toolchain")
-        || image.iter().any(|scheme| dependency.uri.starts_with(scheme))
+        || image
+            .iter()
+            .any(|scheme| dependency.uri.starts_with(scheme))
 }
 
 fn base_images(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
@@ -146,8 +149,10 @@ fn base_images(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
         let reason = "no verified provenance names base images";
         return judge.demand(code, "base images", Err(reason.into()));
     };
-    let bases: Vec<&ResourceDescriptor> =
-        dependencies.iter().filter(|dependency| is_base(dependency)).collect();
+    let bases: Vec<&ResourceDescriptor> = dependencies
+        .iter()
+        .filter(|dependency| is_base(dependency))
+        .collect();
     if bases.is_empty() {
         judge.demand(code, "base images", from_nothing(facts));
     }
@@ -155,7 +160,9 @@ fn base_images(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
         let name = patterns::of_purl(&base.uri).map(|reference| reference.name());
         let item = name.unwrap_or_else(|| base.name.clone());
         let digest = base.sha256();
-        let found = allowed.iter().find(|allowed| is_allowed(allowed, base, digest));
+        let found = allowed
+            .iter()
+            .find(|allowed| is_allowed(allowed, base, digest));
         let shown = digest.map_or_else(|| "no digest".to_owned(), |digest| digest.to_string());
         let met = match found {
             Some(pattern) => Ok(format!("{shown}, allowed as {pattern}")),
@@ -193,7 +200,9 @@ fn from_nothing(facts: &Facts<'_>) -> Met {
         return Err("no base image is named, and there is no image to see its layers in".into());
     };
     let steps = signed.predicate.run_details.metadata.steps.iter();
-    let made = steps.filter(|step| step.in_image && step.diff_id.is_some()).count();
+    let made = steps
+        .filter(|step| step.in_image && step.diff_id.is_some())
+        .count();
     if made == layers {
         Ok("none: every layer was made by a step".into())
     } else {
@@ -205,14 +214,22 @@ fn from_nothing(facts: &Facts<'_>) -> Met {
 
 fn build_types(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
     if let Some(allowed) = &judge.policy.build_types {
-        of_each_run(judge, facts, CheckCode::Parameters, "build type", |signed| {
-            let found = &signed.predicate.build_definition.build_type;
-            if allowed.contains(found) {
-                Ok(found.clone())
-            } else {
-                Err(format!("build type {found:?} is not one of the allowed ones"))
-            }
-        });
+        of_each_run(
+            judge,
+            facts,
+            CheckCode::Parameters,
+            "build type",
+            |signed| {
+                let found = &signed.predicate.build_definition.build_type;
+                if allowed.contains(found) {
+                    Ok(found.clone())
+                } else {
+                    Err(format!(
+                        "build type {found:?} is not one of the allowed ones"
+                    ))
+                }
+            },
+        );
     }
 }
 
@@ -226,10 +243,16 @@ fn sources(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
         return judge.demand(code, "context", Err(reason.into()));
     };
     let is_context = |name: &str| name == "context" || name.starts_with("context:");
-    let contexts: Vec<&ResourceDescriptor> =
-        dependencies.iter().filter(|one| is_context(&one.name)).collect();
+    let contexts: Vec<&ResourceDescriptor> = dependencies
+        .iter()
+        .filter(|one| is_context(&one.name))
+        .collect();
     if contexts.is_empty() {
-        judge.demand(code, "context", Ok("none: nothing was copied from one".into()));
+        judge.demand(
+            code,
+            "context",
+            Ok("none: nothing was copied from one".into()),
+        );
     }
     for context in contexts {
         let digest = context.sha256();
@@ -248,7 +271,9 @@ fn sources(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
         let met = if found {
             Ok(format!("{shown} from {place}"))
         } else {
-            Err(format!("{shown} from {place} is not one of the allowed sources"))
+            Err(format!(
+                "{shown} from {place} is not one of the allowed sources"
+            ))
         };
         judge.demand(code, &context.name, met);
     }
@@ -257,7 +282,10 @@ fn sources(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
 fn predicates(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
     let statements = facts.evidence.statements();
     for wanted in &judge.policy.predicates {
-        let count = statements.iter().filter(|one| one.predicate_type == *wanted).count();
+        let count = statements
+            .iter()
+            .filter(|one| one.predicate_type == *wanted)
+            .count();
         let met = match count {
             0 => Err("no verified statement has this predicate type".into()),
             count => Ok(format!("{count} verified")),
@@ -275,7 +303,10 @@ fn network(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
         if metadata.hermetic != Some(true) {
             return Err("hermetic was not measured".into());
         }
-        let seen = metadata.steps.iter().filter_map(|step| Some((step.index, step.network.as_ref()?)));
+        let seen = metadata
+            .steps
+            .iter()
+            .filter_map(|step| Some((step.index, step.network.as_ref()?)));
         for (index, network) in seen {
             if wanted >= Hermetic::WithoutReplay && network.mode == NetworkMode::Replay {
                 return Err(format!("step {index} was given answers out of a lock"));
@@ -309,22 +340,32 @@ fn inputs(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
         count += 1;
         let locked = input.annotations.get("repro_locked");
         if locked.and_then(serde_json::Value::as_bool) != Some(true) {
-            let item = if input.name.is_empty() { &input.uri } else { &input.name };
+            let item = if input.name.is_empty() {
+                &input.uri
+            } else {
+                &input.name
+            };
             judge.demand(code, item, Err("no lock pins it".into()));
         }
     }
-    judge.checks.pass(code, "inputs", format!("{count} looked at"));
+    judge
+        .checks
+        .pass(code, "inputs", format!("{count} looked at"));
 }
 
 fn verdict(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
     let code = CheckCode::Demands;
-    let signed = facts.evidence.verdict.as_ref().map(|signed| &signed.predicate);
+    let signed = facts
+        .evidence
+        .verdict
+        .as_ref()
+        .map(|signed| &signed.predicate);
     let unknown = || "no verified verdict says".to_owned();
     if let Some(wanted) = judge.policy.verdict {
         let met = match signed.map(|verdict| verdict.verdict) {
             None => Err(unknown()),
-            Some(found) if found == wanted => Ok(name(found).to_owned()),
-            Some(found) => Err(format!("{}, not {}", name(found), name(wanted))),
+            Some(found) if found == wanted => Ok(found.to_string()),
+            Some(found) => Err(format!("{found}, not {wanted}")),
         };
         judge.demand(code, "verdict", met);
     }
@@ -357,16 +398,6 @@ fn verdict(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
             Some(Some(values)) => Ok(format!("{:?} and {:?}", values.a, values.b)),
         };
         judge.demand(code, axis.name(), met);
-    }
-}
-
-/// As people read it.
-pub(super) const fn name(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Reproducible => "reproducible",
-        Verdict::NotReproducible => "not reproducible",
-        Verdict::BuildFailed => "build failed",
-        Verdict::Inconclusive => "inconclusive",
     }
 }
 
@@ -403,12 +434,16 @@ fn age(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
 
 fn lineage(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
     for (key, pattern) in &judge.policy.lineage {
-        of_each_run(judge, facts, CheckCode::Lineage, key, |signed| {
-            match signed.predicate.run_details.metadata.lineage.get(key) {
-                None => Err("nothing is said of it".into()),
-                Some(value) if glob(pattern, value) => Ok(value.clone()),
-                Some(value) => Err(format!("{value:?} is not {pattern:?}")),
-            }
+        of_each_run(judge, facts, CheckCode::Lineage, key, |signed| match signed
+            .predicate
+            .run_details
+            .metadata
+            .lineage
+            .get(key)
+        {
+            None => Err("nothing is said of it".into()),
+            Some(value) if glob(pattern, value) => Ok(value.clone()),
+            Some(value) => Err(format!("{value:?} is not {pattern:?}")),
         });
     }
 }

@@ -47,7 +47,12 @@ pub fn agree(packs: &[(&str, &VerifyReport)], needed: usize) -> Agreement {
             }
             (None, _) => Err("has no builder".to_owned()),
             // Its own word is that the image cannot be made again.
-            (Some(_), _) if !matches!(report.verdict, Some(Verdict::Reproducible | Verdict::Inconclusive)) => {
+            (Some(_), _)
+                if !matches!(
+                    report.verdict,
+                    Some(Verdict::Reproducible | Verdict::Inconclusive)
+                ) =>
+            {
                 Err("says that the image is not reproducible".to_owned())
             }
             (Some(builder), Some(found)) => {

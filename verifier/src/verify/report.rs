@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use repro_core::digest::Digest;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{
     Evidence, Terms, Trust,
@@ -102,7 +102,10 @@ pub struct PolicyName {
 impl PolicyName {
     pub(crate) fn of(policy: &Policy) -> Self {
         Self {
-            uri: policy.uri.clone().unwrap_or_else(|| uris::POLICY.to_owned()),
+            uri: policy
+                .uri
+                .clone()
+                .unwrap_or_else(|| uris::POLICY.to_owned()),
             digest: policy.digest,
         }
     }
@@ -127,25 +130,33 @@ impl VerifyReport {
     ) -> Self {
         let first = evidence.provenance.first().map(|(_, signed)| signed);
         let runs = evidence.provenance.iter();
-        let finished = runs.filter_map(|(_, signed)| provenance::finished(signed)).max();
+        let finished = runs
+            .filter_map(|(_, signed)| provenance::finished(signed))
+            .max();
         let builder = first.zip(granted).map(|(signed, granted)| BuilderReport {
             id: signed.predicate.run_details.builder.id.clone(),
             operator: granted.operator.clone(),
             key: granted.key.into(),
             slsa_build_level: granted.level.number(),
         });
-        let statements = evidence.statements().into_iter().map(|one| StatementReport {
-            path: one.path,
-            predicate_type: one.predicate_type.to_owned(),
-            key: one.key.into(),
-            digest: one.bundle,
-        });
+        let statements = evidence
+            .statements()
+            .into_iter()
+            .map(|one| StatementReport {
+                path: one.path,
+                predicate_type: one.predicate_type.to_owned(),
+                key: one.key.into(),
+                digest: one.bundle,
+            });
         let mut report = Self {
             conclusion: match terms.trust {
                 Trust::Keys(_) | Trust::Rules(_) => Conclusion::Verified,
                 Trust::Embedded => Conclusion::IntegrityOnly,
             },
-            verdict: evidence.verdict.as_ref().map(|signed| signed.predicate.verdict),
+            verdict: evidence
+                .verdict
+                .as_ref()
+                .map(|signed| signed.predicate.verdict),
             image: evidence.verdict.as_ref().and_then(runs::image_of_a),
             name: first
                 .and_then(|signed| signed.subjects.first())
@@ -176,7 +187,11 @@ impl VerifyReport {
     }
 
     fn conclude(&mut self) {
-        if self.checks.iter().any(|check| check.status == Status::Failed) {
+        if self
+            .checks
+            .iter()
+            .any(|check| check.status == Status::Failed)
+        {
             self.conclusion = Conclusion::Refused;
         }
     }
@@ -195,11 +210,26 @@ pub struct Verification {
     /// What all of it comes to.
     pub conclusion: Conclusion,
     /// Each pack by its name, with its report.
+    #[serde(serialize_with = "named")]
     pub packs: Vec<(String, VerifyReport)>,
     /// How far builders agree, where that was asked.
     pub agreement: Option<Agreement>,
     /// Check V27, where a summary of another verifier was given.
     pub summary: Option<Check>,
+}
+
+/// Objects with the field `pack`.
+fn named<S: Serializer>(
+    packs: &[(String, VerifyReport)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Named<'a> {
+        pack: &'a str,
+        #[serde(flatten)]
+        report: &'a VerifyReport,
+    }
+    serializer.collect_seq(packs.iter().map(|(pack, report)| Named { pack, report }))
 }
 
 impl Verification {
@@ -210,13 +240,17 @@ impl Verification {
         terms: &Terms<'_>,
         builders: Option<usize>,
     ) -> Result<Self, FilesError> {
-        let looked = packs.iter().map(|(name, dir)| Ok((name.clone(), look(dir, terms)?)));
+        let looked = packs
+            .iter()
+            .map(|(name, dir)| Ok((name.clone(), look(dir, terms)?)));
         let packs = looked.collect::<Result<Vec<_>, FilesError>>()?;
         let demanded = terms.policy.and_then(|policy| policy.builders);
         let needed = builders.max(demanded);
         let agreement = (needed.is_some() || packs.len() > 1).then(|| {
-            let named: Vec<(&str, &VerifyReport)> =
-                packs.iter().map(|(name, report)| (name.as_str(), report)).collect();
+            let named: Vec<(&str, &VerifyReport)> = packs
+                .iter()
+                .map(|(name, report)| (name.as_str(), report))
+                .collect();
             agree(&named, needed.unwrap_or(packs.len()))
         });
         let mut verification = Self {
@@ -263,8 +297,10 @@ impl Verification {
             _ => Conclusion::Refused,
         };
         let agreement = self.agreement.iter().map(|agreement| of(&agreement.check));
-        let parts: Vec<Conclusion> =
-            packs.chain(agreement).chain(self.summary.iter().map(of)).collect();
+        let parts: Vec<Conclusion> = packs
+            .chain(agreement)
+            .chain(self.summary.iter().map(of))
+            .collect();
         self.conclusion = if parts.is_empty() || parts.contains(&Conclusion::Refused) {
             Conclusion::Refused
         } else if parts.contains(&Conclusion::IntegrityOnly) {

@@ -33,7 +33,9 @@ pub(super) fn check(
 ) -> Option<Granted> {
     // A statement without a time of its own was made after the runs that it is about.
     let times = evidence.provenance.iter();
-    let latest = times.filter_map(|(_, signed)| provenance::finished(signed)).max();
+    let latest = times
+        .filter_map(|(_, signed)| provenance::finished(signed))
+        .max();
     let mut granted: Option<Granted> = None;
     let mut builder = None;
     let mut refused = false;
@@ -46,10 +48,16 @@ pub(super) fn check(
             checks.fail(CheckCode::Builder, on, unknown(rules, signed.key, id));
             continue;
         };
-        checks.pass(CheckCode::Builder, on, format!("{id}, {} at most", standing.level));
+        checks.pass(
+            CheckCode::Builder,
+            on,
+            format!("{id}, {} at most", standing.level),
+        );
         let time = provenance::finished(signed).unwrap_or(now);
         refused |= !window(rules, on, signed.key, &standing, time, checks);
-        let level = granted.as_ref().map_or(standing.level, |known| known.level.min(standing.level));
+        let level = granted
+            .as_ref()
+            .map_or(standing.level, |known| known.level.min(standing.level));
         granted = Some(match granted {
             Some(known) => Granted { level, ..known },
             None => Granted {
@@ -61,7 +69,11 @@ pub(super) fn check(
     }
     let builder = builder.map(str::to_owned);
     for stated in evidence.statements() {
-        if evidence.provenance.iter().any(|(_, signed)| signed.path == stated.path) {
+        if evidence
+            .provenance
+            .iter()
+            .any(|(_, signed)| signed.path == stated.path)
+        {
             continue;
         }
         // With no run that made an image there is no builder id; any key of the caller's will do.
@@ -75,7 +87,11 @@ pub(super) fn check(
         let Some(standing) = standing else {
             refused = true;
             let id = builder.as_deref().unwrap_or_default();
-            checks.fail(CheckCode::Builder, &stated.path, unknown(rules, stated.key, id));
+            checks.fail(
+                CheckCode::Builder,
+                &stated.path,
+                unknown(rules, stated.key, id),
+            );
             continue;
         };
         let time = latest.unwrap_or(now);

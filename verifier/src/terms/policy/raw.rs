@@ -91,7 +91,10 @@ pub(super) fn parse(text: &str) -> Result<Policy, DocumentError> {
         builders: require.builders.map(builders).transpose()?,
         max_age: require.max_age.map(|parsed| parsed.0),
         lineage,
-        waivers: waiver.into_iter().map(checked_waiver).collect::<Result<_, _>>()?,
+        waivers: waiver
+            .into_iter()
+            .map(checked_waiver)
+            .collect::<Result<_, _>>()?,
     };
     if demands_nothing(&policy) {
         return Err(DocumentError::new(
@@ -119,7 +122,9 @@ fn checked_uri(uri: Spanned<String>) -> Result<String, DocumentError> {
     let span = uri.span();
     let uri = uri.into_inner();
     let scheme = uri.split_once(':').map_or("", |(scheme, _)| scheme);
-    let known = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let known = scheme
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
     if scheme.is_empty() || !known || uri.contains(char::is_whitespace) {
         return Err(DocumentError::at(format!("{uri:?} is not a URI"), span));
     }
@@ -134,7 +139,10 @@ fn percent(number: Spanned<u64>) -> Result<Percent, DocumentError> {
 fn builders(number: Spanned<usize>) -> Result<usize, DocumentError> {
     let span = number.span();
     match number.into_inner() {
-        0 => Err(DocumentError::at("at least one builder there always is; 2 or more is a quorum", span)),
+        0 => Err(DocumentError::at(
+            "at least one builder there always is; 2 or more is a quorum",
+            span,
+        )),
         number => Ok(number),
     }
 }
@@ -148,7 +156,10 @@ fn checked_waiver(raw: Spanned<RawWaiver>) -> Result<Waiver, DocumentError> {
         reason,
         expires,
     } = raw.into_inner();
-    let code = CheckCode::ALL.iter().find(|code| code.code() == check).copied();
+    let code = CheckCode::ALL
+        .iter()
+        .find(|code| code.code() == check)
+        .copied();
     let Some(code) = code else {
         return Err(DocumentError::at(format!("{check:?} is no check"), span));
     };
@@ -165,7 +176,10 @@ fn checked_waiver(raw: Spanned<RawWaiver>) -> Result<Waiver, DocumentError> {
     }
     for (name, value) in [("owner", &owner), ("reason", &reason)] {
         if value.trim().is_empty() {
-            return Err(DocumentError::at(format!("the {name} of a waiver is empty"), span));
+            return Err(DocumentError::at(
+                format!("the {name} of a waiver is empty"),
+                span,
+            ));
         }
     }
     Ok(Waiver {

@@ -22,23 +22,56 @@ fn what_is_wrong_is_refused_and_nothing_is_passed_over() {
         ("version = 1", "demands nothing"),
         ("version = 1\nurl = \"x\"", "unknown field `url`"),
         ("version = 1\nuri = \"x y\"", "not a URI"),
-        ("version = 1\n[allow]\nbase-image = []", "unknown field `base-image`"),
-        ("version = 1\n[allow]\nbase-images = [\"*\"]", "wildcard in the name of the registry"),
-        ("version = 1\n[allow]\nbase-images = \"debian\"", "invalid type"),
+        (
+            "version = 1\n[allow]\nbase-image = []",
+            "unknown field `base-image`",
+        ),
+        (
+            "version = 1\n[allow]\nbase-images = [\"*\"]",
+            "wildcard in the name of the registry",
+        ),
+        (
+            "version = 1\n[allow]\nbase-images = \"debian\"",
+            "invalid type",
+        ),
         ("version = 1\n[allow]\nsources = [\"git\"]", "a source is"),
-        ("version = 1\n[allow]\nsources = [\"https://*/x\"]", "a source is"),
-        ("version = 1\n[allow]\nsources = [\"https://host*\"]", "a source is"),
-        ("version = 1\n[require]\nverdict = \"good\"", "unknown variant"),
+        (
+            "version = 1\n[allow]\nsources = [\"https://*/x\"]",
+            "a source is",
+        ),
+        (
+            "version = 1\n[allow]\nsources = [\"https://host*\"]",
+            "a source is",
+        ),
+        (
+            "version = 1\n[require]\nverdict = \"good\"",
+            "unknown variant",
+        ),
         ("version = 1\n[require]\nhermetic = true", "invalid type"),
         ("version = 1\n[require]\nhermetic = \"no\"", "is not one of"),
-        ("version = 1\n[require]\nlayers-equal = 101", "no percentage"),
+        (
+            "version = 1\n[require]\nlayers-equal = 101",
+            "no percentage",
+        ),
         ("version = 1\n[require]\nlayers-equal = -1", "invalid value"),
-        ("version = 1\n[require]\nvary = [\"clok\"]", "is not an axis"),
-        ("version = 1\n[require]\nslsa-build-level = 0", "not a level"),
+        (
+            "version = 1\n[require]\nvary = [\"clok\"]",
+            "is not an axis",
+        ),
+        (
+            "version = 1\n[require]\nslsa-build-level = 0",
+            "not a level",
+        ),
         ("version = 1\n[require]\nbuilders = 0", "a quorum"),
-        ("version = 1\n[require]\nmax-age = \"30\"", "no span of time"),
+        (
+            "version = 1\n[require]\nmax-age = \"30\"",
+            "no span of time",
+        ),
         ("version = 1\n[require]\nmax-age = \"é\"", "no span of time"),
-        ("version = 1\n[require]\nmax-age = \"99999999999999999999d\"", "no span of time"),
+        (
+            "version = 1\n[require]\nmax-age = \"99999999999999999999d\"",
+            "no span of time",
+        ),
         ("version = 1\n[lineage]\nsource = 1", "invalid type"),
     ] {
         let error = Policy::parse(text).unwrap_err();
@@ -55,7 +88,12 @@ fn what_is_wrong_is_refused_and_nothing_is_passed_over() {
     for (check, owner, expires, message) in [
         ("V07", "o", "2027-01-01T00:00:00Z", "cannot be waived"),
         ("V99", "o", "2027-01-01T00:00:00Z", "is no check"),
-        ("V18", " ", "2027-01-01T00:00:00Z", "the owner of a waiver is empty"),
+        (
+            "V18",
+            " ",
+            "2027-01-01T00:00:00Z",
+            "the owner of a waiver is empty",
+        ),
         ("V18", "o", "2027-01-01", "not a time in RFC 3339"),
         ("V18", "o", "\"never\"", "not a time in RFC 3339"),
     ] {
@@ -80,7 +118,10 @@ fn the_schema_says_what_is_read() {
         };
         more.insert("unheard-of".into(), true.into());
         let error = Policy::parse(&toml::to_string(&text).unwrap()).unwrap_err();
-        assert!(error.message().contains("unknown field `unheard-of`"), "{key}: {error}");
+        assert!(
+            error.message().contains("unknown field `unheard-of`"),
+            "{key}: {error}"
+        );
     }
 }
 
