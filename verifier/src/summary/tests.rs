@@ -76,11 +76,7 @@ fn payload(bundle: &[u8]) -> Value {
     serde_json::from_slice(&bytes).unwrap()
 }
 
-fn held<'a>(
-    bytes: &[u8],
-    image: Digest,
-    edit: impl Fn(&mut Expected<'a>),
-) -> (Status, String) {
+fn held<'a>(bytes: &[u8], image: Digest, edit: impl Fn(&mut Expected<'a>)) -> (Status, String) {
     let mut expected = Expected {
         rules: &RULES,
         image: Some(image),

@@ -329,7 +329,9 @@ const TABLE: &[Row] = &[
             }),
             ("a number", C::BundleVersion, || encoded(|_| 1.into())),
             ("no base64", C::Base64, || encoded(|_| "é".into())),
-            ("with more padding", C::Base64, || encoded(|text| format!("{text}=").into())),
+            ("with more padding", C::Base64, || {
+                encoded(|text| format!("{text}=").into())
+            }),
             ("with a line end", C::Base64, || {
                 encoded(|text| format!("{}\n{}", &text[..8], &text[8..]).into())
             }),
