@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod attest;
 pub(crate) mod build;
 mod completions;
 mod diff;
@@ -61,6 +62,8 @@ pub(crate) enum Command {
     Lock(Box<lock::Args>),
     /// Check the signatures and digests of an evidence pack
     Verify(verify::Args),
+    /// Put evidence beside an image that is already in a registry or a layout
+    Attest(attest::Args),
     /// Compare two images, archives, layers or directories, and name the causes
     Diff(diff::Args),
     /// Explain a cause of a difference, and what to do about it
@@ -99,6 +102,7 @@ impl Command {
             Self::Toolchain(args) => args.forms(),
             Self::Pull(args) => Forms::new(args.progress.progress, args.json),
             Self::Push(args) => Forms::new(args.progress.progress, args.json),
+            Self::Attest(args) => Forms::new(args.progress.progress, args.json),
             Self::Verify(args) => Forms::of(args.json),
             Self::Diff(args) => Forms::of(args.json),
             Self::Explain(args) => Forms::of(args.json),
@@ -118,6 +122,7 @@ impl Command {
             Self::Build(args) => build::run(args, context),
             Self::Lock(args) => lock::run(args, context),
             Self::Verify(args) => verify::run(args, context),
+            Self::Attest(args) => attest::run(args, context),
             Self::Diff(args) => diff::run(args, context),
             Self::Explain(args) => explain::run(args, context),
             Self::Import(args) => import::run(args, context),

@@ -17,6 +17,8 @@ pub(crate) enum Limit {
     Project,
     /// A lock in any form: a build can fetch thousands of files.
     Lock,
+    /// A statement in its bundle.
+    Statement,
 }
 
 impl Limit {
@@ -27,6 +29,7 @@ impl Limit {
             Self::Keyring => repro_toolchains::archive::MAX_KEYRING,
             Self::Project => 16 << 20,
             Self::Lock => 64 << 20,
+            Self::Statement => repro_verifier::bundle::BUNDLE_MAX as u64,
         }
     }
 }

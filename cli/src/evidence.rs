@@ -1,0 +1,3 @@
+//! Evidence beside images: put there, and found there.
+
+pub(crate) mod attach;
