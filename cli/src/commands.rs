@@ -18,6 +18,8 @@ mod store;
 mod toolchain;
 mod verify;
 
+pub(crate) use pull::referrers_name;
+
 use std::io;
 
 use clap::Subcommand;
@@ -60,8 +62,8 @@ pub(crate) enum Command {
     Build(Box<build::Args>),
     /// Pin everything that a build takes from outside
     Lock(Box<lock::Args>),
-    /// Check the signatures and digests of an evidence pack
-    Verify(verify::Args),
+    /// Check an image by its evidence, or an evidence pack
+    Verify(Box<verify::Args>),
     /// Put evidence beside an image that is already in a registry or a layout
     Attest(attest::Args),
     /// Compare two images, archives, layers or directories, and name the causes
@@ -103,7 +105,7 @@ impl Command {
             Self::Pull(args) => Forms::new(args.progress.progress, args.json),
             Self::Push(args) => Forms::new(args.progress.progress, args.json),
             Self::Attest(args) => Forms::new(args.progress.progress, args.json),
-            Self::Verify(args) => Forms::of(args.json),
+            Self::Verify(args) => Forms::new(args.progress.progress, args.json),
             Self::Diff(args) => Forms::of(args.json),
             Self::Explain(args) => Forms::of(args.json),
             Self::Import(args) => Forms::of(args.json),

@@ -1,6 +1,7 @@
 //! Checks of evidence from outside. No network is used, no clock is read; keys and time come
 //! from the caller, never from what is judged.
 
+mod beside;
 mod blobs;
 mod check;
 pub mod files;
@@ -14,6 +15,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
+pub use beside::{
+    Beside, Counted, ImageFacts, Named, PackAt, SubjectReport, refuse_image, verify_image,
+};
 pub use check::{Check, CheckCode, Finding, Status};
 pub use files::FilesError;
 pub use statements::Signed;
@@ -67,6 +71,9 @@ pub struct VerifyReport {
     pub signers: Vec<KeyIdText>,
     /// One for every code, in order.
     pub checks: Vec<Check>,
+    /// The image beside which the evidence was found, where it was not a pack that was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<SubjectReport>,
 }
 
 /// A key id as text, the form in which it is reported.
@@ -220,6 +227,7 @@ fn report(checks: Checks, trust: Trust<'_>, evidence: &Evidence) -> VerifyReport
         image: evidence.verdict.as_ref().and_then(runs::image_of_a),
         signers: evidence.signers(),
         checks,
+        subject: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use repro_verifier::{
     predicate::reproducibility::Verdict,
-    verify::{Check, Conclusion, Status, VerifyReport},
+    verify::{Check, Conclusion, Named, Status, SubjectReport, VerifyReport},
 };
 
 use crate::{output::Meaning, text};
@@ -39,6 +39,9 @@ pub(super) fn readable(report: &VerifyReport) -> String {
             lines.push(format!("         {}", text::one_line(&detail)));
         }
     }
+    if let Some(subject) = &report.subject {
+        lines.extend(beside(subject));
+    }
     if let Some(image) = report.image {
         lines.push(format!("image    {image}"));
     }
@@ -59,4 +62,28 @@ pub(super) fn readable(report: &VerifyReport) -> String {
         Conclusion::Refused => Meaning::Bad.paint("refused").to_string(),
     });
     lines.join("\n")
+}
+
+/// What lies beside an image: what counts, and what does not.
+fn beside(subject: &SubjectReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    let root = subject.list_digest.or(subject.manifest_digest);
+    let root = root.map_or_else(String::new, |digest| format!(" {digest}"));
+    // A name with a digest says it already.
+    let shown = if subject.named == Named::ByDigest {
+        subject.name.clone()
+    } else {
+        format!("{}{root}", subject.name)
+    };
+    lines.push(format!("subject  {}", text::one_line(&shown)));
+    for one in &subject.statements {
+        let line = format!("{} by {}", one.predicate_type, one.key.0);
+        lines.push(format!("also     {}", text::one_line(&line)));
+    }
+    for other in &subject.not_verified {
+        let line = format!("{} {}: {}", other.what, other.at, other.why);
+        let mark = Meaning::Faint.paint("ignored");
+        lines.push(format!("{mark}  {}", text::one_line(&line)));
+    }
+    lines
 }
