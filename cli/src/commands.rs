@@ -12,6 +12,7 @@ mod inspect;
 mod keygen;
 mod lock;
 mod man;
+mod policy;
 mod pull;
 mod push;
 mod store;
@@ -62,8 +63,10 @@ pub(crate) enum Command {
     Build(Box<build::Args>),
     /// Pin everything that a build takes from outside
     Lock(Box<lock::Args>),
-    /// Check an image by its evidence, or an evidence pack
+    /// Check an image by its evidence, or an evidence pack, under your keys and your policy
     Verify(Box<verify::Args>),
+    /// Look at policies of `repro verify`, and exchange their images with Kyverno
+    Policy(policy::Args),
     /// Put evidence beside an image that is already in a registry or a layout
     Attest(attest::Args),
     /// Compare two images, archives, layers or directories, and name the causes
@@ -105,7 +108,8 @@ impl Command {
             Self::Pull(args) => Forms::new(args.progress.progress, args.json),
             Self::Push(args) => Forms::new(args.progress.progress, args.json),
             Self::Attest(args) => Forms::new(args.progress.progress, args.json),
-            Self::Verify(args) => Forms::new(args.progress.progress, args.json),
+            Self::Verify(args) => args.forms(),
+            Self::Policy(args) => args.forms(),
             Self::Diff(args) => Forms::of(args.json),
             Self::Explain(args) => Forms::of(args.json),
             Self::Import(args) => Forms::of(args.json),
@@ -125,6 +129,7 @@ impl Command {
             Self::Lock(args) => lock::run(args, context),
             Self::Verify(args) => verify::run(args, context),
             Self::Attest(args) => attest::run(args, context),
+            Self::Policy(args) => policy::run(args, context),
             Self::Diff(args) => diff::run(args, context),
             Self::Explain(args) => explain::run(args, context),
             Self::Import(args) => import::run(args, context),

@@ -15,6 +15,10 @@ pub(crate) enum Limit {
     Keyring,
     /// A Dockerfile, an ignore file, `repro.toml` or `repro.lock`.
     Project,
+    /// A trust file or a policy.
+    Terms,
+    /// A summary of a verification.
+    Summary,
     /// A lock in any form: a build can fetch thousands of files.
     Lock,
     /// A statement in its bundle.
@@ -28,6 +32,8 @@ impl Limit {
             Self::Secret => repro_core::build::MAX_SECRET_BYTES as u64,
             Self::Keyring => repro_toolchains::archive::MAX_KEYRING,
             Self::Project => 16 << 20,
+            Self::Terms => 1 << 20,
+            Self::Summary => 32 << 20,
             Self::Lock => 64 << 20,
             Self::Statement => repro_verifier::bundle::BUNDLE_MAX as u64,
         }

@@ -1,30 +1,35 @@
 //! `repro verify`
 
+pub(crate) mod policy;
 mod render;
 mod subject;
+mod summary;
 mod trust;
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use repro_core::{build::Clock as _, platform::Platform};
-use repro_verifier::verify::{Conclusion, Trust};
+use repro_verifier::{
+    terms::{Policy, Terms, Trust, TrustRules},
+    verify::{self, Conclusion, Verification, VerifyReport, Wanted},
+};
 
 use super::Context;
 use crate::{
     ambient::SystemClock,
     args::{JsonArgs, ProgressArgs},
-    error::CommandError,
+    error::{CommandError, ErrorKind},
     exit::ExitStatus,
-    output::Format,
     registries::RegistryArgs,
+    settings::Forms,
 };
 
 /// Check an image by the evidence that lies beside it, or an evidence pack
 ///
-/// Checks every signature, every subject against recomputed digests, and that nothing stands in
-/// the pack that its signed index does not list. Exit 0 means that all of it holds under your
-/// keys, whatever the verdict of the build; exit 4 that something was refused, or that nothing
-/// could be verified.
+/// Checks every signature, every subject against recomputed digests, that nothing stands in the
+/// pack that its signed index does not list, and whatever your policy demands. Exit 0 means that all
+/// of it holds, whatever the verdict of the build unless the policy demands one; exit 4 that
+/// something was refused, or that nothing was verified.
 ///
 /// A tag is asked for once, and everything goes by the digest that it meant, which is shown. Packs,
 /// layouts and archives are verified without a network. What lies beside an image and no key of yours
@@ -36,14 +41,36 @@ Examples:
   repro verify repro-out --key repro.pub
   repro verify oci:layout:v1 --key repro.pub
   repro verify docker-archive:app.tar --evidence repro-out --key repro.pub
-  repro verify --json repro-out --key old.pub --key new.pub")]
+  repro verify repro-out --trust trust.toml --policy policy.toml
+  repro verify --quorum 2 --trust trust.toml ours theirs --summary out --sign-with verifier.key
+  repro verify --vsa vsa.sigstore.json --trust trust.toml --digest sha256:... --resource-uri URI
+  repro verify --format sarif repro-out --key old.pub --key new.pub > verify.sarif")]
 pub(crate) struct Args {
     /// An image: a reference in a registry, oci:DIR[:TAG], oci-archive:FILE[:TAG] or
-    /// docker-archive:FILE[:REF]; or the directory of an evidence pack
-    #[arg(value_name = "SUBJECT")]
-    subject: subject::Subject,
+    /// docker-archive:FILE[:REF]; or directories that `repro build --evidence` wrote. Several are of one
+    /// image, by several builders
+    #[arg(value_name = "SUBJECT", required_unless_present = "vsa")]
+    subjects: Vec<subject::Subject>,
     #[command(flatten)]
     trust: trust::TrustArgs,
+    #[command(flatten)]
+    beside: BesideArgs,
+    #[command(flatten)]
+    demands: DemandArgs,
+    #[command(flatten)]
+    summary: summary::SummaryArgs,
+    /// Write the result in this form
+    #[arg(long, value_enum, value_name = "FORM", default_value_t)]
+    format: Form,
+    #[command(flatten)]
+    progress: ProgressArgs,
+    #[command(flatten)]
+    json: JsonArgs,
+}
+
+/// Where the evidence on an image is looked for.
+#[derive(Debug, clap::Args)]
+struct BesideArgs {
     /// Take this pack as the evidence on the image, and look for none beside it; repeat for several
     #[arg(long, value_name = "DIR")]
     evidence: Vec<PathBuf>,
@@ -56,23 +83,145 @@ pub(crate) struct Args {
     platform: Option<Platform>,
     #[command(flatten)]
     registries: RegistryArgs,
-    #[command(flatten)]
-    pub(crate) progress: ProgressArgs,
-    #[command(flatten)]
-    pub(crate) json: JsonArgs,
+}
+
+/// What is demanded beyond that the evidence holds.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Policy")]
+struct DemandArgs {
+    /// Demand what this policy says: TOML, or kyverno:FILE for the images of a Kyverno `ClusterPolicy`
+    #[arg(long, value_name = "FILE", env = "REPRO_POLICY")]
+    policy: Option<policy::PolicyFile>,
+    /// Demand that this many independent builders made the same image: distinct keys, distinct builder
+    /// ids, distinct operators of the trust file
+    #[arg(long, value_name = "N")]
+    quorum: Option<NonZeroUsize>,
+    /// Demand this level of SLSA's Build track, as the trust file grants it
+    #[arg(long = "slsa-build-level", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=3))]
+    level: Option<u8>,
+}
+
+/// A form of the result.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// A table for people
+    #[default]
+    Text,
+    /// One JSON document, as with --json
+    Json,
+    /// For code scanning
+    Sarif,
+}
+
+impl Args {
+    /// In which form the command writes, errors too.
+    pub(crate) const fn forms(&self) -> Forms {
+        let json = JsonArgs {
+            json: matches!(self.form(), Form::Json),
+        };
+        Forms::new(self.progress.progress, json)
+    }
+
+    const fn form(&self) -> Form {
+        if self.json.json {
+            Form::Json
+        } else {
+            self.format
+        }
+    }
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandError> {
+    let rules = args.trust.resolve()?;
+    let policy = args.demands.resolve()?;
+    // The key is opened first: a long verification must not end in a key that cannot be used.
+    let signing = args.summary.signing()?;
+    let now = SystemClock.unix_seconds();
+    let verification = verify(args, context, &rules, policy.as_ref(), now)?;
     let output = &context.settings.output;
-    let keys = args.trust.resolve()?;
-    let trust = Trust::Keys(&keys);
-    let report = subject::verify(args, context, trust, SystemClock.unix_seconds())?;
-    match output.format() {
-        Format::Json => output.json("cli/verify/v1", &report)?,
-        Format::Text => output.text(&render::readable(&report))?,
+    match args.form() {
+        Form::Text => output.text(&render::readable(&verification))?,
+        Form::Sarif => {
+            let bytes = verify::sarif(&verification)
+                .map_err(|error| CommandError::new(ErrorKind::Internal, &error))?;
+            output.data(&[bytes.as_slice(), b"\n"].concat())?;
+        }
+        Form::Json => match single(&verification) {
+            Some(report) => output.json("cli/verify/v1", report)?,
+            None => output.json("cli/verifications/v1", &verification)?,
+        },
     }
-    Ok(match report.conclusion {
+    if let Some(signing) = signing {
+        signing.write(&verification, now, output)?;
+    }
+    Ok(match verification.conclusion {
         Conclusion::Verified => ExitStatus::Done,
         Conclusion::IntegrityOnly | Conclusion::Refused => ExitStatus::Refused,
     })
+}
+
+fn verify(
+    args: &Args,
+    context: &Context,
+    rules: &TrustRules,
+    policy: Option<&Policy>,
+    now: i64,
+) -> Result<Verification, CommandError> {
+    let terms = Terms {
+        trust: Trust::Rules(rules),
+        policy,
+        now,
+    };
+    let quorum = args.demands.quorum.map(NonZeroUsize::get);
+    let counted = quorum.is_some() || policy.is_some_and(|policy| policy.builders.is_some());
+    let wanted = if counted {
+        Wanted::EachBuilder
+    } else {
+        Wanted::One
+    };
+    let verification = if args.subjects.is_empty() {
+        None
+    } else {
+        let reports = subject::verify(args, context, &terms, wanted)?;
+        Some(Verification::of_reports(reports, &terms, quorum))
+    };
+    let summary = args
+        .summary
+        .check(rules, policy, verification.as_ref(), now)?;
+    Ok(match (verification, summary) {
+        (Some(verification), Some(summary)) => verification.with_summary(summary),
+        (Some(verification), None) => verification,
+        (None, Some(summary)) => Verification::of_summary(summary),
+        (None, None) => {
+            return Err(CommandError::message(
+                ErrorKind::Refused,
+                "nothing was verified",
+            ));
+        }
+    })
+}
+
+/// The report, where there is one pack and nothing else.
+fn single(verification: &Verification) -> Option<&VerifyReport> {
+    match (verification.packs.as_slice(), &verification.summary) {
+        ([(_, report)], None) => Some(report),
+        _ => None,
+    }
+}
+
+impl DemandArgs {
+    /// The policy, with what options add to it.
+    fn resolve(&self) -> Result<Option<Policy>, CommandError> {
+        let mut policy = self
+            .policy
+            .as_ref()
+            .map(policy::PolicyFile::load)
+            .transpose()?;
+        if let Some(level) = self.level {
+            let level = repro_verifier::terms::trust::BuildLevel::new(level);
+            let policy = policy.get_or_insert_default();
+            policy.level = policy.level.max(level);
+        }
+        Ok(policy)
+    }
 }

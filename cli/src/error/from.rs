@@ -4,7 +4,10 @@
 mod build;
 mod evidence;
 mod registry;
+mod terms;
 mod toolchains;
+
+pub(crate) use terms::in_document;
 
 use std::io;
 

@@ -15,12 +15,12 @@ use repro_core::{
 use serde::Serialize;
 
 use super::{
-    Conclusion, Evidence, FilesError, Trust, VerifyReport,
+    Conclusion, Evidence, FilesError, Terms, Trust, VerifyReport,
     check::{CheckCode, Checks, Status, chain},
     files::PackFiles,
-    image, provenance, report,
+    image, look, policy, provenance,
     statements::{PIPELINE, Signed},
-    verify_pack,
+    trusted,
 };
 use crate::{
     attached::gather::{Damage, Form, FoundStatement, Other},
@@ -29,8 +29,18 @@ use crate::{
     keys::PublicKey,
     pack::layout,
     predicate::{Predicate as _, provenance::Provenance, reproducibility::Reproducibility},
+    terms::TrustRules,
     verify::KeyIdText,
 };
+
+/// How many packs beside an image are gone by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// One: further ones of accepted keys say the same of the same image.
+    One,
+    /// All, since builders are counted.
+    EachBuilder,
+}
 
 /// How the image was named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -117,48 +127,55 @@ pub struct Counted {
 
 /// Verifies an image by what lies beside it. `blobs` has the image. `now` is in seconds since 1970.
 ///
-/// Whatever is wrong with the evidence is in the report; an error is only that a directory cannot be
-/// looked at.
+/// Gives one report, or one for each pack where those of several builders are wanted. Whatever is wrong
+/// with the evidence is in the reports; an error is only that a directory cannot be looked at.
 pub fn verify_image(
     facts: &ImageFacts,
     beside: Beside,
     blobs: &dyn BlobStore,
-    trust: Trust<'_>,
-    now: i64,
-) -> Result<VerifyReport, FilesError> {
+    terms: &Terms<'_>,
+    wanted: Wanted,
+) -> Result<Vec<(String, VerifyReport)>, FilesError> {
     let mut found = Found {
         facts,
         counted: Vec::new(),
         others: beside.others,
     };
-    let chosen = found.packs(&beside.packs, trust, now)?;
-    let mut in_pack = BTreeSet::new();
-    if let Some((pack, _)) = &chosen {
-        in_pack = bundles(pack)?;
+    let chosen = found.packs(&beside.packs, terms, wanted)?;
+    let mut in_packs = BTreeSet::new();
+    for (pack, _) in &chosen {
+        in_packs.append(&mut bundles(pack)?);
     }
-    let statements = found.statements(&beside.statements, trust, &in_pack);
-    let (mut report, mut checks) = match chosen {
-        Some((pack, report)) => {
-            let mut checks = Checks::reopen(report.checks.clone());
-            found.bind(&pack, &report, &mut checks);
-            (report, checks)
-        }
-        None => found.alone(&statements, blobs, trust, now),
+    let rules = match terms.trust {
+        Trust::Rules(rules) => rules.clone(),
+        Trust::Keys(keys) => TrustRules::of_keys(keys),
+        Trust::Embedded => TrustRules::default(),
     };
-    for damage in &beside.damaged {
-        checks.fail(CheckCode::SubjectMatches, &damage.at, &damage.why);
+    let statements = found.statements(&beside.statements, &rules.builder_keys(), &in_packs);
+    let several = chosen.len() > 1;
+    let mut reports = Vec::new();
+    for (pack, report) in chosen {
+        let mut checks = Checks::reopen(&report.checks);
+        found.bind(&pack, &report, &mut checks);
+        let name = if several { pack.at } else { facts.name.clone() };
+        reports.push((name, report, checks));
     }
-    name(facts, &mut checks);
-    report.checks = checks.finish();
-    if report
-        .checks
-        .iter()
-        .any(|check| check.status == Status::Failed)
-    {
-        report.conclusion = Conclusion::Refused;
+    if reports.is_empty() {
+        let (report, checks) = found.alone(&statements, blobs, &rules, terms);
+        reports.push((facts.name.clone(), report, checks));
     }
-    report.subject = Some(found.report());
-    Ok(report)
+    let subject = found.report();
+    let finish = |(pack, mut report, mut checks): (String, VerifyReport, Checks)| {
+        for damage in &beside.damaged {
+            checks.fail(CheckCode::SubjectMatches, &damage.at, &damage.why);
+        }
+        name(facts, &mut checks);
+        report.checks = checks.finish();
+        report.subject = Some(subject.clone());
+        report.conclude();
+        (pack, report)
+    };
+    Ok(reports.into_iter().map(finish).collect())
 }
 
 /// The report on an image that is not what its digest says, so that there is nothing to verify.
@@ -168,7 +185,8 @@ pub fn refuse_image(name: &str, reason: &str) -> VerifyReport {
     checks.fail(CheckCode::SubjectMatches, name, reason);
     let nothing = "nothing was verified";
     checks.fail(CheckCode::SomethingVerified, name, nothing);
-    report(checks, Trust::Keys(&[]), &Evidence::default())
+    let terms = Terms::new(Trust::Keys(&[]), 0);
+    VerifyReport::new(checks, &terms, &Evidence::default(), None)
 }
 
 /// V13.
@@ -231,33 +249,32 @@ impl Found<'_> {
         }
     }
 
-    /// Verifies every pack, and chooses the one to go by: the first that is refused, since whoever
-    /// accepts the key must learn of it, else the first.
+    /// Verifies every pack, and chooses those to go by. Of which one is wanted, it is the first that is
+    /// refused, since whoever accepts the key must learn of it, else the first.
     fn packs(
         &mut self,
         packs: &[PackAt],
-        trust: Trust<'_>,
-        now: i64,
-    ) -> Result<Option<(PackAt, VerifyReport)>, FilesError> {
-        let mut chosen: Option<(PackAt, VerifyReport)> = None;
+        terms: &Terms<'_>,
+        wanted: Wanted,
+    ) -> Result<Vec<(PackAt, VerifyReport)>, FilesError> {
+        let mut chosen: Vec<(PackAt, VerifyReport)> = Vec::new();
         for pack in packs {
-            let report = verify_pack(&pack.dir, trust, now)?;
+            let report = look(&pack.dir, terms)?;
             if let Err(why) = is_by_accepted_key(&report) {
                 self.other("evidence pack", &pack.at, why);
                 continue;
             }
-            let refused = |report: &VerifyReport| report.conclusion == Conclusion::Refused;
-            match &chosen {
-                Some((_, first)) if refused(first) || !refused(&report) => {
-                    self.other("evidence pack", &pack.at, "another one was gone by");
-                }
-                _ => {
-                    let passed_over = chosen.replace((pack.clone(), report));
-                    if let Some((pack, _)) = passed_over {
-                        self.other("evidence pack", &pack.at, "another one was refused");
-                    }
-                }
+            chosen.push((pack.clone(), report));
+        }
+        if wanted == Wanted::One && chosen.len() > 1 {
+            let refused =
+                |(_, report): &(PackAt, VerifyReport)| report.conclusion == Conclusion::Refused;
+            let first = chosen.iter().position(refused).unwrap_or(0);
+            let one = chosen.swap_remove(first);
+            for (pack, _) in chosen {
+                self.other("evidence pack", &pack.at, "another one was gone by");
             }
+            chosen = vec![one];
         }
         Ok(chosen)
     }
@@ -299,16 +316,12 @@ impl Found<'_> {
     fn statements(
         &mut self,
         all: &[(FoundStatement, Vec<u8>)],
-        trust: Trust<'_>,
-        in_pack: &BTreeSet<Digest>,
+        keys: &[PublicKey],
+        in_packs: &BTreeSet<Digest>,
     ) -> Vec<(FoundStatement, Attestation<Verified>)> {
-        let keys = match trust {
-            Trust::Keys(keys) => keys,
-            Trust::Embedded => &[],
-        };
         let mut good = Vec::new();
         for (found, bytes) in all {
-            if in_pack.contains(&found.blob) {
+            if in_packs.contains(&found.blob) {
                 continue;
             }
             let what = format!("statement {}", found.claimed);
@@ -347,8 +360,8 @@ impl Found<'_> {
         &self,
         statements: &[(FoundStatement, Attestation<Verified>)],
         blobs: &dyn BlobStore,
-        trust: Trust<'_>,
-        now: i64,
+        rules: &TrustRules,
+        terms: &Terms<'_>,
     ) -> (VerifyReport, Checks) {
         let mut checks = Checks::default();
         let mut evidence = Evidence::default();
@@ -366,7 +379,7 @@ impl Found<'_> {
                     Ok(predicate) => {
                         let run = predicate.build_definition.internal_parameters.run;
                         let signed = signed(&on, attestation, found.blob, predicate);
-                        provenance::check(&signed, now, &mut checks);
+                        provenance::check(&signed, terms.now, &mut checks);
                         provenances += 1;
                         evidence.provenance.push((run, signed));
                     }
@@ -388,18 +401,44 @@ impl Found<'_> {
             "provenance by an accepted key",
             "no evidence pack and no provenance that an accepted key signed lies beside the image",
         );
-        if let Some(manifest) = self.facts.manifest {
-            match image::reread(blobs, manifest) {
-                Ok(summary) => checks.pass(CheckCode::SubjectMatches, on, summary),
-                Err(why) => checks.fail(CheckCode::SubjectMatches, on, why),
-            }
-        }
+        let granted = trusted::check(rules, &evidence, terms.now, &mut checks);
+        let layers = self.reread(blobs, &mut checks);
         let alone = "the statements were looked at one by one, without their pack";
         for code in [CheckCode::Pack, CheckCode::Runs] {
             checks.not_applicable(code, on, alone);
         }
-        let report = report(Checks::default(), trust, &evidence);
+        if let Some(policy) = terms.policy {
+            let facts = policy::Facts {
+                evidence: &evidence,
+                granted: granted.as_ref(),
+                layers,
+                now: terms.now,
+            };
+            policy::check(policy, &facts, &mut checks);
+        }
+        let mut report = VerifyReport::new(Checks::default(), terms, &evidence, granted.as_ref());
+        report.image = self.facts.manifest;
         (report, checks)
+    }
+
+    /// V14, where no pack has the image; gives the number of its layers.
+    fn reread(&self, blobs: &dyn BlobStore, checks: &mut Checks) -> Option<usize> {
+        let manifest = self.facts.manifest?;
+        let (code, on) = (CheckCode::SubjectMatches, &self.facts.name);
+        match image::reread(blobs, manifest) {
+            Ok(layers) => {
+                checks.pass(
+                    code,
+                    on,
+                    format!("{manifest} with {layers} layers, recomputed"),
+                );
+                Some(layers)
+            }
+            Err(why) => {
+                checks.fail(code, on, why);
+                None
+            }
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 
 use repro_core::{
     digest::Digest,
+    hosts::DEFAULT_REGISTRY,
     image::{
         Descriptor, Document, Index, MAX_DOCUMENT, StoredImage, find_platform, load_image,
         transport::{self, Archive, ImportOptions, Layout, Location, LocationError},
@@ -26,9 +27,9 @@ use repro_verifier::{
         unpack,
     },
     bundle::BUNDLE_MAX,
+    terms::Terms,
     verify::{
-        Beside, ImageFacts, Named, PackAt, Trust, VerifyReport, refuse_image, verify_image,
-        verify_pack,
+        self, Beside, ImageFacts, Named, PackAt, VerifyReport, Wanted, refuse_image, verify_image,
     },
 };
 use tempfile::TempDir;
@@ -88,35 +89,46 @@ impl FromStr for Subject {
     }
 }
 
-/// Verifies it.
+/// Verifies what was named; a report for each pack, or for an image without one.
 pub(super) fn verify(
     args: &Args,
     context: &Context,
-    trust: Trust<'_>,
-    now: i64,
-) -> Result<VerifyReport, CommandError> {
+    terms: &Terms<'_>,
+    wanted: Wanted,
+) -> Result<Vec<(String, VerifyReport)>, CommandError> {
     let work = Work {
         args,
         context,
-        trust,
-        now,
+        terms,
+        wanted,
     };
-    match &args.subject {
-        Subject::Pack(dir) if args.evidence.is_empty() => Ok(verify_pack(dir, trust, now)?),
-        Subject::Pack(_) => Err(CommandError::usage(
-            "a pack is its own evidence: --evidence names one for an image",
-        )),
-        Subject::Archive(archive) => work.archive(archive),
-        Subject::Registry(name) if args.offline => work.store(name),
-        Subject::Registry(name) => work.registry(name),
+    let mut reports = Vec::new();
+    for subject in &args.subjects {
+        reports.extend(match subject {
+            Subject::Pack(dir) if args.beside.evidence.is_empty() => {
+                vec![(dir.display().to_string(), verify::look(dir, terms)?)]
+            }
+            Subject::Pack(_) => {
+                return Err(CommandError::usage(
+                    "a pack is its own evidence: --evidence names one for an image",
+                ));
+            }
+            Subject::Archive(archive) => work.archive(archive)?,
+            Subject::Registry(name) if args.beside.offline => work.store(name)?,
+            Subject::Registry(name) => work.registry(name)?,
+        });
     }
+    Ok(reports)
 }
+
+/// Reports by the names of what they are on.
+type Reports = Vec<(String, VerifyReport)>;
 
 struct Work<'a> {
     args: &'a Args,
     context: &'a Context,
-    trust: Trust<'a>,
-    now: i64,
+    terms: &'a Terms<'a>,
+    wanted: Wanted,
 }
 
 /// An image of which every blob is there, and the list that it is on.
@@ -129,13 +141,24 @@ struct Image {
 
 impl Work<'_> {
     fn platform(&self) -> Platform {
-        self.args.platform.clone().unwrap_or_else(Platform::host)
+        self.args
+            .beside
+            .platform
+            .clone()
+            .unwrap_or_else(Platform::host)
     }
 
-    fn registry(&self, name: &ImageRef) -> Result<VerifyReport, CommandError> {
+    fn registry(&self, name: &ImageRef) -> Result<Reports, CommandError> {
         let store = self.context.open_store()?;
-        let registry = self.args.registries.watched(self.context, &store);
-        let failed = |error: CommandError| error.context(format!("cannot verify {name}"));
+        let registry = self.args.beside.registries.watched(self.context, &store);
+        let failed = |error: CommandError| {
+            let error = error.context(format!("cannot verify {name}"));
+            if name.registry() == DEFAULT_REGISTRY {
+                error.hint("if an evidence pack is meant: there is no directory of that name here")
+            } else {
+                error
+            }
+        };
         // Once: whatever the tag means afterwards, this is what is verified.
         let root = match registry.document(name, store.blobs()) {
             Err(error) if error.is_damage() => return Ok(refused(name, error)),
@@ -170,7 +193,7 @@ impl Work<'_> {
     }
 
     /// What the store has, without a network.
-    fn store(&self, name: &ImageRef) -> Result<VerifyReport, CommandError> {
+    fn store(&self, name: &ImageRef) -> Result<Reports, CommandError> {
         let store = self.context.open_store()?;
         let root = images::find(&store, name).map_err(|error| {
             error.hint(format!(
@@ -185,7 +208,7 @@ impl Work<'_> {
         self.gathered(&place, &image, store.blobs(), store.blobs().tmp())
     }
 
-    fn archive(&self, archive: &Archive) -> Result<VerifyReport, CommandError> {
+    fn archive(&self, archive: &Archive) -> Result<Reports, CommandError> {
         let store = self.context.open_store()?;
         let scratch = scratch(store.blobs().tmp())?;
         let blobs = LocalBlobs::open(scratch.path()).map_err(|error| write_failed(&error))?;
@@ -199,10 +222,13 @@ impl Work<'_> {
         };
         let image = match transport::import(&blobs, archive, options).map_err(of_layout) {
             Ok(image) => image,
-            Err(Trouble::Damaged(why)) => return Ok(refuse_image(&name, &why)),
+            Err(Trouble::Damaged(why)) => {
+                return Ok(vec![(name.clone(), refuse_image(&name, &why))]);
+            }
             Err(Trouble::Place(error)) => return Err(failed(error)),
             Err(Trouble::Missing) => {
-                return Ok(refuse_image(&name, "a part of the image is missing"));
+                let report = refuse_image(&name, "a part of the image is missing");
+                return Ok(vec![(name, report)]);
             }
         };
         let mut image = Image {
@@ -262,7 +288,7 @@ impl Work<'_> {
 
     /// Packs that the user named, which then are all the evidence.
     fn given(&self) -> Beside {
-        let packs = self.args.evidence.iter().map(|dir| PackAt {
+        let packs = self.args.beside.evidence.iter().map(|dir| PackAt {
             at: dir.display().to_string(),
             dir: dir.clone(),
         });
@@ -278,9 +304,9 @@ impl Work<'_> {
         image: &Image,
         blobs: &LocalBlobs,
         tmp: &Path,
-    ) -> Result<VerifyReport, CommandError> {
+    ) -> Result<Reports, CommandError> {
         let facts = image.facts();
-        if !self.args.evidence.is_empty() {
+        if !self.args.beside.evidence.is_empty() {
             return self.finish(&facts, self.given(), blobs);
         }
         let list = image.list.as_ref().map(|(digest, index)| (*digest, index));
@@ -296,8 +322,8 @@ impl Work<'_> {
         facts: &ImageFacts,
         beside: Beside,
         blobs: &LocalBlobs,
-    ) -> Result<VerifyReport, CommandError> {
-        Ok(verify_image(facts, beside, blobs, self.trust, self.now)?)
+    ) -> Result<Reports, CommandError> {
+        Ok(verify_image(facts, beside, blobs, self.terms, self.wanted)?)
     }
 }
 
@@ -331,8 +357,10 @@ fn named(name: &ImageRef) -> Named {
     }
 }
 
-fn refused(name: &ImageRef, error: RegistryError) -> VerifyReport {
-    refuse_image(&name.to_string(), &CommandError::from(error).to_string())
+fn refused(name: &ImageRef, error: RegistryError) -> Reports {
+    let name = name.to_string();
+    let report = refuse_image(&name, &CommandError::from(error).to_string());
+    vec![(name, report)]
 }
 
 /// The list of a layout that the image is on, if it is on one that can be read.
