@@ -15,6 +15,8 @@ mod legacy;
 mod manifest;
 mod pack;
 mod read;
+#[cfg(test)]
+mod tests;
 mod unpack;
 mod write;
 
