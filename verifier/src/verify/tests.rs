@@ -1,5 +1,6 @@
 //! Packs as they are written, and everything that must not pass for one.
 
+mod attempts;
 mod forge;
 mod fuzz;
 mod mutation;
@@ -13,6 +14,7 @@ use super::*;
 use crate::{
     keys::{KeyKind, SigningKey},
     pack::Signer,
+    predicate::reproducibility::Verdict,
     testing::{Case, NOW, key},
 };
 
