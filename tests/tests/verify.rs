@@ -11,6 +11,7 @@ use std::{
     process::Command,
 };
 
+use repro_core::fs::sorted_names;
 use repro_tests::{Ended, Repro, TestContext, succeeds, tool};
 use serde_json::Value;
 
@@ -109,16 +110,12 @@ fn refusals(ended: &Ended) -> Vec<String> {
         .collect()
 }
 
+/// Every file below `dir`, as paths below it.
 fn files(dir: &Path, below: &str, found: &mut Vec<String>) {
-    let mut names: Vec<_> = fs::read_dir(dir.join(below))
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
-    names.sort_by_key(fs::DirEntry::file_name);
-    for entry in names {
-        let path = format!("{below}/{}", entry.file_name().to_string_lossy());
+    for name in sorted_names(&dir.join(below)).unwrap() {
+        let path = format!("{below}/{}", name.to_string_lossy());
         let path = path.trim_start_matches('/').to_owned();
-        if entry.file_type().unwrap().is_dir() {
+        if dir.join(&path).is_dir() {
             files(dir, &path, found);
         } else {
             found.push(path);
@@ -297,18 +294,18 @@ fn a_policy_decides(signed: &Signed) {
             "{table}"
         );
     }
-    let waiver = |expires: &str| {
+    let ending = |expires: &str| {
         format!(
             "[allow]\nbase-images = []\n[[waiver]]\ncheck = \"V18\"\nowner = \"o@acme.example\"\nreason = \
              \"moving\"\nexpires = {expires}"
         )
     };
-    let waived = signed.under(&waiver("2999-01-01T00:00:00Z")).run().exits(0);
+    let waived = signed.under(&ending("2999-01-01T00:00:00Z")).run().exits(0);
     waived.prints([
         "waived",
         "waived by o@acme.example until 2999-01-01T00:00:00Z: moving",
     ]);
-    let expired = signed.under(&waiver("2020-01-01T00:00:00Z")).run().exits(4);
+    let expired = signed.under(&ending("2020-01-01T00:00:00Z")).run().exits(4);
     expired.prints(["V33", "expired: o@acme.example"]);
     // The level as an option, without a policy.
     signed

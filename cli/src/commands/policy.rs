@@ -186,12 +186,17 @@ fn import(args: &ImportArgs, context: &Context) -> Result<(), CommandError> {
             .hint(format!("repro policy import kyverno:{}", path.display())));
     }
     let policy = args.from.load()?;
-    let mut toml = String::from("version = 1\n\n[allow]\nbase-images = [\n");
-    for base in policy.base_images.iter().flatten() {
-        // A pattern has none of the characters that TOML would want escaped.
-        toml.push_str(&format!("    \"{base}\",\n"));
-    }
-    toml.push_str("]\n");
+    // A pattern has none of the characters that TOML would want escaped.
+    let bases: Vec<String> = policy
+        .base_images
+        .iter()
+        .flatten()
+        .map(|base| format!("    \"{base}\","))
+        .collect();
+    let toml = format!(
+        "version = 1\n\n[allow]\nbase-images = [\n{}\n]\n",
+        bases.join("\n")
+    );
     context.settings.output.text(&toml)
 }
 

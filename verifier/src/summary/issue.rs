@@ -16,7 +16,7 @@ use crate::{
     statement::{ResourceDescriptor, Statement, Subject},
     terms::{document::rfc3339, trust::BuildLevel},
     uris,
-    verify::{Conclusion, PolicyName, Status, Verification},
+    verify::{Agreement, Conclusion, PolicyName, Status, Verification},
 };
 
 /// The version of SLSA whose levels are meant.
@@ -92,7 +92,7 @@ pub fn issue(verification: &Verification, issuer: &Issuer<'_>) -> Result<Vec<Sum
     let reproduced = verification
         .agreement
         .as_ref()
-        .is_some_and(|agreement| agreement.is_reproduced());
+        .is_some_and(Agreement::is_reproduced);
     if reproduced && verification.conclusion == Conclusion::Verified {
         let vsa = vsa(verification, issuer, image, vec![REPRODUCED.to_owned()]);
         summaries.push(sign(

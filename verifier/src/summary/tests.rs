@@ -167,22 +167,22 @@ fn summaries_that_do_not_say_what_is_demanded() {
     type Edit = fn(&mut Value);
     let table: &[(&str, &str, Edit)] = &[
         ("result empty", "does not read", |p| {
-            p["verificationResult"] = "".into()
+            p["verificationResult"] = "".into();
         }),
         ("result in lower case", "does not read", |p| {
-            p["verificationResult"] = "passed".into()
+            p["verificationResult"] = "passed".into();
         }),
         ("result failed", "is FAILED", |p| {
-            p["verificationResult"] = "FAILED".into()
+            p["verificationResult"] = "FAILED".into();
         }),
         ("no result", "does not read", |p| {
             p.as_object_mut().unwrap().remove("verificationResult");
         }),
         ("another resource", "resourceUri is", |p| {
-            p["resourceUri"] = "pkg:oci/app@sha256:xy".into()
+            p["resourceUri"] = "pkg:oci/app@sha256:xy".into();
         }),
         ("no resource", "resourceUri is empty", |p| {
-            p["resourceUri"] = "".into()
+            p["resourceUri"] = "".into();
         }),
         ("another verifier", "is not trusted with the key", |p| {
             p["verifier"]["id"] = "https://other.example".into();
@@ -191,37 +191,37 @@ fn summaries_that_do_not_say_what_is_demanded() {
             p["verifier"]["id"] = format!("{VERIFIER}/").into();
         }),
         ("a level that is none", "is not a level", |p| {
-            p["verifiedLevels"] = json!(["SLSA_BUILD_LEVEL_x"])
+            p["verifiedLevels"] = json!(["SLSA_BUILD_LEVEL_x"]);
         }),
         ("half a level", "is not a level", |p| {
-            p["verifiedLevels"] = json!(["SLSA_BUILD"])
+            p["verifiedLevels"] = json!(["SLSA_BUILD"]);
         }),
         ("a signed number", "is not a level", |p| {
-            p["verifiedLevels"] = json!(["SLSA_BUILD_LEVEL_+3"])
+            p["verifiedLevels"] = json!(["SLSA_BUILD_LEVEL_+3"]);
         }),
         ("no level", "verifiedLevels is empty", |p| {
-            p["verifiedLevels"] = json!([])
+            p["verifiedLevels"] = json!([]);
         }),
         ("level 0", "is less than", |p| {
-            p["verifiedLevels"] = json!(["SLSA_BUILD_LEVEL_0"])
+            p["verifiedLevels"] = json!(["SLSA_BUILD_LEVEL_0"]);
         }),
         ("another track", "is less than", |p| {
-            p["verifiedLevels"] = json!(["SLSA_SOURCE_LEVEL_3"])
+            p["verifiedLevels"] = json!(["SLSA_SOURCE_LEVEL_3"]);
         }),
         ("the property alone", "is less than", |p| {
-            p["verifiedLevels"] = json!(["SLSA_BUILD_REPRODUCED"])
+            p["verifiedLevels"] = json!(["SLSA_BUILD_REPRODUCED"]);
         }),
         ("two levels", "two levels", |p| {
             p["verifiedLevels"] = json!(["SLSA_BUILD_LEVEL_1", "SLSA_BUILD_LEVEL_3"]);
         }),
         ("more than its word is taken for", "up to 2", |p| {
-            p["verifiedLevels"] = json!(["SLSA_BUILD_LEVEL_3"])
+            p["verifiedLevels"] = json!(["SLSA_BUILD_LEVEL_3"]);
         }),
         ("in the future", "in the future", |p| {
-            p["timeVerified"] = "2027-01-15T09:00:00Z".into()
+            p["timeVerified"] = "2027-01-15T09:00:00Z".into();
         }),
         ("no time", "not a time in UTC", |p| {
-            p["timeVerified"] = "yesterday".into()
+            p["timeVerified"] = "yesterday".into();
         }),
         ("an input without digest", "has no sha256", |p| {
             p["inputAttestations"][0]
@@ -230,7 +230,7 @@ fn summaries_that_do_not_say_what_is_demanded() {
                 .remove("digest");
         }),
         ("no policy", "policy.uri is empty", |p| {
-            p["policy"] = json!({})
+            p["policy"] = json!({});
         }),
     ];
     let (verification, image) = verified(None, &ours());

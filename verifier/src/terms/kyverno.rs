@@ -229,9 +229,8 @@ fn image(rule: &str, text: &str) -> Result<AllowedBase, KyvernoError> {
             None => return Err(beyond(format!("the pattern {text:?}"))),
         }
     }
-    let (bare, suffix) = match split_suffix(positive) {
-        Some(split) => split,
-        None => return Err(beyond(format!("a tag in {positive:?}"))),
+    let Some((bare, suffix)) = split_suffix(positive) else {
+        return Err(beyond(format!("a tag in {positive:?}")));
     };
     let mut used = 0;
     let mut ours = String::new();

@@ -143,9 +143,8 @@ impl FromStr for NamePattern {
         let (host, path) = match text.split_once('/') {
             Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (host, path),
             Some((host, _)) if host.contains('*') => return Err(ImagePatternError::Host(shown())),
-            Some(_) => (DEFAULT_REGISTRY, text),
             None if text.contains('*') => return Err(ImagePatternError::Host(shown())),
-            None => (DEFAULT_REGISTRY, text),
+            Some(_) | None => (DEFAULT_REGISTRY, text),
         };
         if host.contains('*') {
             return Err(ImagePatternError::Host(shown()));

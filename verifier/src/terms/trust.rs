@@ -363,10 +363,9 @@ fn parties(
                 not_before: raw.not_before.map(|moment| moment.0),
                 not_after: raw.not_after.map(|moment| moment.0),
             };
-            if let (Some(start), Some(end)) = (window.not_before, window.not_after) {
-                if end < start {
-                    return Err(DocumentError::at("not-after is before not-before", span));
-                }
+            let ends = window.not_before.zip(window.not_after);
+            if ends.is_some_and(|(start, end)| end < start) {
+                return Err(DocumentError::at("not-after is before not-before", span));
             }
             let key = source.read(span.clone(), read)?;
             if keys.iter().any(|known| known.key.id() == key.id()) {

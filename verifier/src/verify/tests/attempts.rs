@@ -69,7 +69,7 @@ pub(super) fn provenance(edit: impl Fn(&mut Value)) -> Vec<CheckCode> {
 
 pub(super) fn verdict(edit: impl Fn(&mut Value)) -> Vec<CheckCode> {
     said(layout::REPRODUCIBILITY, |value| {
-        edit(&mut value["predicate"])
+        edit(&mut value["predicate"]);
     })
 }
 
@@ -137,6 +137,6 @@ pub(super) fn encoded(text: impl Fn(&str) -> Value) -> Vec<CheckCode> {
     })
 }
 
-pub(super) fn log_entry(entry: Value) -> Vec<CheckCode> {
-    bundle(|b| b["verificationMaterial"]["tlogEntries"] = json!([entry.clone()]))
+pub(super) fn log_entry(entry: &Value) -> Vec<CheckCode> {
+    bundle(|b| b["verificationMaterial"]["tlogEntries"] = json!([entry]))
 }

@@ -391,9 +391,9 @@ const TABLE: &[Row] = &[
         id: "N15",
         what: "entries of a transparency log",
         here: &[
-            ("an empty one", C::BundleVersion, || log_entry(json!({}))),
+            ("an empty one", C::BundleVersion, || log_entry(&json!({}))),
             ("one that looks whole", C::BundleVersion, || {
-                log_entry(json!({
+                log_entry(&json!({
                     "logIndex": "1", "kindVersion": {"kind": "dsse", "version": "0.0.1"},
                     "integratedTime": "1766077479", "canonicalizedBody": "e30="
                 }))
@@ -455,7 +455,7 @@ const TABLE: &[Row] = &[
                 let case = Case::reproducible();
                 let config = case.record.runs[0].image.as_ref().unwrap().config.hex();
                 said(RUN_A, |v| {
-                    v["subject"][0]["digest"]["sha256"] = config.clone().into()
+                    v["subject"][0]["digest"]["sha256"] = config.clone().into();
                 })
             }),
             ("a layer's", C::SubjectMatches, || {
@@ -464,7 +464,7 @@ const TABLE: &[Row] = &[
                     .0
                     .hex();
                 said(RUN_A, |v| {
-                    v["subject"][0]["digest"]["sha256"] = layer.clone().into()
+                    v["subject"][0]["digest"]["sha256"] = layer.clone().into();
                 })
             }),
         ],

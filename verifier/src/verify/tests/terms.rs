@@ -1,5 +1,7 @@
 //! Packs under a trust file and a policy.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -19,10 +21,12 @@ fn rules(builders: &[(&str, &str, u8, u8, &str)], more: &str) -> TrustRules {
             "" => String::new(),
             operator => format!("operator = {operator:?}\n"),
         };
-        text += &format!(
+        write!(
+            text,
             "[[builder]]\nid = {id:?}\n{operator}slsa-build-level = {level}\n[[builder.key]]\n\
              file = \"{seed}\"\n{about}\n"
-        );
+        )
+        .unwrap();
     }
     TrustRules::parse(&(text + more), &mut |path| {
         let seed = path.to_str().unwrap().parse().unwrap();
