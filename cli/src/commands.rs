@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod attest;
 pub(crate) mod build;
 mod completions;
 mod diff;
@@ -17,6 +18,8 @@ mod push;
 mod store;
 mod toolchain;
 mod verify;
+
+pub(crate) use pull::referrers_name;
 
 use std::io;
 
@@ -60,10 +63,12 @@ pub(crate) enum Command {
     Build(Box<build::Args>),
     /// Pin everything that a build takes from outside
     Lock(Box<lock::Args>),
-    /// Check the evidence of a build under your keys and your policy
+    /// Check an image by its evidence, or an evidence pack, under your keys and your policy
     Verify(Box<verify::Args>),
     /// Look at policies of `repro verify`, and exchange their images with Kyverno
     Policy(policy::Args),
+    /// Put evidence beside an image that is already in a registry or a layout
+    Attest(attest::Args),
     /// Compare two images, archives, layers or directories, and name the causes
     Diff(diff::Args),
     /// Explain a cause of a difference, and what to do about it
@@ -102,6 +107,7 @@ impl Command {
             Self::Toolchain(args) => args.forms(),
             Self::Pull(args) => Forms::new(args.progress.progress, args.json),
             Self::Push(args) => Forms::new(args.progress.progress, args.json),
+            Self::Attest(args) => Forms::new(args.progress.progress, args.json),
             Self::Verify(args) => args.forms(),
             Self::Policy(args) => args.forms(),
             Self::Diff(args) => Forms::of(args.json),
@@ -122,6 +128,7 @@ impl Command {
             Self::Build(args) => build::run(args, context),
             Self::Lock(args) => lock::run(args, context),
             Self::Verify(args) => verify::run(args, context),
+            Self::Attest(args) => attest::run(args, context),
             Self::Policy(args) => policy::run(args, context),
             Self::Diff(args) => diff::run(args, context),
             Self::Explain(args) => explain::run(args, context),

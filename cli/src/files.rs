@@ -21,6 +21,8 @@ pub(crate) enum Limit {
     Summary,
     /// A lock in any form: a build can fetch thousands of files.
     Lock,
+    /// A statement in its bundle.
+    Statement,
 }
 
 impl Limit {
@@ -33,6 +35,7 @@ impl Limit {
             Self::Terms => 1 << 20,
             Self::Summary => 32 << 20,
             Self::Lock => 64 << 20,
+            Self::Statement => repro_verifier::bundle::BUNDLE_MAX as u64,
         }
     }
 }

@@ -18,6 +18,7 @@ mod diffoscope;
 mod docs;
 mod engine;
 mod error;
+mod evidence;
 pub mod exit;
 mod files;
 mod git;

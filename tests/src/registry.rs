@@ -8,6 +8,7 @@ use std::{
     thread,
 };
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{succeeds, tool};
@@ -101,6 +102,47 @@ impl Registry {
         format!("{}/{name}", self.host)
     }
 
+    /// The file in which the registry keeps a blob.
+    #[must_use]
+    pub fn blob(&self, digest: &str) -> PathBuf {
+        let hex = digest.trim_start_matches("sha256:");
+        let all = self.dir.path().join("data/docker/registry/v2/blobs/sha256");
+        all.join(&hex[..2]).join(hex).join("data")
+    }
+
+    /// Sends a blob, as other programs do; its descriptor.
+    #[must_use]
+    pub fn put_blob(&self, repository: &str, bytes: &str, media_type: &str) -> Value {
+        let digest = repro_core::digest::Digest::of(bytes.as_bytes());
+        let url = format!("http://{}/v2/{repository}/blobs/uploads/", self.host);
+        let head = curl(&["--dump-header", "-", "--request", "POST", &url]);
+        let to = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Location: "))
+            .expect("an upload has a place");
+        let to = format!("{}&digest={digest}", to.trim());
+        let kind = "Content-Type: application/octet-stream";
+        let put = ["--request", "PUT", "--header", kind, "--data-binary"];
+        curl(&[&put[..], &[bytes, &to]].concat());
+        json!({"digest": digest, "size": bytes.len(), "mediaType": media_type})
+    }
+
+    /// Sends a document under a tag, or under its digest where there is none; its descriptor.
+    pub fn put_document(&self, repository: &str, tag: Option<&str>, body: &Value) -> Value {
+        let text = body.to_string();
+        let digest = repro_core::digest::Digest::of(text.as_bytes()).to_string();
+        let media_type = body["mediaType"].as_str().expect("a document has a type");
+        let name = tag.unwrap_or(&digest);
+        let url = format!("http://{}/v2/{repository}/manifests/{name}", self.host);
+        let header = format!("Content-Type: {media_type}");
+        let file = self.dir.path().join("document");
+        fs::write(&file, &text).expect("the file can be written");
+        let data = format!("@{}", file.display());
+        let put = ["--request", "PUT", "--header", &header, "--data-binary"];
+        curl(&[&put[..], &[&data, &url]].concat());
+        json!({"digest": digest, "size": text.len(), "mediaType": media_type})
+    }
+
     /// The certificate of the authority.
     #[must_use]
     pub fn authority(&self) -> PathBuf {
@@ -114,6 +156,11 @@ impl Drop for Registry {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+fn curl(args: &[&str]) -> String {
+    let mut curl = Command::new(tool("curl"));
+    succeeds(curl.args(["--silent", "--show-error", "--fail"]).args(args))
 }
 
 /// An authority, and a certificate of it for this machine.

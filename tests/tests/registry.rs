@@ -441,64 +441,19 @@ fn referrers_come_along_when_they_are_asked_for() {
 
 /// Sends a statement about `subject`, as other programs do: with the list that its tag means.
 fn put_artifact(registry: &Registry, repository: &str, subject: &str) -> String {
-    let curl = |args: &[&str]| {
-        let mut curl = Command::new(tool("curl"));
-        succeeds(curl.args(["--silent", "--show-error", "--fail"]).args(args))
-    };
-    let url = format!("http://{}/v2/{repository}", registry.host);
-    let blob = |bytes: &str| {
-        let digest = repro_core::digest::Digest::of(bytes.as_bytes());
-        let head = curl(&[
-            "--dump-header",
-            "-",
-            "--request",
-            "POST",
-            &format!("{url}/blobs/uploads/"),
-        ]);
-        let to = head
-            .lines()
-            .find_map(|line| line.strip_prefix("Location: "))
-            .expect("an upload has a place");
-        let to = format!("{}&digest={digest}", to.trim());
-        let kind = "Content-Type: application/octet-stream";
-        curl(&[
-            "--request",
-            "PUT",
-            "--header",
-            kind,
-            "--data-binary",
-            bytes,
-            &to,
-        ]);
-        json!({"digest": digest, "size": bytes.len(), "mediaType": "text/plain"})
-    };
-    let manifest = |name: &str, media_type: &str, body: &Value| {
-        let header = format!("Content-Type: {media_type}");
-        let to = format!("{url}/manifests/{name}");
-        curl(&[
-            "--request",
-            "PUT",
-            "--header",
-            &header,
-            "--data-binary",
-            &body.to_string(),
-            &to,
-        ]);
-    };
     let image = "application/vnd.oci.image.manifest.v1+json";
+    let text = |bytes| registry.put_blob(repository, bytes, "text/plain");
     let artifact = json!({
         "schemaVersion": 2, "mediaType": image, "artifactType": "text/plain",
-        "config": blob("{}"), "layers": [blob("it was seen")],
+        "config": text("{}"), "layers": [text("it was seen")],
         "subject": {"mediaType": image, "digest": subject, "size": 1},
     });
-    let text = artifact.to_string();
-    let digest = repro_core::digest::Digest::of(text.as_bytes()).to_string();
-    manifest(&digest, image, &artifact);
-    let index = "application/vnd.oci.image.index.v1+json";
-    let list = json!({"schemaVersion": 2, "mediaType": index, "manifests": [{
-        "mediaType": image, "digest": digest, "size": text.len(), "artifactType": "text/plain"}]});
-    manifest(&subject.replace(':', "-"), index, &list);
-    digest
+    let mut entry = registry.put_document(repository, None, &artifact);
+    entry["artifactType"] = "text/plain".into();
+    let list = json!({"schemaVersion": 2, "manifests": [entry],
+        "mediaType": "application/vnd.oci.image.index.v1+json"});
+    registry.put_document(repository, Some(&subject.replace(':', "-")), &list);
+    entry["digest"].as_str().expect("a digest").to_owned()
 }
 
 #[test]

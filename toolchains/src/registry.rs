@@ -49,7 +49,7 @@ use repro_core::{
     image::Descriptor,
     platform::Platform,
     reference::ImageRef,
-    store::{BlobStore, LocalBlobs},
+    store::{BlobStore, LocalBlobs, put_bytes},
 };
 
 pub use credentials::{CredentialError, CredentialSources, HelperError};
@@ -165,6 +165,49 @@ impl Registry {
     ) -> Result<Pulled, RegistryError> {
         self.reading(reference, |session| {
             pull::pull(session, reference, platforms, store, events)
+        })
+    }
+
+    /// Brings the one document that `reference` means, a manifest or an index, into `store`, and nothing
+    /// that it lists: for callers who decide by it what they want of the rest. What a tag means is asked
+    /// once; the digest of the answer says the same for ever.
+    pub fn document(
+        &self,
+        reference: &ImageRef,
+        store: &dyn BlobStore,
+    ) -> Result<Descriptor, RegistryError> {
+        self.reading(reference, |session| {
+            let fetched = pull::root(session, reference, Some(store))?;
+            put_bytes(store, &fetched.bytes)?;
+            Ok(fetched.descriptor)
+        })
+    }
+
+    /// As [`Registry::document`], of the registry itself and as it is now, whatever its mirrors have: for
+    /// callers who write it anew.
+    pub fn current(
+        &self,
+        reference: &ImageRef,
+        store: &dyn BlobStore,
+    ) -> Result<Descriptor, RegistryError> {
+        let session = self.writing(reference)?;
+        let fetched = pull::root(&session, reference, None)?;
+        put_bytes(store, &fetched.bytes)?;
+        Ok(fetched.descriptor)
+    }
+
+    /// Brings blobs of the repository of `name` into `store`: those that are not there.
+    pub fn blobs(
+        &self,
+        name: &ImageRef,
+        blobs: &[Descriptor],
+        store: &LocalBlobs,
+        events: &dyn EventSink,
+    ) -> Result<(), RegistryError> {
+        let wanted = blobs.iter().map(|blob| (blob.digest, blob.clone()));
+        let wanted = wanted.collect();
+        self.reading(name, |session| {
+            pull::fetch_blobs(session, name, &wanted, store, events).map(drop)
         })
     }
 

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod attached;
 pub mod attestation;
 pub mod axes;
 pub mod bisect;

@@ -1,6 +1,7 @@
 //! Checks of evidence from outside. No network is used, no clock is read; keys and time come
 //! from the caller, never from what is judged.
 
+mod beside;
 mod blobs;
 mod check;
 pub mod files;
@@ -17,6 +18,9 @@ mod trusted;
 
 use std::path::Path;
 
+pub use beside::{
+    Beside, Counted, ImageFacts, Named, PackAt, SubjectReport, Wanted, refuse_image, verify_image,
+};
 pub(crate) use check::chain;
 pub use check::{Check, CheckCode, Finding, Status};
 pub use files::FilesError;
@@ -55,8 +59,8 @@ pub fn verify_pack(dir: &Path, terms: &Terms<'_>) -> Result<VerifyReport, FilesE
     Ok(report)
 }
 
-/// Every check but that on other packs.
-fn look(dir: &Path, terms: &Terms<'_>) -> Result<VerifyReport, FilesError> {
+/// Every check but that on other packs, which [`Verification::of_reports`] makes.
+pub fn look(dir: &Path, terms: &Terms<'_>) -> Result<VerifyReport, FilesError> {
     let mut checks = Checks::default();
     let files = match PackFiles::list(dir) {
         Ok(files) => files,

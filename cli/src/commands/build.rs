@@ -41,6 +41,7 @@ use bisect::MoreRuns;
 use call::Call;
 use docker::DockerArgs;
 use outputs::OutputArg;
+use push::AttachArgs;
 use same::SameArgs;
 use values::{EpochArg, Vary};
 
@@ -118,6 +119,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true")]
     push: Option<bool>,
+    #[command(flatten)]
+    attach: AttachArgs,
     /// Annotate the manifest, or its entry in the index of a layout
     #[arg(long = "annotation", value_name = "[TYPE:]KEY=VALUE")]
     annotations: Vec<AnnotationArg>,
@@ -256,6 +259,7 @@ impl Args {
             platform: lock.platform.clone(),
             output: Vec::new(),
             push: None,
+            attach: AttachArgs::default(),
             annotations: Vec::new(),
             iidfile: None,
             metadata_file: None,

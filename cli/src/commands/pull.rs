@@ -214,7 +214,7 @@ fn pull_referrers(
 }
 
 /// The name in the store of the list of what refers to `subject`.
-pub(super) fn referrers_name(name: &ImageRef, subject: Digest) -> Result<ImageRef, CommandError> {
+pub(crate) fn referrers_name(name: &ImageRef, subject: Digest) -> Result<ImageRef, CommandError> {
     let text = format!("{}:{}", name.name(), fallback_tag(subject));
     text.parse()
         .map_err(|error| CommandError::new(ErrorKind::Internal, &error))

@@ -1,5 +1,7 @@
 //! `repro push`
 
+use std::path::PathBuf;
+
 use repro_core::{
     digest::Digest,
     image::{Document as Parsed, Index, MAX_DOCUMENT},
@@ -13,6 +15,7 @@ use super::{Context, pull::referrers_name};
 use crate::{
     args::{JsonArgs, ProgressArgs, registry_reference},
     error::CommandError,
+    evidence::attach::{self, AttachForm, Evidence, Placed},
     exit::ExitStatus,
     images,
     output::Format,
@@ -28,6 +31,7 @@ use crate::{
 Examples:
   repro push registry.example/acme/app:1
   repro push acme/app:1 registry.example/acme/app:1
+  repro push --evidence repro-out registry.example/acme/app:1
   repro push --referrers registry.example/acme/app:1 other.example/acme/app:1")]
 pub(crate) struct Args {
     /// The image, by its name in the store
@@ -39,6 +43,19 @@ pub(crate) struct Args {
     /// Also what refers to the image and is in the store, as `repro pull --referrers` brings it
     #[arg(long)]
     referrers: bool,
+    /// Put this evidence pack beside the image, as `repro attest` does; repeat for several
+    #[arg(long, value_name = "DIR")]
+    evidence: Vec<PathBuf>,
+    /// In which form evidence is put there, separated by commas
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORM",
+        value_delimiter = ',',
+        default_value = "referrers",
+        requires = "evidence"
+    )]
+    attach: Vec<AttachForm>,
     #[command(flatten)]
     registries: RegistryArgs,
     #[command(flatten)]
@@ -66,6 +83,8 @@ struct Push<'a> {
     present: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     referrers: Option<Vec<Digest>>,
+    #[serde(skip_serializing_if = "<[Placed]>::is_empty")]
+    attached: &'a [Placed],
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandError> {
@@ -73,8 +92,20 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     let to = args.to.as_ref().unwrap_or(&args.reference);
     let failed = |error: CommandError| error.context(format!("cannot push to {to}"));
     let root = images::find(&store, &args.reference)?;
+    // Before anything is sent: evidence on another image would leave this one without.
+    let evidence = Evidence {
+        packs: &args.evidence,
+        statements: &[],
+    };
+    let made = if args.evidence.is_empty() {
+        Vec::new()
+    } else {
+        attach::make(&store, &attach::subjects(&store, root.clone())?, evidence).map_err(failed)?
+    };
     let registry = args.registries.watched(context, &store);
     let pushed = send(&registry, context, &store, &root, to).map_err(failed)?;
+    let placed =
+        attach::to_registry(&registry, context, &store, to, &args.attach, &made).map_err(failed)?;
     let referrers = if args.referrers {
         let all = push_referrers(args, &registry, context, &store, root.digest, to);
         Some(all.map_err(failed)?)
@@ -92,11 +123,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
                 mounted: pushed.mounted,
                 present: pushed.present,
                 referrers,
+                attached: &placed,
             };
             output.json("cli/push/v1", &Document { push })?;
         }
         Format::Text => {
             output.text(&format!("{to} {}", pushed.digest))?;
+            for line in placed.iter().map(Placed::line) {
+                output.status(&line);
+            }
             if let Some(referrers) = referrers {
                 let count = text::plural(referrers.len() as u64, "referrer");
                 output.status(&format!("{count} pushed"));

@@ -2,46 +2,59 @@
 
 pub(crate) mod policy;
 mod render;
+mod subject;
 mod summary;
 mod trust;
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use repro_core::build::Clock as _;
+use repro_core::{build::Clock as _, platform::Platform};
 use repro_verifier::{
     terms::{Policy, Terms, Trust, TrustRules},
-    verify::{self, Conclusion, Verification, VerifyReport},
+    verify::{self, Conclusion, Verification, VerifyReport, Wanted},
 };
 
 use super::Context;
 use crate::{
     ambient::SystemClock,
-    args::JsonArgs,
+    args::{JsonArgs, ProgressArgs},
     error::{CommandError, ErrorKind},
     exit::ExitStatus,
+    registries::RegistryArgs,
     settings::Forms,
 };
 
-/// Check the evidence of a build under your keys and your policy, without a network
+/// Check an image by the evidence that lies beside it, or an evidence pack
 ///
 /// Checks every signature, every subject against recomputed digests, that nothing stands in the
 /// pack that its signed index does not list, and whatever your policy demands. Exit 0 means that all
 /// of it holds, whatever the verdict of the build unless the policy demands one; exit 4 that
 /// something was refused, or that nothing was verified.
+///
+/// A tag is asked for once, and everything goes by the digest that it meant, which is shown. Packs,
+/// layouts and archives are verified without a network. What lies beside an image and no key of yours
+/// signed is listed, and counts for nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
+  repro verify registry.example/acme/app@sha256:... --key repro.pub
   repro verify repro-out --key repro.pub
+  repro verify oci:layout:v1 --key repro.pub
+  repro verify docker-archive:app.tar --evidence repro-out --key repro.pub
   repro verify repro-out --trust trust.toml --policy policy.toml
   repro verify --quorum 2 --trust trust.toml ours theirs --summary out --sign-with verifier.key
   repro verify --vsa vsa.sigstore.json --trust trust.toml --digest sha256:... --resource-uri URI
   repro verify --format sarif repro-out --key old.pub --key new.pub > verify.sarif")]
 pub(crate) struct Args {
-    /// Directories that `repro build --evidence` wrote; several are of one image, by several builders
-    #[arg(value_name = "DIR", required_unless_present = "vsa")]
-    packs: Vec<PathBuf>,
+    /// An image: a reference in a registry, oci:DIR[:TAG], oci-archive:FILE[:TAG] or
+    /// docker-archive:FILE[:REF]; or directories that `repro build --evidence` wrote. Several are of one
+    /// image, by several builders
+    #[arg(value_name = "SUBJECT", required_unless_present = "vsa")]
+    subjects: Vec<subject::Subject>,
     #[command(flatten)]
     trust: trust::TrustArgs,
+    #[command(flatten)]
+    beside: BesideArgs,
     #[command(flatten)]
     demands: DemandArgs,
     #[command(flatten)]
@@ -50,7 +63,26 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "FORM", default_value_t)]
     format: Form,
     #[command(flatten)]
+    progress: ProgressArgs,
+    #[command(flatten)]
     json: JsonArgs,
+}
+
+/// Where the evidence on an image is looked for.
+#[derive(Debug, clap::Args)]
+struct BesideArgs {
+    /// Take this pack as the evidence on the image, and look for none beside it; repeat for several
+    #[arg(long, value_name = "DIR")]
+    evidence: Vec<PathBuf>,
+    /// Use no network: an image of a registry is that of the store, with the evidence that
+    /// `repro pull --referrers` brought
+    #[arg(long)]
+    offline: bool,
+    /// Which image of a list; that of this machine unless given
+    #[arg(long, value_name = "OS/ARCH", env = "REPRO_PLATFORM")]
+    platform: Option<Platform>,
+    #[command(flatten)]
+    registries: RegistryArgs,
 }
 
 /// What is demanded beyond that the evidence holds.
@@ -84,9 +116,10 @@ enum Form {
 impl Args {
     /// In which form the command writes, errors too.
     pub(crate) const fn forms(&self) -> Forms {
-        Forms::of(JsonArgs {
+        let json = JsonArgs {
             json: matches!(self.form(), Form::Json),
-        })
+        };
+        Forms::new(self.progress.progress, json)
     }
 
     const fn form(&self) -> Form {
@@ -104,7 +137,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     // The key is opened first: a long verification must not end in a key that cannot be used.
     let signing = args.summary.signing()?;
     let now = SystemClock.unix_seconds();
-    let verification = verify(args, &rules, policy.as_ref(), now)?;
+    let verification = verify(args, context, &rules, policy.as_ref(), now)?;
     let output = &context.settings.output;
     match args.form() {
         Form::Text => output.text(&render::readable(&verification))?,
@@ -129,6 +162,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
 
 fn verify(
     args: &Args,
+    context: &Context,
     rules: &TrustRules,
     policy: Option<&Policy>,
     now: i64,
@@ -138,15 +172,18 @@ fn verify(
         policy,
         now,
     };
-    let named = args.packs.iter();
-    let packs: Vec<_> = named
-        .map(|dir| (dir.display().to_string(), dir.as_path()))
-        .collect();
     let quorum = args.demands.quorum.map(NonZeroUsize::get);
-    let verification = if packs.is_empty() {
+    let counted = quorum.is_some() || policy.is_some_and(|policy| policy.builders.is_some());
+    let wanted = if counted {
+        Wanted::EachBuilder
+    } else {
+        Wanted::One
+    };
+    let verification = if args.subjects.is_empty() {
         None
     } else {
-        Some(Verification::of_packs(&packs, &terms, quorum)?)
+        let reports = subject::verify(args, context, &terms, wanted)?;
+        Some(Verification::of_reports(reports, &terms, quorum))
     };
     let summary = args
         .summary

@@ -2,6 +2,7 @@
 //! that equal troubles get equal exit codes.
 
 mod build;
+mod evidence;
 mod registry;
 mod terms;
 mod toolchains;

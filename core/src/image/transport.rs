@@ -1,6 +1,7 @@
 //! Images in and out of a store, in the forms that other tools know, spelt as in skopeo.
 
 mod docker;
+mod layout;
 mod local;
 mod location;
 mod oci;
@@ -16,6 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use layout::{Addition, Layout, add_to_layout};
 pub use local::{LocalError, export_local};
 pub use location::{Archive, Location, LocationError};
 pub use several::import_all;

@@ -152,6 +152,16 @@ pub enum RegistryError {
         /// The bytes that it may have.
         limit: u64,
     },
+    /// More entries than such a list has.
+    #[error("{what} of {host} has more than {limit} entries")]
+    TooMany {
+        /// Host and port.
+        host: String,
+        /// The list.
+        what: String,
+        /// The entries that it may have.
+        limit: usize,
+    },
     /// Fewer bytes than were announced.
     #[error("{what} of {host} has {found} bytes, {expected} were announced")]
     Short {
@@ -286,8 +296,28 @@ impl RegistryError {
     }
 
     /// Whether it means that there is no such thing.
-    pub(super) const fn is_not_found(&self) -> bool {
-        matches!(self, Self::NotFound { .. })
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Self::NotFound { .. } => true,
+            Self::Everywhere { source, .. } => source.is_not_found(),
+            _ => false,
+        }
+    }
+
+    /// Whether it means that there is such a thing, and that it is not what was asked for: another
+    /// digest or size, or no document of that kind.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Digest { .. }
+            | Self::Short { .. }
+            | Self::TooLong { .. }
+            | Self::TooMany { .. }
+            | Self::Document { .. } => true,
+            Self::Everywhere { source, .. } => source.is_damage(),
+            _ => false,
+        }
     }
 }
 

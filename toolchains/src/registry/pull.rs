@@ -71,7 +71,7 @@ pub(super) fn asked_name(reference: &ImageRef) -> String {
 }
 
 /// The root of a reference. One that is asked for by its digest is not fetched if it is there.
-fn root(
+pub(super) fn root(
     session: &Session<'_>,
     reference: &ImageRef,
     store: Option<&dyn BlobStore>,

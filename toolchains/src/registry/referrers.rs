@@ -21,6 +21,8 @@ use super::{
 
 /// Most pages of one list.
 const MAX_PAGES: usize = 100;
+/// Most entries of one list. Whoever may write to a repository can make it longer than any.
+const MAX_LISTED: usize = 10_000;
 /// How often the tag is written anew where others write it at the same time.
 const ATTEMPTS: u32 = 5;
 
@@ -100,6 +102,13 @@ fn of_registry(
         let next = next_page(&call, response.headers().get(header::LINK));
         let bytes = read_body(&mut response, session.host(), &call.what, MAX_DOCUMENT)?;
         manifests.extend(parse(session, &call.what, &bytes)?.manifests);
+        if manifests.len() > MAX_LISTED {
+            return Err(RegistryError::TooMany {
+                host: session.host().to_owned(),
+                what: call.what,
+                limit: MAX_LISTED,
+            });
+        }
         match next {
             Some(url) if url.origin == session.place.origin => {
                 call = Call::new(Method::GET, url, call.what.clone());

@@ -131,6 +131,15 @@ pub struct Check {
 pub(super) struct Checks(BTreeMap<CheckCode, Vec<Finding>>);
 
 impl Checks {
+    /// What was found by checks that were finished, so that more can be added.
+    pub(super) fn reopen(checks: &[Check]) -> Self {
+        let found = |check: &Check| {
+            let made = check.status != Status::NotApplicable;
+            made.then(|| (check.code, check.findings.clone()))
+        };
+        Self(checks.iter().filter_map(found).collect())
+    }
+
     pub(super) fn pass(&mut self, code: CheckCode, on: &str, detail: impl fmt::Display) {
         self.add(code, on, Status::Passed, &detail);
     }

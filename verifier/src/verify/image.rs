@@ -7,6 +7,7 @@ use repro_core::{
     digest::Digest,
     image::{ImageError, Index, MAX_DOCUMENT, StoredImage, load_image},
     layer::{Limits, open_layer},
+    store::BlobStore,
     tree::EntrySource as _,
 };
 use serde_json::json;
@@ -109,9 +110,17 @@ fn recompute(files: &PackFiles, expected: Digest, evidence: &Evidence) -> Result
     if image.descriptor.size != descriptor.size {
         return Err("the manifest has another size than its descriptor says".into());
     }
+    read_layers(&blobs, &image)?;
+    refuse_loose_blobs(files, &image)?;
+    steps_are_in(&image, evidence)?;
+    Ok(image.layers.len())
+}
+
+/// Reads every layer to its end, through both of its digests.
+fn read_layers(blobs: &dyn BlobStore, image: &StoredImage) -> Result<(), String> {
     for layer in &image.layers {
         let unpack = || {
-            let mut reader = open_layer(&blobs, layer, Limits::default())?;
+            let mut reader = open_layer(blobs, layer, Limits::default())?;
             while reader
                 .next_entry(&mut |_, _| Ok(()))
                 .map_err(|source| ImageError::Layer {
@@ -123,8 +132,13 @@ fn recompute(files: &PackFiles, expected: Digest, evidence: &Evidence) -> Result
         };
         unpack().map_err(|error| chain(&error))?;
     }
-    refuse_loose_blobs(files, &image)?;
-    steps_are_in(&image, evidence)?;
+    Ok(())
+}
+
+/// Reads every byte of an image in a store; gives the number of its layers.
+pub(super) fn reread(blobs: &dyn BlobStore, manifest: Digest) -> Result<usize, String> {
+    let image = load_image(blobs, manifest).map_err(|error| chain(&error))?;
+    read_layers(blobs, &image)?;
     Ok(image.layers.len())
 }
 

@@ -6,7 +6,7 @@ use repro_core::digest::Digest;
 use serde::{Serialize, Serializer};
 
 use super::{
-    Evidence, Terms, Trust,
+    Evidence, SubjectReport, Terms, Trust,
     check::{Check, CheckCode, Checks, Status},
     files::FilesError,
     look, provenance,
@@ -59,6 +59,9 @@ pub struct VerifyReport {
     pub policy: Option<PolicyName>,
     /// One for every code, in order.
     pub checks: Vec<Check>,
+    /// The image beside which the evidence was found, where it was not a pack that was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<SubjectReport>,
 }
 
 /// A builder, as the verifier trusts it.
@@ -170,6 +173,7 @@ impl VerifyReport {
             statements: statements.collect(),
             policy: terms.policy.map(PolicyName::of),
             checks: checks.finish(),
+            subject: None,
         };
         report.conclude();
         report
@@ -186,7 +190,7 @@ impl VerifyReport {
         self.conclude();
     }
 
-    fn conclude(&mut self) {
+    pub(super) fn conclude(&mut self) {
         if self
             .checks
             .iter()
@@ -244,6 +248,16 @@ impl Verification {
             .iter()
             .map(|(name, dir)| Ok((name.clone(), look(dir, terms)?)));
         let packs = looked.collect::<Result<Vec<_>, FilesError>>()?;
+        Ok(Self::of_reports(packs, terms, builders))
+    }
+
+    /// As [`Verification::of_packs`], of reports that were made already under the same terms.
+    #[must_use]
+    pub fn of_reports(
+        packs: Vec<(String, VerifyReport)>,
+        terms: &Terms<'_>,
+        builders: Option<usize>,
+    ) -> Self {
         let demanded = terms.policy.and_then(|policy| policy.builders);
         let needed = builders.max(demanded);
         let agreement = (needed.is_some() || packs.len() > 1).then(|| {
@@ -265,7 +279,7 @@ impl Verification {
             report.take_in(agreement.check.clone());
         }
         verification.conclude();
-        Ok(verification)
+        verification
     }
 
     /// The same with the check of a summary.

@@ -42,7 +42,7 @@ pub(super) struct Source<'a> {
 
 /// The checks that every statement goes through, in the order in which they are made. A failure
 /// at one leaves those behind it skipped.
-const PIPELINE: [CheckCode; 10] = [
+pub(super) const PIPELINE: [CheckCode; 10] = [
     CheckCode::Size,
     CheckCode::StrictJson,
     CheckCode::BundleVersion,

@@ -40,7 +40,7 @@ pub(crate) const FLAGS: &[Flag] = &[
         short: None,
         value: Some("type=TYPE[,...]"),
         effect: Effect::Differs(
-            "Provenance is always written, to the evidence and signed; nothing is attached to the image. No list of packages is made.",
+            "Provenance is always written, to the evidence and signed; `--attach` says where it lies beside the image. No list of packages is made.",
         ),
         tried: &["--attest", "type=provenance"],
         refused_values: &["type=sbom"],

@@ -1,6 +1,10 @@
 //! `-o`: where the image goes besides the store, spelt as in skopeo or as in `docker buildx build`.
 
-use std::{io, path::PathBuf, str::FromStr};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use repro_builder::dockerfile::csv_fields;
 use repro_core::{
@@ -233,6 +237,14 @@ impl<'a> Outputs<'a> {
         self.0.iter().flat_map(|output| match output {
             OutputArg::Names(names) => names.as_slice(),
             _ => &[],
+        })
+    }
+
+    /// The directories of layouts.
+    pub(crate) fn layouts(self) -> impl Iterator<Item = &'a Path> {
+        self.0.iter().filter_map(|output| match output {
+            OutputArg::Archive(Archive::OciDir { dir, .. }) => Some(dir.as_path()),
+            _ => None,
         })
     }
 

@@ -13,9 +13,32 @@ use super::{Args, outputs::Outputs, results};
 use crate::{
     commands::Context,
     error::{CommandError, ErrorKind},
+    evidence::attach::{self, AttachForm, Evidence},
     exit::ExitStatus,
     registries::send,
+    text,
 };
+
+/// Where the evidence of a build goes besides its own directory.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct AttachArgs {
+    /// Put the evidence beside the image that is pushed, and into the layouts of -o oci:DIR, in this
+    /// form; separated by commas
+    ///
+    /// Unless given, evidence signed by --key goes to registries as referrers. That of a key made for
+    /// this build alone, which shows nobody, stays at home, and layouts hold the image alone.
+    #[arg(
+        long = "attach",
+        value_enum,
+        value_name = "FORM",
+        value_delimiter = ',',
+        conflicts_with = "no_attach"
+    )]
+    forms: Vec<AttachForm>,
+    /// Push the image without its evidence
+    #[arg(long)]
+    no_attach: bool,
+}
 
 /// Where the image is to go, as far as that can be without a build.
 pub(super) fn destinations(
@@ -74,11 +97,90 @@ pub(super) fn push(
         }
     };
     let root = load_image(store.blobs(), image.manifest)?.descriptor;
+    let forms = forms(args);
+    let made = if forms.is_empty() {
+        Vec::new()
+    } else {
+        made(args, store, root.clone())?
+    };
     let registry = args.registries.watched(context, store);
     for name in to {
-        let pushed = send(&registry, context, store, &root, name)
-            .map_err(|error| error.context(format!("cannot push to {name}")))?;
+        let failed = |error: CommandError| error.context(format!("cannot push to {name}"));
+        let pushed = send(&registry, context, store, &root, name).map_err(failed)?;
         output.status(&format!("pushed {name} {}", pushed.digest));
+        let placed = attach::to_registry(&registry, context, store, name, forms, &made);
+        for line in placed.map_err(failed)?.iter().map(attach::Placed::line) {
+            output.status(&line);
+        }
+    }
+    Ok(())
+}
+
+/// In which forms evidence goes beside the image in registries.
+fn forms(args: &Args) -> &[AttachForm] {
+    match (
+        &args.attach.forms[..],
+        args.attach.no_attach || args.key.is_none(),
+    ) {
+        ([], true) => &[],
+        ([], false) => &[AttachForm::Referrers],
+        (given, _) => given,
+    }
+}
+
+/// The artifacts of the pack that was written.
+fn made(
+    args: &Args,
+    store: &Store,
+    root: repro_core::image::Descriptor,
+) -> Result<Vec<repro_verifier::attached::Attached>, CommandError> {
+    let evidence = Evidence {
+        packs: std::slice::from_ref(&args.evidence),
+        statements: &[],
+    };
+    attach::make(store, &attach::subjects(store, root)?, evidence)
+}
+
+/// Puts the evidence into the layouts that were written, where that was asked for.
+pub(super) fn into_layouts(
+    args: &Args,
+    context: &Context,
+    store: &Store,
+    record: &BuildRecord,
+) -> Result<(), CommandError> {
+    let Some(image) = results::image_of(record) else {
+        return Ok(());
+    };
+    let wanted = args.attach.forms.contains(&AttachForm::Referrers);
+    let mut layouts = Outputs(&args.output).layouts().peekable();
+    if !wanted || layouts.peek().is_none() {
+        return Ok(());
+    }
+    let root = load_image(store.blobs(), image.manifest)?.descriptor;
+    let made = made(args, store, root.clone())?;
+    for dir in layouts {
+        let placed = attach::to_layout(store, dir, &root, &made)
+            .map_err(|error| error.context(format!("cannot add evidence to {}", dir.display())))?;
+        let count = text::plural(placed.len() as u64, "artifact");
+        let message = format!("{count} of the evidence in oci:{}", dir.display());
+        context.settings.output.status(&message);
+    }
+    Ok(())
+}
+
+/// Refuses what cannot be attached anywhere, before anything is built.
+pub(super) fn check_attach(args: &Args, to: &[ImageRef]) -> Result<(), CommandError> {
+    let layouts = Outputs(&args.output).layouts().count();
+    if !args.attach.forms.is_empty() && to.is_empty() && layouts == 0 {
+        return Err(CommandError::usage(
+            "there is nothing to attach evidence to: the image goes to no registry and no layout",
+        )
+        .hint("push it: --push, or write a layout: -o oci:DIR"));
+    }
+    if args.attach.forms == [AttachForm::Att] && to.is_empty() {
+        return Err(CommandError::usage(
+            "a layout holds evidence as referrers; the tag of --attach att is one of registries",
+        ));
     }
     Ok(())
 }

@@ -87,6 +87,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
         return say_findings(output, format, &asked.request, &findings);
     }
     let pushes = push::destinations(args, &asked.request)?;
+    push::check_attach(args, &pushes)?;
     asked.request.exclude.extend(suggest::path(&asked.request));
     let patch = if args.suggest {
         Some(suggest::wanted(&asked.request)?)
@@ -126,6 +127,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     reports.write(Subject::Build(&report), output)?;
     deliver(args, context, &asked, &store, &record, &report)?;
     let pack = write_pack(args, &store, &record, &report, &builder)?;
+    push::into_layouts(args, context, &store, &record)?;
     say(args, context, &record, &report, &pack)?;
     if let Some(path) = &patch {
         suggest::write(path, &asked.request, &report, output)?;

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use repro_verifier::verify::{Check, Conclusion, Finding, Status, Verification, VerifyReport};
+use repro_verifier::verify::{
+    Check, Conclusion, Finding, Named, Status, SubjectReport, Verification, VerifyReport,
+};
 
 use crate::{output::Meaning, text};
 
@@ -138,5 +140,34 @@ fn facts(report: &VerifyReport, lines: &mut Vec<String>) {
     }
     if let Some(verdict) = report.verdict {
         fact("verdict", verdict.words());
+    }
+    if let Some(subject) = &report.subject {
+        beside(subject, lines);
+    }
+}
+
+/// An image, and what lies beside it besides the evidence that was gone by.
+fn beside(subject: &SubjectReport, lines: &mut Vec<String>) {
+    let mut fact = |name: &str, value: &str| {
+        lines.push(format!("{name:<8}  {}", text::one_line(value)));
+    };
+    let root = subject.list_digest.or(subject.manifest_digest);
+    match (subject.named, root) {
+        // The name says it already.
+        (Named::ByDigest, _) | (_, None) => fact("subject", &subject.name),
+        (Named::ByTag | Named::InFile, Some(root)) => {
+            fact("subject", &format!("{}, {root}", subject.name));
+        }
+    }
+    for one in &subject.statements {
+        fact("also", &format!("{} by {}", one.predicate_type, one.key.0));
+    }
+    for other in subject.not_verified.iter().take(SHOWN) {
+        let line = format!("{} {}: {}", other.what, other.at, other.why);
+        fact("ignored", &line);
+    }
+    if subject.not_verified.len() > SHOWN {
+        let more = subject.not_verified.len() - SHOWN;
+        fact("ignored", &format!("and {more} more"));
     }
 }

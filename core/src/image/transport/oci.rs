@@ -9,9 +9,9 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{FILE_MODE, ImportOptions, TransportError, source::FileSource};
+use super::{FILE_MODE, ImportOptions, TransportError, layout::Addition, source::FileSource};
 use crate::{
-    digest::Digest,
+    digest::{Digest, HashingReader},
     fs::{persist_durably, sorted_names},
     image::{
         Descriptor, ImageError, Index, MAX_DOCUMENT, Manifest, REF_NAME, StoredImage, load_image,
@@ -23,7 +23,7 @@ use crate::{
     tree::{Entry, EntryKind, EntrySink as _, Meta, TreePath},
 };
 
-const FORM: &str = "an OCI image layout";
+pub(super) const FORM: &str = "an OCI image layout";
 const LAYOUT_VERSION: &str = "1.0.0";
 pub(super) const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
@@ -83,34 +83,52 @@ pub(super) fn choose(
     tag: Option<&str>,
     options: ImportOptions<'_>,
 ) -> Result<Descriptor, TransportError> {
+    let images: Vec<&Descriptor> = images(index).collect();
+    match (tag, &images[..]) {
+        (None, several)
+            if several.len() != 1 && several.iter().all(|found| found.platform.is_some()) =>
+        {
+            Ok(pick_platform(index, options.platform)?.clone())
+        }
+        _ => choose_root(source, index, tag),
+    }
+}
+
+/// The image that `tag` names, or the only one.
+pub(super) fn choose_root(
+    source: &FileSource,
+    index: &Index,
+    tag: Option<&str>,
+) -> Result<Descriptor, TransportError> {
     let name = |found: &Descriptor| found.annotations.get(REF_NAME).cloned();
-    let named = |tag: &str| {
-        let mut with = index.manifests.iter();
-        with.find(|found| name(found).as_deref() == Some(tag))
-    };
     let found = || {
-        let manifests = index.manifests.iter();
-        manifests
+        images(index)
             .map(|found| name(found).unwrap_or_else(|| found.digest.to_string()))
             .collect()
     };
-    match (tag, &index.manifests[..]) {
-        (Some(tag), _) => named(tag)
-            .cloned()
-            .ok_or_else(|| TransportError::NoSuchImage {
-                path: source.path().to_owned(),
+    let path = || source.path().to_owned();
+    let mut all = images(index);
+    match (tag, all.next(), all.next()) {
+        (Some(tag), _, _) => {
+            let named = images(index).find(|found| name(found).as_deref() == Some(tag));
+            named.cloned().ok_or_else(|| TransportError::NoSuchImage {
+                path: path(),
                 wanted: tag.to_owned(),
-                found: found(),
-            }),
-        (None, [only]) => Ok(only.clone()),
-        (None, several) if several.iter().any(|found| found.platform.is_none()) => {
-            Err(TransportError::SeveralImages {
-                path: source.path().to_owned(),
                 found: found(),
             })
         }
-        (None, _) => Ok(pick_platform(index, options.platform)?.clone()),
+        (None, Some(only), None) => Ok(only.clone()),
+        (None, _, _) => Err(TransportError::SeveralImages {
+            path: path(),
+            found: found(),
+        }),
     }
+}
+
+/// The entries of a layout that are images or lists of them, not what refers to one.
+fn images(index: &Index) -> impl Iterator<Item = &Descriptor> {
+    let all = index.manifests.iter();
+    all.filter(|found| found.artifact_type.is_none())
 }
 
 /// Copies a blob into the store, if it has the size and digest that its descriptor says.
@@ -181,14 +199,74 @@ pub(super) fn export_dir(
         .manifests
         .retain(|found| found.annotations.get(REF_NAME).map(String::as_str) != tag);
     index.manifests.push(index_entry(image, tag));
-    index.manifests.sort_by_key(|found| {
-        let name = found.annotations.get(REF_NAME).cloned();
-        (name, found.digest)
-    });
+    sort(&mut index);
     let bytes = crate::json::canonical(&index).map_err(ImageError::Canonical)?;
     write_file(&dir.join("oci-layout"), dir, |out| out.write_all(LAYOUT))?;
     // Last: until it is there, nothing refers to the new blobs.
     write_file(&dir.join("index.json"), dir, |out| out.write_all(&bytes))
+}
+
+/// As [`super::add_to_layout`].
+pub(super) fn add_entries(
+    blobs: &dyn BlobStore,
+    dir: &Path,
+    addition: &Addition<'_>,
+) -> Result<Vec<Digest>, TransportError> {
+    let Addition {
+        entries,
+        parts,
+        image,
+        annotation: (key, value),
+    } = addition;
+    let target = dir.join("blobs/sha256");
+    let mut index = existing_index(dir)?;
+    let is_new = |entry: &&Descriptor| {
+        let mut there = index.manifests.iter();
+        !there.any(|found| found.digest == entry.digest)
+    };
+    let new: Vec<Descriptor> = entries.iter().filter(is_new).cloned().collect();
+    let digests: Vec<Digest> = new.iter().map(|entry| entry.digest).collect();
+    for digest in parts.iter().chain(&digests) {
+        let path = dir.join(blob_name(*digest));
+        // One that is there and is damaged is mended by the one that is not.
+        if path.metadata().is_ok_and(|meta| meta.is_file()) && is_whole(&path, *digest) {
+            continue;
+        }
+        write_file(&path, &target, |out| {
+            io::copy(&mut blobs.open(*digest).map_err(io::Error::from)?, out).map(drop)
+        })?;
+    }
+    let mut marked = false;
+    for entry in &mut index.manifests {
+        if entry.digest == *image {
+            let old = entry.annotations.insert((*key).into(), (*value).into());
+            marked |= old.as_deref() != Some(*value);
+        }
+    }
+    if marked || !new.is_empty() {
+        index.manifests.extend(new);
+        sort(&mut index);
+        let bytes = crate::json::canonical(&index).map_err(ImageError::Canonical)?;
+        write_file(&dir.join("index.json"), dir, |out| out.write_all(&bytes))?;
+    }
+    Ok(digests)
+}
+
+/// Whether a file has the digest that it is named by.
+fn is_whole(path: &Path, digest: Digest) -> bool {
+    let hash = || {
+        let mut reader = HashingReader::new(fs::File::open(path)?);
+        io::copy(&mut reader, &mut io::sink())?;
+        Ok::<_, io::Error>(reader.finish().0)
+    };
+    hash().is_ok_and(|found| found == digest)
+}
+
+fn sort(index: &mut Index) {
+    index.manifests.sort_by_key(|found| {
+        let name = found.annotations.get(REF_NAME).cloned();
+        (name, found.digest)
+    });
 }
 
 /// The index of a layout that is there, or an empty one for an empty or new directory.
