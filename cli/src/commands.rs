@@ -60,7 +60,7 @@ pub(crate) enum Command {
     /// Pin everything that a build takes from outside
     Lock(Box<lock::Args>),
     /// Check the signatures and digests of an evidence pack
-    Verify(verify::Args),
+    Verify(Box<verify::Args>),
     /// Compare two images, archives, layers or directories, and name the causes
     Diff(diff::Args),
     /// Explain a cause of a difference, and what to do about it
@@ -99,7 +99,7 @@ impl Command {
             Self::Toolchain(args) => args.forms(),
             Self::Pull(args) => Forms::new(args.progress.progress, args.json),
             Self::Push(args) => Forms::new(args.progress.progress, args.json),
-            Self::Verify(args) => Forms::of(args.json),
+            Self::Verify(args) => Forms::new(args.progress.progress, args.json),
             Self::Diff(args) => Forms::of(args.json),
             Self::Explain(args) => Forms::of(args.json),
             Self::Import(args) => Forms::of(args.json),

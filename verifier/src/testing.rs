@@ -23,10 +23,10 @@ use serde_json::json;
 
 use crate::{
     keys::{KeyKind, SigningKey},
-    pack::{self, PackContents, PackError, Signer, WrittenPack, layout::ReportFormat},
+    pack::{self, PackContents, PackError, PackInputs, Signer, WrittenPack, layout::ReportFormat},
     predicate::{
         provenance::BuilderInfo,
-        reproducibility::{CauseCount, Counts, Findings, FirstDivergence, Verdict},
+        reproducibility::{CauseCount, Counts, Findings, FirstDivergence, RebuildOf, Verdict},
     },
 };
 
@@ -60,6 +60,8 @@ pub(crate) struct Case {
     pub(crate) blobs: MemoryBlobs,
     pub(crate) findings: Findings,
     pub(crate) reports: BTreeMap<ReportFormat, Vec<u8>>,
+    pub(crate) inputs: PackInputs,
+    pub(crate) rebuild_of: Option<RebuildOf>,
 }
 
 impl Case {
@@ -144,6 +146,8 @@ impl Case {
             blobs,
             findings,
             reports: BTreeMap::new(),
+            inputs: PackInputs::default(),
+            rebuild_of: None,
         };
         case.report();
         case
@@ -185,6 +189,8 @@ impl Case {
             reports: &self.reports,
             builder: &builder,
             signer,
+            inputs: &self.inputs,
+            rebuild_of: self.rebuild_of.as_ref(),
         };
         pack::write(dir, &contents)
     }

@@ -9,6 +9,7 @@ mod index;
 mod provenance;
 mod runs;
 mod statements;
+mod verified;
 
 use std::path::Path;
 
@@ -17,6 +18,7 @@ use serde::Serialize;
 pub use check::{Check, CheckCode, Finding, Status};
 pub use files::FilesError;
 pub use statements::Signed;
+pub use verified::VerifiedPack;
 
 use crate::{
     keys::{KeyId, PublicKey},
@@ -84,6 +86,15 @@ impl From<KeyId> for KeyIdText {
 /// Whatever is wrong inside the pack is a failed check of the report; an error is only that
 /// `dir` cannot be looked at.
 pub fn verify_pack(dir: &Path, trust: Trust<'_>, now: i64) -> Result<VerifyReport, FilesError> {
+    open_pack(dir, trust, now).map(|(report, _)| report)
+}
+
+/// The same, with what is in the pack for whoever goes by it: only where all of it was verified.
+pub fn open_pack(
+    dir: &Path,
+    trust: Trust<'_>,
+    now: i64,
+) -> Result<(VerifyReport, Option<VerifiedPack>), FilesError> {
     let mut checks = Checks::default();
     let files = match PackFiles::list(dir) {
         Ok(files) => files,
@@ -91,7 +102,7 @@ pub fn verify_pack(dir: &Path, trust: Trust<'_>, now: i64) -> Result<VerifyRepor
         Err(error) => {
             checks.fail(CheckCode::Pack, "pack", &error);
             checks.fail(CheckCode::SomethingVerified, "pack", "nothing was verified");
-            return Ok(report(checks, trust, &Evidence::default()));
+            return Ok((report(checks, trust, &Evidence::default()), None));
         }
     };
     let embedded;
@@ -129,7 +140,12 @@ pub fn verify_pack(dir: &Path, trust: Trust<'_>, now: i64) -> Result<VerifyRepor
     evidence.require(&mut checks);
     let anyone = signed_by_its_own_key(&files, &evidence);
     let trust = if anyone { Trust::Embedded } else { trust };
-    Ok(report(checks, trust, &evidence))
+    let report = report(checks, trust, &evidence);
+    let verified = match report.conclusion {
+        Conclusion::Verified => VerifiedPack::of(files, evidence),
+        Conclusion::IntegrityOnly | Conclusion::Refused => None,
+    };
+    Ok((report, verified))
 }
 
 /// What was found with a good signature on it.

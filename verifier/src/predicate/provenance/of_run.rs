@@ -123,7 +123,7 @@ fn definition(record: &BuildRecord, run: &RunRecord) -> BuildDefinition {
             source_date_epoch: chosen,
         },
         internal_parameters: InternalParameters {
-            ruleset: record.ruleset,
+            ruleset: record.ruleset.into(),
             effective_epoch: epoch,
             epoch_source: record.epoch.source,
             run: run.id,
@@ -134,7 +134,7 @@ fn definition(record: &BuildRecord, run: &RunRecord) -> BuildDefinition {
     }
 }
 
-fn dependency(input: &InputRecord) -> ResourceDescriptor {
+pub(crate) fn dependency(input: &InputRecord) -> ResourceDescriptor {
     let kind = match input.kind {
         InputKind::Dockerfile => "dockerfile",
         InputKind::Context => "context",
@@ -143,6 +143,7 @@ fn dependency(input: &InputRecord) -> ResourceDescriptor {
         InputKind::Source => "source",
         InputKind::Package => "package",
         InputKind::Fetch => "fetch",
+        InputKind::Judged => "judged",
     };
     let name = match (input.kind, &input.name) {
         // The two that every build has go by fixed names, whatever their files are called.
