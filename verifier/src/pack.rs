@@ -33,6 +33,7 @@ use crate::{
 };
 pub use holder::unfinished;
 use layout::ReportFormat;
+pub use replace::check_replaceable;
 use stage::Stage;
 
 /// Whose word a pack is.

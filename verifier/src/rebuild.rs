@@ -51,3 +51,6 @@ pub fn rebuild<R: Rebuild>(
     let agreement = Agreement::of(pack, order, &rebuilt.record, by.blobs(), options)?;
     Ok((rebuilt, agreement))
 }
+
+#[cfg(test)]
+mod tests;

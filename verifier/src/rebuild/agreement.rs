@@ -101,21 +101,15 @@ impl Agreement {
             });
         };
         let of_pack = pack.blobs();
-        let steps = pack
-            .provenance
-            .as_ref()
-            .map_or(&[][..], |signed| &signed.predicate.run_details.metadata.steps);
-        let parts = parts(
-            &load(&of_pack, order.image)?,
-            &load(blobs, rebuilt)?,
-            steps,
-        );
+        let steps = pack.provenance.as_ref().map_or(&[][..], |signed| {
+            &signed.predicate.run_details.metadata.steps
+        });
+        let parts = parts(&load(&of_pack, order.image)?, &load(blobs, rebuilt)?, steps);
         let difference = match outcome {
             RebuildOutcome::Differs => {
                 let both = Both(&of_pack, blobs);
                 let (a, b) = (order.image, rebuilt);
-                let found =
-                    compare_images(&both, a, b, View::Layers, &Facts::default(), options)?;
+                let found = compare_images(&both, a, b, View::Layers, &Facts::default(), options)?;
                 Some(PairReport::new("attested".into(), "rebuilt".into(), found))
             }
             RebuildOutcome::Agrees | RebuildOutcome::NotBuilt => None,

@@ -22,7 +22,9 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OrderError {
     /// The build that the pack is about made no image.
-    #[error("the pack has no image: the build that it is about failed, so there is nothing to compare with")]
+    #[error(
+        "the pack has no image: the build that it is about failed, so there is nothing to compare with"
+    )]
     NoImage,
     /// Rules that this version does not have.
     #[error("the image was made by ruleset {number}, which this version of repro does not have")]
@@ -199,15 +201,8 @@ impl Order {
             settings: settings(external)?,
             secrets: external.secrets.clone(),
             agents: external.ssh.clone(),
-            epoch: epoch(
-                internal.epoch_source,
-                external.source_date_epoch.as_deref(),
-            )?,
-            inputs: all
-                .iter()
-                .map(Input::of)
-                .filter(Input::is_given)
-                .collect(),
+            epoch: epoch(internal.epoch_source, external.source_date_epoch.as_deref())?,
+            inputs: all.iter().map(Input::of).filter(Input::is_given).collect(),
         })
     }
 
@@ -345,6 +340,7 @@ fn epoch(source: EpochSource, chosen: Option<&str>) -> Result<EpochChoice, Order
             };
         }
     };
-    let value = value.ok_or_else(|| wrong("is missing, and epochSource says that it was chosen"))?;
+    let value =
+        value.ok_or_else(|| wrong("is missing, and epochSource says that it was chosen"))?;
     Ok(make(value))
 }

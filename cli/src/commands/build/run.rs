@@ -201,7 +201,9 @@ where
         means.snapshotter.snapshots(),
     )?;
     let events = context.settings.view.start(&context.settings.output);
-    let registry = means.registries.client(store, Arc::clone(&engine.cancelled));
+    let registry = means
+        .registries
+        .client(store, Arc::clone(&engine.cancelled));
     let sources = Sources {
         registry: &registry,
         project: &asked.project,

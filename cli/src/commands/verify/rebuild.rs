@@ -4,7 +4,11 @@ mod gather;
 mod missing;
 mod say;
 
-use std::{cell::RefCell, num::NonZeroUsize, path::PathBuf};
+use std::{
+    cell::RefCell,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
 use repro_core::{
     build::{BuildRecord, InputKind, InputRecord},
@@ -12,7 +16,7 @@ use repro_core::{
 };
 use repro_toolchains::{capture::Allowed, fetch::Mirror, project::HostPattern};
 use repro_verifier::{
-    pack::{PackInputs, WrittenPack},
+    pack::{self, PackInputs, WrittenPack},
     predicate::reproducibility::{RebuildOf, RebuildOutcome, Verdict},
     rebuild::{self, Agreement, Order, Rebuild, Rebuilt},
     report::{Compared, Report},
@@ -26,7 +30,7 @@ use crate::{
         Context,
         build::{
             self, ContextArg, Evidence, Means, RunCount, SecretArg, SnapshotterArg, SshArg, bisect,
-            network::Wanted, with_builder,
+            network::Wanted, request::absolute, with_builder,
         },
     },
     error::CommandError,
@@ -172,12 +176,13 @@ impl Finished {
 pub(super) fn run(
     args: &RebuildArgs,
     context: &Context,
-    judged: &std::path::Path,
+    judged: &Path,
     pack: &VerifiedPack,
 ) -> Result<Finished, CommandError> {
     let order = Order::of(pack)?;
     say::before(&context.settings.output, &order);
     // As in a build: better known now than in an hour.
+    check_evidence(&args.evidence, judged)?;
     if let Some(path) = &args.sign_key {
         drop(build::signing_key(path)?);
     }
@@ -204,13 +209,7 @@ pub(super) fn run(
         inputs: &inputs,
         rebuild_of: Some(&rebuild_of),
     };
-    let written = build::write_pack(
-        &evidence,
-        &store,
-        &record,
-        &report,
-        &build::builder_info()?,
-    )?;
+    let written = build::write_pack(&evidence, &store, &record, &report, &build::builder_info()?)?;
     Ok(Finished {
         order,
         record,
@@ -226,6 +225,15 @@ pub(super) fn run(
     })
 }
 
+/// Refuses a place for the evidence that has something else, or what is judged: that is replaced by nobody.
+fn check_evidence(evidence: &Path, judged: &Path) -> Result<(), CommandError> {
+    if absolute(evidence)?.starts_with(absolute(judged)?) {
+        let message = format!("{} is the evidence that is judged", evidence.display());
+        return Err(CommandError::usage(message).hint("name another directory: --evidence DIR"));
+    }
+    Ok(pack::check_replaceable(evidence)?)
+}
+
 /// What a rebuild went by.
 #[derive(Debug, Default)]
 struct Used {
@@ -238,7 +246,7 @@ struct Local<'a> {
     args: &'a RebuildArgs,
     context: &'a Context,
     /// The pack, which is part of no context.
-    judged: &'a std::path::Path,
+    judged: &'a Path,
     store: &'a Store,
     used: RefCell<Used>,
 }

@@ -332,10 +332,9 @@ impl Search<'_> {
                     let kept = self.kept(&input, *tar)?;
                     let found = kept.map(|place| match place {
                         ContextPlace::Archive(file) => NamedContext::Archive(file),
-                        ContextPlace::Directory(path) => NamedContext::Directory {
-                            path,
-                            ignore: None,
-                        },
+                        ContextPlace::Directory(path) => {
+                            NamedContext::Directory { path, ignore: None }
+                        }
                     });
                     (found, Some((tar.0, "DIR")))
                 }
@@ -426,14 +425,17 @@ fn excluded(local: &Local<'_>, scratch: &Scratch) -> Result<Vec<PathBuf>, Comman
     // Where the build wrote its evidence unless it was told otherwise.
     let usual = |dir: &Path| dir.join(build::EVIDENCE);
     let beside = scratch.place.as_ref().and_then(Place::directory).map(usual);
-    let candidates = beside.into_iter().chain([absolute(Path::new(build::EVIDENCE))?]);
+    let candidates = beside
+        .into_iter()
+        .chain([absolute(Path::new(build::EVIDENCE))?]);
     paths.extend(candidates.filter(|path| path.join(layout::INDEX_BUNDLE).is_file()));
     Ok(paths)
 }
 
 fn utf8<'t>(name: &str, text: &'t [u8]) -> Result<&'t str, CommandError> {
     std::str::from_utf8(text).map_err(|error| {
-        CommandError::new(ErrorKind::Input, &error).context(format!("cannot read {name} of the pack"))
+        CommandError::new(ErrorKind::Input, &error)
+            .context(format!("cannot read {name} of the pack"))
     })
 }
 

@@ -137,7 +137,10 @@ impl Finished {
             let name = format!("layer {}", layer.layer.map_or(0, |layer| layer + 1));
             let made = match (&layer.instruction, layer.line) {
                 (Some(instruction), Some(line)) => {
-                    format!("line {line}: {}", repro_core::build::as_written(instruction))
+                    format!(
+                        "line {line}: {}",
+                        repro_core::build::as_written(instruction)
+                    )
                 }
                 _ => "of the base".to_owned(),
             };
