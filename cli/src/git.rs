@@ -1,4 +1,4 @@
-//! The one thing that is asked of git: when HEAD was committed.
+//! What is asked of git: when HEAD was committed, and the files of a commit.
 
 use std::{
     io,
@@ -16,33 +16,79 @@ use crate::error::{CommandError, ErrorKind};
 /// repository's configuration could name, which `log` and `show` do.
 pub(crate) fn committer_time(dir: &Path) -> Result<Epoch, CommandError> {
     let failed = |error: CommandError| error.context("cannot take the time of the last commit");
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(dir)
-        .args(["cat-file", "commit", "HEAD"])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| {
-            let missing = error.kind() == io::ErrorKind::NotFound;
-            let message = if missing {
-                "git is not installed"
-            } else {
-                "git cannot be started"
-            };
-            let error = CommandError::new(ErrorKind::Machine, &error).context(message);
-            failed(error).hint("give a number: --source-date-epoch SECONDS")
-        })?;
-    if !output.status.success() {
-        let words = String::from_utf8_lossy(&output.stderr);
-        let words = words.trim().trim_start_matches("fatal: ").to_owned();
-        return Err(failed(CommandError::message(ErrorKind::Input, words)));
-    }
-    time(&output.stdout).ok_or_else(|| {
+    let mut command = git(dir);
+    command.args(["cat-file", "commit", "HEAD"]);
+    let output = output(&mut command).map_err(|error| {
+        let missing = error.kind() == ErrorKind::Machine;
+        let error = failed(error);
+        if missing {
+            error.hint("give a number: --source-date-epoch SECONDS")
+        } else {
+            error
+        }
+    })?;
+    time(&output).ok_or_else(|| {
         failed(CommandError::message(
             ErrorKind::Input,
             "the commit has no committer time",
         ))
     })
+}
+
+/// Writes the files of `commit`, or those below `subdir` in it, to the empty directory `to`.
+///
+/// Through an index of its own: the one of the repository, and what is checked out there, stay as they
+/// are. `archive` would leave out what attributes exclude from archives, and a builder has it.
+pub(crate) fn check_out(
+    dir: &Path,
+    commit: &str,
+    subdir: Option<&str>,
+    index: &Path,
+    to: &Path,
+) -> Result<(), CommandError> {
+    let failed = |error: CommandError| error.context(format!("cannot take the commit {commit}"));
+    // A name that begins with a dash, or means something else than a commit, is none.
+    if !commit.bytes().all(|byte| byte.is_ascii_hexdigit()) || commit.len() < 40 {
+        let message = format!("{commit:?} is no id of a commit");
+        return Err(CommandError::message(ErrorKind::Input, message));
+    }
+    let tree = match subdir {
+        Some(subdir) => format!("{commit}:{}", subdir.trim_matches('/')),
+        None => commit.to_owned(),
+    };
+    let mut read = git(dir);
+    read.env("GIT_INDEX_FILE", index).args(["read-tree", &tree]);
+    output(&mut read).map_err(failed)?;
+    let mut write = git(dir);
+    write
+        .env("GIT_INDEX_FILE", index)
+        .arg("--work-tree")
+        .arg(to)
+        .args(["checkout-index", "--all", "--force"]);
+    output(&mut write).map(drop).map_err(failed)
+}
+
+fn git(dir: &Path) -> Command {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(dir).stdin(Stdio::null());
+    command
+}
+
+/// What git prints, if it does what it is asked.
+fn output(command: &mut Command) -> Result<Vec<u8>, CommandError> {
+    let output = command.output().map_err(|error| {
+        let message = match error.kind() {
+            io::ErrorKind::NotFound => "git is not installed",
+            _ => "git cannot be started",
+        };
+        CommandError::new(ErrorKind::Machine, &error).context(message)
+    })?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr);
+        let words = words.trim().trim_start_matches("fatal: ").to_owned();
+        return Err(CommandError::message(ErrorKind::Input, words));
+    }
+    Ok(output.stdout)
 }
 
 /// The seconds in the line `committer NAME <MAIL> SECONDS ZONE` of a commit's header.

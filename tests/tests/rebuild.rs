@@ -17,7 +17,7 @@ use repro_verifier::{
     attestation::Attestation, keys::SigningKey, predicate::evidence_index::PackIndex,
     statement::Statement,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use walkdir::WalkDir;
 
 /// A network namespace of its own, without interfaces.
@@ -63,7 +63,7 @@ fn rebuild(context: &TestContext, pack: &Path, evidence: &str) -> Repro {
         .through(alone())
 }
 
-fn json(ended: &Ended) -> Value {
+fn document(ended: &Ended) -> Value {
     serde_json::from_str(&ended.stdout).unwrap()
 }
 
@@ -133,7 +133,8 @@ fn a_pack_with_its_context_is_enough_for_another_machine() {
     keys(&other);
     fs::copy(context.path("first.pub"), other.path("first.pub")).unwrap();
     let ended = rebuild(&other, &pack, "again").arg("--json").run().exits(0);
-    let rebuild_document = &json(&ended)["rebuild"];
+    let found = document(&ended);
+    let rebuild_document = &found["rebuild"];
     assert_eq!(rebuild_document["outcome"], "agrees");
     assert_eq!(rebuild_document["verdict"], "reproducible");
     let parts = rebuild_document["parts"].as_array().unwrap();
@@ -371,7 +372,7 @@ fn a_lie_that_is_well_signed_is_found_and_its_file_named() {
         .exits(1);
     for text in [
         "DIFFERS  manifest",
-        "DIFFERS  layer 1        line 12: COPY --from=build /src/hello /hello",
+        "DIFFERS  layer 0        line 12: COPY --from=build /src/hello /hello",
         "rebuilt: another image than the one that was attested",
         "Owned",
     ] {
@@ -385,14 +386,14 @@ fn a_lie_that_is_well_signed_is_found_and_its_file_named() {
             .run()
             .exits(1),
     );
-    let differences = document["rebuild"]["difference"]["differences"]
+    let differences = found["rebuild"]["difference"]["differences"]
         .as_array()
         .unwrap();
     assert!(
         differences.iter().any(|row| row["path"] == "hello"),
         "{differences:?}"
     );
-    assert_eq!(document["rebuild"]["verdict"], "reproducible");
+    assert_eq!(found["rebuild"]["verdict"], "reproducible");
 }
 
 /// Signs anew what is in `pack`, with the sources that `other` was made of.
@@ -449,4 +450,238 @@ fn claim(pack: &Path, other: &Path, key: &SigningKey) {
     sign("index.sigstore.json", &|statement| {
         statement.subjects[0].digest = Digest::of(&index);
     });
+}
+
+/// A repository with one commit, and the image that was made of it, as a layout.
+struct ByBuildkit {
+    context: TestContext,
+    repository: PathBuf,
+    layout: PathBuf,
+    manifest: Value,
+    commit: String,
+}
+
+impl ByBuildkit {
+    fn new() -> Self {
+        let context = TestContext::new();
+        keys(&context);
+        let dockerfile = "FROM scratch\nARG LEVEL\nLABEL level=$LEVEL\nCOPY a /a\nCOPY d /d\n";
+        let repository = context.project(
+            "repository",
+            &[
+                ("Dockerfile", dockerfile),
+                ("repro.toml", "[build]\ncontext-modes = 'git'\n"),
+                ("a", "1"),
+                ("d/x", "2"),
+            ],
+        );
+        let layout = context.path("layout");
+        let out = format!("oci:{}", layout.display());
+        // Another time of the files, as BuildKit would leave it.
+        let options = [
+            "--build-arg",
+            "LEVEL=2",
+            "--source-date-epoch",
+            "1600000000",
+            "-o",
+            &out,
+        ];
+        build(&context, &repository, &options);
+        let index = fs::read(layout.join("index.json")).unwrap();
+        let index: Value = serde_json::from_slice(&index).unwrap();
+        let mut by = Self {
+            context,
+            repository,
+            layout,
+            manifest: index["manifests"][0].clone(),
+            commit: String::new(),
+        };
+        by.git(&["init", "--quiet"]);
+        by.commit();
+        by
+    }
+
+    fn git(&self, args: &[&str]) -> String {
+        let mut command = std::process::Command::new(repro_tests::tool("git"));
+        let identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"];
+        command.arg("-C").arg(&self.repository).args(identity);
+        repro_tests::succeeds(command.args(args))
+    }
+
+    fn commit(&mut self) {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--message", "x"]);
+        self.git(&["rev-parse", "HEAD"])
+            .trim()
+            .clone_into(&mut self.commit);
+    }
+
+    /// Provenance in the form that BuildKit gives it with mode=max.
+    fn provenance(&self) -> Value {
+        let manifest = self.manifest["digest"].as_str().unwrap();
+        let uri = "https://git.example.org/app.git#main";
+        json!({
+            "_type": "https://in-toto.io/Statement/v1",
+            "predicateType": "https://slsa.dev/provenance/v1",
+            "subject": [{
+                "name": "pkg:docker/app@1?platform=linux%2Famd64",
+                "digest": {"sha256": manifest.trim_start_matches("sha256:")}
+            }],
+            "predicate": {
+                "buildDefinition": {
+                    "buildType": repro_verifier::rebuild::buildkit::BUILD_TYPE,
+                    "externalParameters": {
+                        "configSource": {
+                            "uri": uri, "digest": {"sha1": self.commit}, "path": "Dockerfile"
+                        },
+                        "request": {
+                            "frontend": "dockerfile.v0",
+                            "args": {"build-arg:LEVEL": "2"},
+                            "locals": []
+                        }
+                    },
+                    "internalParameters": {
+                        "builderPlatform": "linux/amd64",
+                        "buildConfig": {"llbDefinition": []}
+                    },
+                    "resolvedDependencies": [{"uri": uri, "digest": {"sha1": self.commit}}]
+                },
+                "runDetails": {
+                    "builder": {"id": ""},
+                    "metadata": {"invocationId": "x", "buildkit_hermetic": true}
+                }
+            }
+        })
+    }
+
+    fn rebuild(&self, provenance: &Value) -> Repro {
+        let file = self
+            .context
+            .write("provenance.json", provenance.to_string());
+        self.context
+            .repro(["verify", "--rebuild", "--runs", "1"])
+            .arg(&self.layout)
+            .arg(format!("--buildkit={}", file.display()))
+            .arg("--evidence")
+            .arg(self.context.path("again"))
+            .through(alone())
+    }
+
+    fn put(&self, bytes: &[u8]) -> Value {
+        let digest = Digest::of(bytes);
+        let path = self.layout.join("blobs/sha256").join(digest.hex());
+        fs::write(path, bytes).unwrap();
+        json!({"digest": digest.to_string(), "size": bytes.len()})
+    }
+
+    /// Attaches the provenance in the way of BuildKit.
+    fn attach(&self, provenance: &Value) {
+        const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+        let mut config = self.put(b"{}");
+        config["mediaType"] = "application/vnd.oci.image.config.v1+json".into();
+        let mut layer = self.put(provenance.to_string().as_bytes());
+        layer["mediaType"] = "application/vnd.in-toto+json".into();
+        layer["annotations"] =
+            json!({"in-toto.io/predicate-type": "https://slsa.dev/provenance/v1"});
+        let attestation = json!({
+            "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]
+        });
+        let mut attestation = self.put(attestation.to_string().as_bytes());
+        attestation["mediaType"] = MANIFEST.into();
+        attestation["platform"] = json!({"os": "unknown", "architecture": "unknown"});
+        attestation["annotations"] = json!({
+            "vnd.docker.reference.type": "attestation-manifest",
+            "vnd.docker.reference.digest": self.manifest["digest"]
+        });
+        let mut image = self.manifest.clone();
+        image["platform"] = json!({"os": "linux", "architecture": "amd64"});
+        let index = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": [image, attestation]
+        });
+        fs::write(self.layout.join("index.json"), index.to_string()).unwrap();
+    }
+}
+
+#[test]
+fn an_image_of_buildkit_is_built_again_from_its_commit() {
+    let mut by = ByBuildkit::new();
+    let provenance = by.provenance();
+    let missing = by.rebuild(&provenance).run().exits(6);
+    missing.prints(["pinned        context", "known         build-arg:LEVEL"]);
+    missing.says([by.commit.as_str(), "--context DIR"]);
+    // What lies about in the repository is no part of the commit.
+    fs::write(by.repository.join("a"), "edited").unwrap();
+    let again = by.rebuild(&provenance).arg("--context").arg(&by.repository);
+    let same = again.run().exits(0);
+    same.prints([
+        "same     files",
+        "same     modes, owners, attributes",
+        "same     settings of the image",
+        "differs  times of files",
+        "rebuilt: the same files, metadata and settings",
+    ]);
+    same.says(["signed by nobody"]);
+    let of = statement(
+        &by.context
+            .path("again/reproducibility/reproducibility.sigstore.json"),
+    );
+    assert_eq!(
+        of.predicate["rebuildOf"]["outcome"], "differs",
+        "the bits are others"
+    );
+    // The same provenance, attached to the image.
+    by.attach(&provenance);
+    let attached = by
+        .context
+        .repro(["verify", "--rebuild", "--buildkit", "--json", "--runs", "1"])
+        .arg("--context")
+        .arg(&by.repository)
+        .arg("--evidence")
+        .arg(by.context.path("again"))
+        .arg(&by.layout)
+        .run()
+        .exits(0);
+    let found = document(&attached);
+    assert_eq!(found["likeness"], "same");
+    assert_eq!(found["attested"], by.manifest["digest"]);
+    // Another commit than the one that was built.
+    by.commit();
+    let edited = by.provenance();
+    let other = by.rebuild(&edited).arg("--context").arg(&by.repository);
+    other
+        .run()
+        .exits(1)
+        .prints(["DIFFERS  files", "rebuilt: another image"]);
+}
+
+#[test]
+fn provenance_that_is_of_something_else_is_refused() {
+    let by = ByBuildkit::new();
+    let refused = |pointer: &str, value: Value, code: i32, word: &str| {
+        let mut provenance = by.provenance();
+        *provenance.pointer_mut(pointer).unwrap() = value;
+        let again = by.rebuild(&provenance).arg("--context").arg(&by.repository);
+        again.run().exits(code).says([word]);
+        assert!(!by.context.path("again").exists(), "{pointer}");
+    };
+    let none = "0".repeat(64);
+    refused(
+        "/subject/0/digest/sha256",
+        none.into(),
+        4,
+        "the provenance is of",
+    );
+    let older = "https://slsa.dev/provenance/v0.2";
+    refused("/predicateType", older.into(), 4, "version=v1");
+    let request = "/predicate/buildDefinition/externalParameters/request";
+    let unknown = json!({"args": {"context:base": "docker-image://x"}});
+    refused(request, unknown, 6, "context:base");
+    let secret = json!({"secrets": [{"id": "token"}]});
+    refused(request, secret, 6, "the secret token");
+    let commit = "/predicate/buildDefinition/externalParameters/configSource/digest/sha1";
+    let absent = "1".repeat(40);
+    refused(commit, absent.into(), 6, "cannot take the commit");
+    refused(commit, "--help".into(), 6, "is no id of a commit");
 }

@@ -5,7 +5,9 @@
 //! image of the pack, part by part.
 
 mod agreement;
+pub mod buildkit;
 mod order;
+pub mod resemblance;
 
 use repro_core::{build::BuildRecord, store::BlobStore};
 

@@ -50,6 +50,9 @@ use values::{EpochArg, Vary};
 /// Where evidence goes unless something else is said; never part of a context.
 pub(crate) const EVIDENCE: &str = "repro-out";
 
+/// Where the evidence of a rebuild goes unless something else is said.
+pub(crate) const REBUILD_EVIDENCE: &str = "repro-rebuild";
+
 /// Build an image twice, compare the runs and write signed evidence
 ///
 /// Builds the Dockerfile of CONTEXT in two sandboxes that have no network and differ in what must

@@ -32,8 +32,8 @@ Examples:
   repro verify --json repro-out --key old.pub --key new.pub
   repro verify repro-out --key repro.pub --rebuild --context . --sign-key my.key")]
 pub(crate) struct Args {
-    /// The directory that `repro build --evidence` wrote
-    #[arg(value_name = "DIR")]
+    /// The directory that `repro build --evidence` wrote; with --buildkit an image
+    #[arg(value_name = "TARGET")]
     pack: PathBuf,
     #[command(flatten)]
     trust: trust::TrustArgs,
@@ -47,6 +47,9 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandError> {
     let output = &context.settings.output;
+    if args.rebuild.of_buildkit() {
+        return rebuild::verify_buildkit(&args.rebuild, context, &args.pack);
+    }
     let keys = args.trust.resolve()?;
     let (report, pack) = open_pack(&args.pack, Trust::Keys(&keys), SystemClock.unix_seconds())?;
     if output.format() == Format::Text {

@@ -17,7 +17,7 @@ use repro_verifier::{
     compare::{CompareError, DirectoryError},
     keys::KeyError,
     pack::PackError,
-    rebuild::OrderError,
+    rebuild::{OrderError, buildkit::BuildkitError},
     report::ReportError,
     verify::FilesError,
 };
@@ -55,6 +55,18 @@ impl From<OrderError> for CommandError {
                 Self::new(ErrorKind::Input, &error).hint(hint)
             }
             OrderError::Value { .. } => Self::new(ErrorKind::Refused, &error),
+        }
+    }
+}
+
+impl From<BuildkitError> for CommandError {
+    fn from(error: BuildkitError) -> Self {
+        let result = Self::new(ErrorKind::Refused, &error);
+        match error {
+            BuildkitError::Predicate(_) => {
+                result.hint("BuildKit writes it so: --attest type=provenance,mode=max,version=v1")
+            }
+            _ => result,
         }
     }
 }

@@ -71,6 +71,9 @@ pub(crate) fn asked(
     if let Ok(store) = settings.store_dir() {
         exclude.push(absolute(store)?);
     }
+    // What a rebuild wrote where it was started.
+    let rebuilt = absolute(Path::new(super::REBUILD_EVIDENCE))?;
+    exclude.extend(Some(rebuilt).filter(|path| is_pack(path)));
     let grants = grants(&args.secrets, &args.agents)?;
     let build_args = build_args(&args.arguments)?;
     let request = BuildRequest {
@@ -122,6 +125,11 @@ pub(crate) fn asked(
         grants,
         inputs,
     })
+}
+
+/// Whether an evidence pack lies there.
+pub(crate) fn is_pack(path: &Path) -> bool {
+    path.join(pack::layout::INDEX_BUNDLE).is_file()
 }
 
 /// Dockerfile, ignore file and lock of a context that is a directory.

@@ -1,5 +1,6 @@
 //! `repro verify --rebuild`: builds again what the pack says was built, compares, and signs what it saw.
 
+mod buildkit;
 mod gather;
 mod missing;
 mod say;
@@ -12,6 +13,7 @@ use std::{
 
 use repro_core::{
     build::{BuildRecord, InputKind, InputRecord},
+    digest::Digest,
     store::{BlobStore, Store},
 };
 use repro_toolchains::{capture::Allowed, fetch::Mirror, project::HostPattern};
@@ -30,19 +32,19 @@ use crate::{
         Context,
         build::{
             self, ContextArg, Evidence, Means, RunCount, SecretArg, SnapshotterArg, SshArg, bisect,
-            network::Wanted, request::absolute, with_builder,
+            network::Wanted,
+            request::{Asked, absolute},
+            with_builder,
         },
     },
     error::CommandError,
     exit::ExitStatus,
     registries::RegistryArgs,
 };
+pub(super) use buildkit::verify as verify_buildkit;
 use gather::{Gathered, gather};
 use missing::refuse_others;
 pub(super) use say::Document;
-
-/// Where the evidence of a rebuild goes unless something else is said.
-const EVIDENCE: &str = "repro-rebuild";
 
 /// Options of a rebuild.
 #[derive(Debug, clap::Args)]
@@ -53,6 +55,19 @@ pub(crate) struct RebuildArgs {
     /// Nothing is built for a pack that is refused. Exit 1 if the image is another one.
     #[arg(long)]
     rebuild: bool,
+    /// The image was built by BuildKit: go by its provenance, in FILE or attached to the image
+    ///
+    /// TARGET is an image then, as in `repro diff`, and no pack. That provenance is signed by nobody, so
+    /// what counts is that the same comes out. Layers are written otherwise here: the files, their
+    /// metadata and the settings of the image must be the same.
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        requires = "rebuild"
+    )]
+    buildkit: Option<Option<PathBuf>>,
     /// Take the context from this directory or archive; it must be the one that was built
     ///
     /// Unless given, that of the pack (`repro build --evidence-context`), or that of the store.
@@ -94,7 +109,7 @@ pub(crate) struct RebuildArgs {
     #[arg(
         long,
         value_name = "DIR",
-        default_value = EVIDENCE,
+        default_value = build::REBUILD_EVIDENCE,
         requires = "rebuild"
     )]
     evidence: PathBuf,
@@ -125,6 +140,11 @@ impl RebuildArgs {
         self.rebuild
     }
 
+    /// Whether it goes by provenance of BuildKit.
+    pub(super) const fn of_buildkit(&self) -> bool {
+        self.buildkit.is_some()
+    }
+
     fn means(&self) -> Means<'_> {
         Means {
             mirrors: &self.mirrors,
@@ -139,6 +159,8 @@ impl RebuildArgs {
 #[derive(Debug)]
 pub(super) struct Finished {
     order: Order,
+    /// What the runs of the build say of each other that was attested.
+    attested_verdict: Verdict,
     record: BuildRecord,
     report: Report,
     agreement: Agreement,
@@ -212,6 +234,7 @@ pub(super) fn run(
     let written = build::write_pack(&evidence, &store, &record, &report, &build::builder_info()?)?;
     Ok(Finished {
         order,
+        attested_verdict: pack.verdict.predicate.verdict,
         record,
         report,
         agreement,
@@ -261,34 +284,14 @@ impl Rebuild for Local<'_> {
             origins,
             scratch: _scratch,
         } = gather(self, pack, order, invocation)?;
-        let options = build::options(self.store);
-        let allowed = Allowed::new(self.args.allow.iter().cloned());
-        let (mut record, findings) = with_builder(
-            &self.args.means(),
+        let (record, report) = build_again(
+            self.args,
             self.context,
-            &asked,
             self.store,
-            Wanted::Restore(allowed),
-            |builder, request| {
-                let build = builder.start_from(request, |inputs| refuse_others(order, inputs))?;
-                let findings = bisect::compare(&build.record(), self.store, &options)?;
-                Ok::<_, CommandError>((build.finish(), findings))
-            },
+            &asked,
+            order.provenance,
+            |inputs| refuse_others(order, inputs),
         )?;
-        record.inputs.push(InputRecord {
-            uri: uris::JUDGED.to_owned(),
-            name: Some(uris::JUDGED.to_owned()),
-            digest: order.provenance,
-            kind: InputKind::Judged,
-            step: None,
-            locked: true,
-        });
-        let compared = Compared {
-            b: findings.b.as_ref(),
-            control: None,
-            bisection: None,
-        };
-        let report = Report::on(&record, compared)?;
         self.used.replace(Used {
             origins,
             inputs: asked.inputs,
@@ -299,4 +302,44 @@ impl Rebuild for Local<'_> {
     fn blobs(&self) -> &dyn BlobStore {
         self.store.blobs()
     }
+}
+
+/// Builds what is asked for, from inputs that `check` accepts, with the provenance `judged` among them.
+fn build_again(
+    args: &RebuildArgs,
+    context: &Context,
+    store: &Store,
+    asked: &Asked,
+    judged: Digest,
+    check: impl FnOnce(&[InputRecord]) -> Result<(), CommandError>,
+) -> Result<(BuildRecord, Report), CommandError> {
+    let options = build::options(store);
+    let wanted = Wanted::Restore(Allowed::new(args.allow.iter().cloned()));
+    let (mut record, findings) = with_builder(
+        &args.means(),
+        context,
+        asked,
+        store,
+        wanted,
+        |builder, request| {
+            let build = builder.start_from(request, check)?;
+            let findings = bisect::compare(&build.record(), store, &options)?;
+            Ok::<_, CommandError>((build.finish(), findings))
+        },
+    )?;
+    record.inputs.push(InputRecord {
+        uri: uris::JUDGED.to_owned(),
+        name: Some(uris::JUDGED.to_owned()),
+        digest: judged,
+        kind: InputKind::Judged,
+        step: None,
+        locked: true,
+    });
+    let compared = Compared {
+        b: findings.b.as_ref(),
+        control: None,
+        bisection: None,
+    };
+    let report = Report::on(&record, compared)?;
+    Ok((record, report))
 }

@@ -10,7 +10,11 @@ use crate::{error::CommandError, files};
 #[derive(Debug, clap::Args)]
 pub(crate) struct TrustArgs {
     /// Accept statements signed by this public key; repeat for several
-    #[arg(long = "key", value_name = "FILE", required = true)]
+    #[arg(
+        long = "key",
+        value_name = "FILE",
+        required_unless_present = "buildkit"
+    )]
     keys: Vec<PathBuf>,
 }
 

@@ -9,12 +9,13 @@ use std::{
 
 use repro_core::{
     build::{
-        Annotations, Axis, BuildRequest, ContextPlace, InvocationId, LockMode, NamedContext,
-        NamedText, Runs,
+        Annotations, Axis, BuildRequest, ContextModes, ContextPlace, EpochChoice, Grants,
+        InvocationId, LockMode, NamedContext, NamedText, RunSettings, Runs,
     },
     digest::{DiffId, Digest, HashingWriter},
     image::Compression,
     layer::{LayerWriter, Limits, decompress},
+    platform::Platform,
     ruleset::Ruleset,
     store::BlobStore as _,
 };
@@ -27,12 +28,12 @@ use repro_verifier::{
 use serde::Serialize;
 use tempfile::TempDir;
 
-use super::{Local, missing::Missing};
+use super::{Local, RebuildArgs, missing::Missing};
 use crate::{
     commands::build::{
         self, RunCount, grants, inputs,
         place::{PROJECT, Place},
-        request::{Asked, absolute},
+        request::{Asked, absolute, is_pack},
     },
     error::{CommandError, ErrorKind, io_kind},
 };
@@ -103,23 +104,7 @@ pub(super) fn gather(
     let (project, lock, inputs) = search.project(&dockerfile)?;
     let context = search.context()?;
     let contexts = search.contexts()?;
-    let grants = grants(&args.secrets, &args.agents)?;
-    for name in &order.secrets {
-        if !grants.secrets.contains_key(name) {
-            search.missing.add(
-                format!("the secret {name}"),
-                format!("lend it: --secret id={name},src=FILE"),
-            );
-        }
-    }
-    for name in &order.agents {
-        if !grants.agents.contains_key(name) {
-            search.missing.add(
-                format!("the ssh agent {name}"),
-                format!("lend it: --ssh {name}=SOCKET"),
-            );
-        }
-    }
+    let grants = lent(args, &order.secrets, &order.agents, &mut search.missing)?;
     let Search {
         scratch,
         missing,
@@ -132,26 +117,23 @@ pub(super) fn gather(
         (Some(place), Some(Found::Given(_))) => place.ignore(&order.dockerfile_name)?,
         _ => None,
     };
+    let dockerfile = NamedText {
+        name: order.dockerfile_name.clone(),
+        text: dockerfile,
+    };
+    let place = match context {
+        Some(Found::Given(place) | Found::Kept(place)) => place,
+        None => ContextPlace::Directory(scratch.empty()?),
+    };
     let mut request = BuildRequest {
-        version: 1,
-        invocation,
-        dockerfile: NamedText {
-            name: order.dockerfile_name.clone(),
-            text: dockerfile,
-        },
         ignore,
-        context: match context {
-            Some(Found::Given(place) | Found::Kept(place)) => place,
-            None => ContextPlace::Directory(scratch.empty()?),
-        },
         exclude: excluded(local, &scratch)?,
         context_modes: project.build.context_modes,
-        lock_mode: LockMode::Open,
         contexts,
         target: order.target.clone(),
-        build_args: order.build_args.clone(),
         // They are signed in clear already.
         allowed_args: order.build_args.keys().cloned().collect(),
+        build_args: order.build_args.clone(),
         labels: order.labels.clone(),
         annotations: Annotations {
             manifest: order.annotations.clone(),
@@ -160,15 +142,9 @@ pub(super) fn gather(
         settings: order.settings.clone(),
         secrets: order.secrets.clone(),
         agents: order.agents.clone(),
-        platform: order.platform.clone(),
-        tags: Vec::new(),
         epoch: order.epoch,
-        runs: match args.runs {
-            RunCount::One => Runs::One,
-            RunCount::Two => Runs::Two,
-        },
-        vary: BTreeSet::from(Axis::VARIED),
         ruleset: order.ruleset,
+        ..plain(invocation, dockerfile, place, &order.platform, args.runs)
     };
     request.exclude.extend(build::suggest::path(&request));
     Ok(Gathered {
@@ -183,6 +159,71 @@ pub(super) fn gather(
         origins,
         scratch,
     })
+}
+
+/// A build of a Dockerfile and a context, twice and varied on all axes unless told otherwise.
+pub(super) fn plain(
+    invocation: InvocationId,
+    dockerfile: NamedText,
+    context: ContextPlace,
+    platform: &Platform,
+    runs: RunCount,
+) -> BuildRequest {
+    BuildRequest {
+        version: 1,
+        invocation,
+        dockerfile,
+        ignore: None,
+        context,
+        exclude: Vec::new(),
+        context_modes: ContextModes::default(),
+        lock_mode: LockMode::Open,
+        contexts: BTreeMap::new(),
+        target: None,
+        build_args: BTreeMap::new(),
+        allowed_args: BTreeSet::new(),
+        labels: BTreeMap::new(),
+        annotations: Annotations::default(),
+        settings: RunSettings::default(),
+        secrets: BTreeSet::new(),
+        agents: BTreeSet::new(),
+        platform: platform.clone(),
+        tags: Vec::new(),
+        epoch: EpochChoice::Base,
+        runs: match runs {
+            RunCount::One => Runs::One,
+            RunCount::Two => Runs::Two,
+        },
+        vary: BTreeSet::from(Axis::VARIED),
+        ruleset: Ruleset::default(),
+    }
+}
+
+/// What was lent, if all of it was that has to be.
+pub(super) fn lent(
+    args: &RebuildArgs,
+    secrets: &BTreeSet<String>,
+    agents: &BTreeSet<String>,
+    missing: &mut Missing,
+) -> Result<Grants, CommandError> {
+    let grants = grants(&args.secrets, &args.agents)?;
+    for name in secrets {
+        if !grants.secrets.contains_key(name) {
+            missing.add(
+                format!("the secret {name}"),
+                format!("lend it: --secret id={name},src=FILE"),
+            );
+        }
+    }
+    for name in agents {
+        if !grants.agents.contains_key(name) {
+            missing.add(
+                format!("the ssh agent {name}"),
+                format!("lend it: --ssh {name}=SOCKET"),
+            );
+        }
+    }
+    Ok(grants)
 }
 
 /// A context and who has it.
@@ -428,7 +469,7 @@ fn excluded(local: &Local<'_>, scratch: &Scratch) -> Result<Vec<PathBuf>, Comman
     let candidates = beside
         .into_iter()
         .chain([absolute(Path::new(build::EVIDENCE))?]);
-    paths.extend(candidates.filter(|path| path.join(layout::INDEX_BUNDLE).is_file()));
+    paths.extend(candidates.filter(|path| is_pack(path)));
     Ok(paths)
 }
 
@@ -439,6 +480,6 @@ fn utf8<'t>(name: &str, text: &'t [u8]) -> Result<&'t str, CommandError> {
     })
 }
 
-fn machine(error: &io::Error) -> CommandError {
+pub(super) fn machine(error: &io::Error) -> CommandError {
     CommandError::new(io_kind(error), error).context("cannot get the inputs ready")
 }

@@ -134,7 +134,7 @@ impl Finished {
                 .iter()
                 .find(|part| part.part == PartKind::Blob && part.layer == layer.layer);
             let stored = blob.map_or(Likeness::Same, |blob| blob.likeness);
-            let name = format!("layer {}", layer.layer.map_or(0, |layer| layer + 1));
+            let name = format!("layer {}", layer.layer.unwrap_or_default());
             let made = match (&layer.instruction, layer.line) {
                 (Some(instruction), Some(line)) => {
                     format!(
@@ -167,9 +167,16 @@ impl Finished {
             (RebuildOutcome::Agrees, _) => Meaning::Good
                 .paint("rebuilt: the same image, to the last bit")
                 .to_string(),
-            (RebuildOutcome::Differs, _) => Meaning::Bad
-                .paint("rebuilt: another image than the one that was attested")
-                .to_string(),
+            (RebuildOutcome::Differs, _) => {
+                let text = match self.attested_verdict {
+                    Verdict::NotReproducible => {
+                        "rebuilt: another image than the one that was attested, as its builder says \
+                         that the build is not reproducible"
+                    }
+                    _ => "rebuilt: another image than the one that was attested",
+                };
+                Meaning::Bad.paint(text).to_string()
+            }
             (RebuildOutcome::NotBuilt, _) => Meaning::Bad
                 .paint("not rebuilt: the build made no image here")
                 .to_string(),
