@@ -1,14 +1,14 @@
 //! What is asked of git: when HEAD was committed, and the files of a commit.
 
 use std::{
-    io,
+    fs, io,
     path::Path,
     process::{Command, Stdio},
 };
 
 use repro_core::epoch::Epoch;
 
-use crate::error::{CommandError, ErrorKind};
+use crate::error::{CommandError, ErrorKind, io_kind};
 
 /// The committer time of HEAD in the repository that `dir` belongs to.
 ///
@@ -35,15 +35,17 @@ pub(crate) fn committer_time(dir: &Path) -> Result<Epoch, CommandError> {
     })
 }
 
-/// Writes the files of `commit`, or those below `subdir` in it, to the empty directory `to`.
+/// Writes the files of `commit`, or those below `subdir` in it, to the empty directory `to`. `scratch` is a
+/// directory for what git needs meanwhile.
 ///
-/// Through an index of its own: the one of the repository, and what is checked out there, stay as they
-/// are. `archive` would leave out what attributes exclude from archives, and a builder has it.
+/// Nothing of the repository counts but its objects: an empty one borrows them, since the configuration
+/// of the other can name hooks and filters, which are programs. `archive` would leave out what
+/// attributes exclude from archives, and a builder has it.
 pub(crate) fn check_out(
     dir: &Path,
     commit: &str,
     subdir: Option<&str>,
-    index: &Path,
+    scratch: &Path,
     to: &Path,
 ) -> Result<(), CommandError> {
     let failed = |error: CommandError| error.context(format!("cannot take the commit {commit}"));
@@ -52,20 +54,40 @@ pub(crate) fn check_out(
         let message = format!("{commit:?} is no id of a commit");
         return Err(CommandError::message(ErrorKind::Input, message));
     }
+    let format = ["rev-parse", "--path-format=absolute"];
+    let mut find = git(dir);
+    let objects = output(find.args(format).args(["--git-path", "objects"])).map_err(failed)?;
+    let own = scratch.join("git");
+    let mut make = git(scratch);
+    output(
+        make.args(["init", "--quiet", "--bare", "--template="])
+            .arg(&own),
+    )
+    .map_err(failed)?;
+    fs::write(own.join("objects/info/alternates"), objects).map_err(|error| {
+        failed(CommandError::new(io_kind(&error), &error).context("cannot borrow its objects"))
+    })?;
     let tree = match subdir {
         Some(subdir) => format!("{commit}:{}", subdir.trim_matches('/')),
         None => commit.to_owned(),
     };
-    let mut read = git(dir);
-    read.env("GIT_INDEX_FILE", index).args(["read-tree", &tree]);
-    output(&mut read).map_err(failed)?;
-    let mut write = git(dir);
-    write
-        .env("GIT_INDEX_FILE", index)
-        .arg("--work-tree")
-        .arg(to)
-        .args(["checkout-index", "--all", "--force"]);
-    output(&mut write).map(drop).map_err(failed)
+    let borrowing = || {
+        let mut command = git(to);
+        let nothing = [
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+        ];
+        command.envs(nothing).env("GIT_ATTR_NOSYSTEM", "1");
+        command
+            .arg("--git-dir")
+            .arg(&own)
+            .arg("--work-tree")
+            .arg(to);
+        command
+    };
+    output(borrowing().args(["read-tree", &tree])).map_err(failed)?;
+    let written = output(borrowing().args(["checkout-index", "--all", "--force"]));
+    written.map(drop).map_err(failed)
 }
 
 fn git(dir: &Path) -> Command {

@@ -56,7 +56,7 @@ fn rebuild(context: &TestContext, pack: &Path, evidence: &str) -> Repro {
         .arg(pack)
         .arg("--key")
         .arg(context.path("first.pub"))
-        .arg("--sign-key")
+        .arg("--sign-with")
         .arg(context.path("second.key"))
         .arg("--evidence")
         .arg(context.path(evidence))

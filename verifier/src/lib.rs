@@ -18,6 +18,8 @@ pub mod render;
 pub mod report;
 pub mod statement;
 pub mod strict_json;
+pub mod summary;
+pub mod terms;
 #[cfg(test)]
 mod testing;
 pub mod uris;

@@ -4,6 +4,8 @@
 pub mod evidence_index;
 pub mod provenance;
 pub mod reproducibility;
+pub mod svr;
+pub mod vsa;
 
 use repro_core::json::CanonicalError;
 use serde::{Serialize, de::DeserializeOwned};

@@ -26,3 +26,11 @@ pub const REPORT: &str = uri!("report/v1");
 pub const DIFF: &str = uri!("diff/v1");
 /// Predicate type of the statement on one cache entry.
 pub const CACHE_ENTRY: &str = uri!("cache-entry/v1");
+/// Builders that this version knows: what a key that is given alone may speak for.
+pub const BUILDERS: &[&str] = &[BUILDER_LOCAL];
+/// Verifier id of summaries, unless the caller has one of his own.
+pub const VERIFIER_LOCAL: &str = uri!("verifier/local/v1");
+/// What a summary names where no policy was given: that everything holds (`docs/policy.md`).
+pub const DEFAULT_POLICY: &str = uri!("policy/default/v1");
+/// What a summary names where the policy that was given has no URI of its own.
+pub const POLICY: &str = uri!("policy/v1");

@@ -7,7 +7,7 @@ mod trust;
 use std::path::PathBuf;
 
 use repro_core::build::Clock as _;
-use repro_verifier::verify::{Conclusion, Trust, VerifyReport, open_pack};
+use repro_verifier::verify::{Conclusion, Terms, Trust, VerifyReport, open_pack};
 use serde::Serialize;
 
 use super::Context;
@@ -30,7 +30,7 @@ use crate::{
 Examples:
   repro verify repro-out --key repro.pub
   repro verify --json repro-out --key old.pub --key new.pub
-  repro verify repro-out --key repro.pub --rebuild --context . --sign-key my.key")]
+  repro verify repro-out --key repro.pub --rebuild --context . --sign-with my.key")]
 pub(crate) struct Args {
     /// The directory that `repro build --evidence` wrote; with --buildkit an image
     #[arg(value_name = "TARGET")]
@@ -51,7 +51,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
         return rebuild::verify_buildkit(&args.rebuild, context, &args.pack);
     }
     let keys = args.trust.resolve()?;
-    let (report, pack) = open_pack(&args.pack, Trust::Keys(&keys), SystemClock.unix_seconds())?;
+    let terms = Terms {
+        trust: Trust::Keys(&keys),
+        policy: None,
+        now: SystemClock.unix_seconds(),
+    };
+    let (report, pack) = open_pack(&args.pack, &terms)?;
     if output.format() == Format::Text {
         output.text(&render::readable(&report))?;
     }

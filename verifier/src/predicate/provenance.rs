@@ -154,6 +154,14 @@ pub struct Metadata {
         skip_serializing_if = "Option::is_none"
     )]
     pub hermetic: Option<bool>,
+    /// What the user says of the data that the build is made from and for. Absent where nothing is
+    /// said; nothing of it was measured.
+    #[serde(
+        rename = "repro_lineage",
+        default,
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub lineage: BTreeMap<String, String>,
     /// Every step that ended, in order of the plan.
     #[serde(rename = "repro_steps", default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepEvidence>,

@@ -15,13 +15,19 @@ use crate::{
     predicate::reproducibility::{RebuildOf, RebuildOutcome},
     testing::{Case, NOW, key},
     uris,
-    verify::{CheckCode, Conclusion, Status, Trust, VerifyReport, open_pack},
+    verify::{CheckCode, Conclusion, Status, Terms, Trust, VerifyReport, open_pack},
 };
 
 fn opened(dir: &Path, case: &Case) -> (VerifyReport, Option<VerifiedPack>) {
     let key = key(KeyKind::P256, 1);
     case.write(dir, Signer::Key(&key)).unwrap();
-    open_pack(dir, Trust::Keys(&[key.public_key()]), NOW).unwrap()
+    let keys = [key.public_key()];
+    let terms = Terms {
+        trust: Trust::Keys(&keys),
+        policy: None,
+        now: NOW,
+    };
+    open_pack(dir, &terms).unwrap()
 }
 
 fn order(

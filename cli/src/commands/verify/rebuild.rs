@@ -115,7 +115,7 @@ pub(crate) struct RebuildArgs {
     evidence: PathBuf,
     /// Sign the evidence of the rebuild with this private key; with a key made for it alone unless given
     #[arg(long, value_name = "FILE", requires = "rebuild")]
-    sign_key: Option<PathBuf>,
+    sign_with: Option<PathBuf>,
     /// Look for packages on this mirror first; repeat for several
     #[arg(
         long = "mirror",
@@ -205,7 +205,7 @@ pub(super) fn run(
     say::before(&context.settings.output, &order);
     // As in a build: better known now than in an hour.
     check_evidence(&args.evidence, judged)?;
-    if let Some(path) = &args.sign_key {
+    if let Some(path) = &args.sign_with {
         drop(build::signing_key(path)?);
     }
     let store = context.open_store()?;
@@ -227,7 +227,7 @@ pub(super) fn run(
     };
     let evidence = Evidence {
         dir: &args.evidence,
-        key: args.sign_key.as_deref(),
+        key: args.sign_with.as_deref(),
         inputs: &inputs,
         rebuild_of: Some(&rebuild_of),
     };
@@ -241,7 +241,7 @@ pub(super) fn run(
         origins,
         evidence: args.evidence.clone(),
         written,
-        signed: match args.sign_key {
+        signed: match args.sign_with {
             Some(_) => Signature::Named,
             None => Signature::Ephemeral,
         },

@@ -26,6 +26,7 @@ pub(super) fn readable(report: &VerifyReport) -> String {
             Status::Passed => ("ok", Meaning::Good),
             Status::Failed => ("REFUSED", Meaning::Bad),
             Status::Skipped => ("skipped", Meaning::Warning),
+            Status::Waived => ("waived", Meaning::Warning),
             Status::NotApplicable => ("-", Meaning::Faint),
         };
         let mark = meaning.paint(format!("{mark:<7}"));

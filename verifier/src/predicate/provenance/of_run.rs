@@ -75,6 +75,7 @@ impl Provenance {
                     started_on: run.started_on.clone(),
                     finished_on: run.finished_on.clone(),
                     hermetic: was_hermetic(record, run).then_some(true),
+                    lineage: BTreeMap::new(),
                     steps,
                 },
                 byproducts: logs(run),

@@ -375,7 +375,7 @@ fn another_key_or_none_is_refused() {
     let (_dir, place) = written(&Case::reproducible());
     let other = key(KeyKind::P256, 9).public_key();
     for keys in [vec![], vec![other]] {
-        let report = verify_pack(&place, Trust::Keys(&keys), NOW).unwrap();
+        let report = verify_pack(&place, &Terms::new(Trust::Keys(&keys), NOW)).unwrap();
         assert!(failed(&report).contains(&CheckCode::Signature));
         assert!(failed(&report).contains(&CheckCode::SomethingVerified));
         assert_eq!(report.verdict, None);

@@ -83,7 +83,7 @@ pub(in crate::commands::verify) fn verify(
 ) -> Result<ExitStatus, CommandError> {
     let output = &context.settings.output;
     pack::check_replaceable(&args.evidence)?;
-    if let Some(path) = &args.sign_key {
+    if let Some(path) = &args.sign_with {
         drop(build::signing_key(path)?);
     }
     let store = context.open_store()?;
@@ -119,7 +119,7 @@ pub(in crate::commands::verify) fn verify(
     };
     let evidence = Evidence {
         dir: &args.evidence,
-        key: args.sign_key.as_deref(),
+        key: args.sign_with.as_deref(),
         inputs: &asked.0.inputs,
         rebuild_of: Some(&rebuild_of),
     };
@@ -324,8 +324,7 @@ fn source(
         Source::Local => Place::at(given, tmp).map(Some),
         Source::Git { commit, subdir, .. } => {
             let to = directory(tmp, "commit")?;
-            let index = tmp.join("git-index");
-            git::check_out(given, commit, subdir.as_deref(), &index, &to)?;
+            git::check_out(given, commit, subdir.as_deref(), tmp, &to)?;
             if to.join(".gitmodules").exists() {
                 missing.add(
                     "the submodules of the repository",
