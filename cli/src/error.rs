@@ -5,7 +5,7 @@ mod excerpt;
 mod from;
 
 pub(crate) use excerpt::Excerpt;
-pub(crate) use from::{DAMAGED, io_kind};
+pub(crate) use from::{DAMAGED, in_document, io_kind};
 
 use std::{error::Error, fmt};
 

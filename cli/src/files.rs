@@ -17,6 +17,10 @@ pub(crate) enum Limit {
     Project,
     /// Provenance of BuildKit, with all steps of the build in it.
     Provenance,
+    /// A trust file or a policy.
+    Terms,
+    /// A summary of a verification.
+    Summary,
     /// A lock in any form: a build can fetch thousands of files.
     Lock,
 }
@@ -29,6 +33,8 @@ impl Limit {
             Self::Keyring => repro_toolchains::archive::MAX_KEYRING,
             Self::Project => 16 << 20,
             Self::Provenance => repro_verifier::rebuild::buildkit::DOCUMENT_MAX as u64,
+            Self::Terms => 1 << 20,
+            Self::Summary => 32 << 20,
             Self::Lock => 64 << 20,
         }
     }

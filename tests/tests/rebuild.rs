@@ -56,7 +56,7 @@ fn rebuild(context: &TestContext, pack: &Path, evidence: &str) -> Repro {
         .arg(pack)
         .arg("--key")
         .arg(context.path("first.pub"))
-        .arg("--sign-with")
+        .arg("--builder-key")
         .arg(context.path("second.key"))
         .arg("--evidence")
         .arg(context.path(evidence))
@@ -166,6 +166,26 @@ fn a_pack_with_its_context_is_enough_for_another_machine() {
         .find(|dependency| dependency["name"] == "judged")
         .unwrap();
     assert_eq!(judged["digest"]["sha256"], provenance.hex());
+    // Two builders under names of their own, counted by somebody who trusts both.
+    let as_another = rebuild(&other, &pack, "counted");
+    let as_another = as_another.args(["--runs", "1", "--builder-id"]);
+    as_another
+        .arg("https://second.example/builder")
+        .run()
+        .exits(0);
+    let counted = |second: &str, code: i32| {
+        let builder = |id: &str, key: &str| {
+            format!("[[builder]]\nid = '{id}'\nkey = [{{ file = '{key}.pub' }}]\n")
+        };
+        let first = builder(repro_verifier::uris::BUILDER_LOCAL, "first");
+        let second = builder(second, "second");
+        let trust = other.write("trust.toml", format!("version = 1\n{first}{second}"));
+        let counting = other.repro(["verify", "--quorum", "2", "--trust"]);
+        let packs = [pack.clone(), other.path("counted")];
+        counting.arg(trust).args(packs).run().exits(code)
+    };
+    counted("https://second.example/builder", 0);
+    counted("https://third.example/builder", 4).prints(["https://second.example/builder"]);
     // A rebuild can be judged and built again like any build.
     let (first_key, second_key) = (other.path("first.pub"), other.path("second.pub"));
     fs::copy(&second_key, &first_key).unwrap();

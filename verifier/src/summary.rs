@@ -3,6 +3,8 @@
 
 mod issue;
 mod read;
+#[cfg(test)]
+mod tests;
 
 pub use issue::{IssueError, Issuer, Summary, issue};
 pub use read::{Expected, check};

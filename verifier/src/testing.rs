@@ -25,7 +25,7 @@ use crate::{
     keys::{KeyKind, SigningKey},
     pack::{self, PackContents, PackError, PackInputs, Signer, WrittenPack, layout::ReportFormat},
     predicate::{
-        provenance::BuilderInfo,
+        provenance::{BuilderId, BuilderInfo},
         reproducibility::{CauseCount, Counts, Findings, FirstDivergence, RebuildOf, Verdict},
     },
 };
@@ -43,6 +43,7 @@ pub(crate) fn key(kind: KeyKind, seed: u8) -> SigningKey {
 
 pub(crate) fn builder() -> BuilderInfo {
     BuilderInfo {
+        id: BuilderId::default(),
         version: "0.1.0".into(),
         binary: Digest::of(b"repro"),
         kernel_release: "6.1.0-28-amd64".into(),

@@ -32,6 +32,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use repro_core::{platform::Platform, reference::ImageRef};
 
 use repro_toolchains::fetch::Mirror;
+use repro_verifier::predicate::provenance::BuilderId;
 
 use super::lock;
 use crate::{
@@ -219,6 +220,15 @@ pub(crate) struct Args {
         env = "REPRO_EVIDENCE"
     )]
     pub(crate) evidence: PathBuf,
+    /// Name yourself in the provenance by this URI; verifiers trust pairs of key and builder
+    #[arg(
+        long,
+        value_name = "URI",
+        default_value_t,
+        help_heading = "Evidence",
+        env = "REPRO_BUILDER_ID"
+    )]
+    pub(crate) builder_id: BuilderId,
     /// Put the context into the evidence pack too, so that the pack alone is enough to build again
     ///
     /// Whoever has the pack has the sources then. Without it `repro verify --rebuild` asks for them:
@@ -285,6 +295,7 @@ impl Args {
             mirrors: lock.mirrors.clone(),
             key: None,
             evidence: PathBuf::from(EVIDENCE),
+            builder_id: BuilderId::default(),
             evidence_context: false,
             registries: lock.registries.clone(),
             reports: Vec::new(),

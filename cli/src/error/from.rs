@@ -3,7 +3,10 @@
 
 mod build;
 mod registry;
+mod terms;
 mod toolchains;
+
+pub(crate) use terms::in_document;
 
 use std::io;
 

@@ -16,7 +16,7 @@ use super::Predicate;
 use crate::statement::ResourceDescriptor;
 
 pub(crate) use of_run::dependency;
-pub use of_run::{BuilderInfo, ProvenanceError, keyword};
+pub use of_run::{BuilderId, BuilderIdError, BuilderInfo, ProvenanceError, keyword};
 
 /// The predicate. Its fields are SLSA's; those with an underscore in the name are ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

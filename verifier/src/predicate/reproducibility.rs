@@ -1,7 +1,7 @@
 //! `reproducibility/v1`: the verdict on two runs, in the short form that is signed. The long
 //! form is `report.json`, which it names by digest.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use repro_core::{
     build::{Axis, BuildRecord, RunId, RunRecord},
@@ -30,6 +30,25 @@ pub enum Verdict {
     BuildFailed,
     /// Nothing was compared, or the machine gave out.
     Inconclusive,
+}
+
+impl Verdict {
+    /// As people read it.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Reproducible => "reproducible",
+            Self::NotReproducible => "not reproducible",
+            Self::BuildFailed => "build failed",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
+    }
 }
 
 /// The predicate.

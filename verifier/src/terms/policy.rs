@@ -81,6 +81,15 @@ impl FromStr for AllowedSource {
     }
 }
 
+impl fmt::Display for AllowedSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tree(digest) => digest.fmt(f),
+            Self::Uri(pattern) => f.write_str(pattern),
+        }
+    }
+}
+
 /// A text that names no source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -99,18 +108,31 @@ pub enum Hermetic {
     WithoutAttempts,
 }
 
+impl Hermetic {
+    const ALL: [Self; 3] = [Self::Measured, Self::WithoutReplay, Self::WithoutAttempts];
+}
+
+impl fmt::Display for Hermetic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Measured => "measured",
+            Self::WithoutReplay => "without-replay",
+            Self::WithoutAttempts => "without-attempts",
+        })
+    }
+}
+
 impl FromStr for Hermetic {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "measured" => Ok(Self::Measured),
-            "without-replay" => Ok(Self::WithoutReplay),
-            "without-attempts" => Ok(Self::WithoutAttempts),
-            other => Err(format!(
-                "{other:?} is not one of measured, without-replay, without-attempts"
-            )),
-        }
+        let known = Self::ALL.into_iter().find(|one| one.to_string() == text);
+        known.ok_or_else(|| {
+            format!(
+                "{text:?} is not one of {}",
+                Self::ALL.map(|one| one.to_string()).join(", ")
+            )
+        })
     }
 }
 
@@ -128,6 +150,14 @@ impl FromStr for Inputs {
         match text {
             "locked" => Ok(Self::Locked),
             other => Err(format!("{other:?} is not \"locked\"")),
+        }
+    }
+}
+
+impl fmt::Display for Inputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Locked => f.write_str("locked"),
         }
     }
 }

@@ -224,3 +224,12 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     }
     text
 }
+
+#[test]
+fn the_documentation_lists_every_check() {
+    let documentation = include_str!("../../../docs/policy.md");
+    for code in CheckCode::ALL {
+        let row = format!("| {} | {} |", code.code(), code.title());
+        assert!(documentation.contains(&row), "{row}");
+    }
+}

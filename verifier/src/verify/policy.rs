@@ -12,10 +12,7 @@ use super::{
     trusted::Granted,
 };
 use crate::{
-    predicate::{
-        provenance::{NetworkMode, Provenance},
-        reproducibility::Verdict,
-    },
+    predicate::provenance::{NetworkMode, Provenance},
     statement::ResourceDescriptor,
     terms::{
         document::rfc3339,
@@ -367,8 +364,8 @@ fn verdict(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
     if let Some(wanted) = judge.policy.verdict {
         let met = match signed.map(|verdict| verdict.verdict) {
             None => Err(unknown()),
-            Some(found) if found == wanted => Ok(name(found).to_owned()),
-            Some(found) => Err(format!("{}, not {}", name(found), name(wanted))),
+            Some(found) if found == wanted => Ok(found.to_string()),
+            Some(found) => Err(format!("{found}, not {wanted}")),
         };
         judge.demand(code, "verdict", met);
     }
@@ -401,16 +398,6 @@ fn verdict(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
             Some(Some(values)) => Ok(format!("{:?} and {:?}", values.a, values.b)),
         };
         judge.demand(code, axis.name(), met);
-    }
-}
-
-/// As people read it.
-pub(super) const fn name(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Reproducible => "reproducible",
-        Verdict::NotReproducible => "not reproducible",
-        Verdict::BuildFailed => "build failed",
-        Verdict::Inconclusive => "inconclusive",
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use repro_core::digest::Digest;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{
     Evidence, Terms, Trust,
@@ -210,11 +210,26 @@ pub struct Verification {
     /// What all of it comes to.
     pub conclusion: Conclusion,
     /// Each pack by its name, with its report.
+    #[serde(serialize_with = "named")]
     pub packs: Vec<(String, VerifyReport)>,
     /// How far builders agree, where that was asked.
     pub agreement: Option<Agreement>,
     /// Check V27, where a summary of another verifier was given.
     pub summary: Option<Check>,
+}
+
+/// Objects with the field `pack`.
+fn named<S: Serializer>(
+    packs: &[(String, VerifyReport)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Named<'a> {
+        pack: &'a str,
+        #[serde(flatten)]
+        report: &'a VerifyReport,
+    }
+    serializer.collect_seq(packs.iter().map(|(pack, report)| Named { pack, report }))
 }
 
 impl Verification {

@@ -20,7 +20,7 @@ use repro_verifier::{
     keys::{KeyKind, SigningKey},
     pack::{self, PackContents, PackInputs, Signer, WrittenPack, layout::ReportFormat},
     predicate::{
-        provenance::BuilderInfo,
+        provenance::{BuilderId, BuilderInfo},
         reproducibility::{RebuildOf, Verdict},
     },
     render,
@@ -110,7 +110,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     ];
     let stale: Vec<_> = named.into_iter().chain(reports.files().map(Some)).collect();
     results::forget(&stale)?;
-    let builder = builder_info()?;
+    let builder = builder_info(&args.builder_id)?;
     let options = options(&store);
     let (means, wanted) = (args.means(), Wanted::Replay);
     let (record, findings, contexts) = with_builder(
@@ -451,8 +451,9 @@ fn status(on_difference: OnDifference, record: &BuildRecord, report: &Report) ->
 }
 
 /// This program, as provenance names it.
-pub(crate) fn builder_info() -> Result<BuilderInfo, CommandError> {
+pub(crate) fn builder_info(id: &BuilderId) -> Result<BuilderInfo, CommandError> {
     Ok(BuilderInfo {
+        id: id.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         binary: program_digest()?,
         kernel_release: kernel_release(),

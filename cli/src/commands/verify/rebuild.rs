@@ -19,7 +19,10 @@ use repro_core::{
 use repro_toolchains::{capture::Allowed, fetch::Mirror, project::HostPattern};
 use repro_verifier::{
     pack::{self, PackInputs, WrittenPack},
-    predicate::reproducibility::{RebuildOf, RebuildOutcome, Verdict},
+    predicate::{
+        provenance::BuilderId,
+        reproducibility::{RebuildOf, RebuildOutcome, Verdict},
+    },
     rebuild::{self, Agreement, Order, Rebuild, Rebuilt},
     report::{Compared, Report},
     uris,
@@ -115,7 +118,10 @@ pub(crate) struct RebuildArgs {
     evidence: PathBuf,
     /// Sign the evidence of the rebuild with this private key; with a key made for it alone unless given
     #[arg(long, value_name = "FILE", requires = "rebuild")]
-    sign_with: Option<PathBuf>,
+    builder_key: Option<PathBuf>,
+    /// Name yourself in the evidence of the rebuild by this URI; independent builders have different ones
+    #[arg(long, value_name = "URI", default_value_t, env = "REPRO_BUILDER_ID")]
+    builder_id: BuilderId,
     /// Look for packages on this mirror first; repeat for several
     #[arg(
         long = "mirror",
@@ -205,7 +211,7 @@ pub(super) fn run(
     say::before(&context.settings.output, &order);
     // As in a build: better known now than in an hour.
     check_evidence(&args.evidence, judged)?;
-    if let Some(path) = &args.sign_with {
+    if let Some(path) = &args.builder_key {
         drop(build::signing_key(path)?);
     }
     let store = context.open_store()?;
@@ -227,11 +233,17 @@ pub(super) fn run(
     };
     let evidence = Evidence {
         dir: &args.evidence,
-        key: args.sign_with.as_deref(),
+        key: args.builder_key.as_deref(),
         inputs: &inputs,
         rebuild_of: Some(&rebuild_of),
     };
-    let written = build::write_pack(&evidence, &store, &record, &report, &build::builder_info()?)?;
+    let written = build::write_pack(
+        &evidence,
+        &store,
+        &record,
+        &report,
+        &build::builder_info(&args.builder_id)?,
+    )?;
     Ok(Finished {
         order,
         attested_verdict: pack.verdict.predicate.verdict,
@@ -241,7 +253,7 @@ pub(super) fn run(
         origins,
         evidence: args.evidence.clone(),
         written,
-        signed: match args.sign_with {
+        signed: match args.builder_key {
             Some(_) => Signature::Named,
             None => Signature::Ephemeral,
         },

@@ -93,7 +93,7 @@ fn windows_and_revocations_are_read() {
 #[test]
 fn what_is_wrong_is_said_at_its_place() {
     let key_of = |more: &str| builder("b", &format!("key = [{{ {more} }}]"));
-    let p521 = "pem = \"-----BEGIN PUBLIC KEY-----\\nMBAwDgYHKoZIzj0CAQYDK4EEACMDAgAE\\n-----END PUBLIC KEY-----\\n\"";
+    let p521 = "pem = \"-----BEGIN PUBLIC KEY-----\\nMBYwEAYHKoZIzj0CAQYFK4EEACMDAgAE\\n-----END PUBLIC KEY-----\\n\"";
     for (text, message) in [
         (String::new(), "names neither a builder nor a verifier"),
         ("[[builder]]".into(), "missing field `id`"),

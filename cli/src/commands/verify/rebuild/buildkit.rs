@@ -83,7 +83,7 @@ pub(in crate::commands::verify) fn verify(
 ) -> Result<ExitStatus, CommandError> {
     let output = &context.settings.output;
     pack::check_replaceable(&args.evidence)?;
-    if let Some(path) = &args.sign_with {
+    if let Some(path) = &args.builder_key {
         drop(build::signing_key(path)?);
     }
     let store = context.open_store()?;
@@ -119,11 +119,11 @@ pub(in crate::commands::verify) fn verify(
     };
     let evidence = Evidence {
         dir: &args.evidence,
-        key: args.sign_with.as_deref(),
+        key: args.builder_key.as_deref(),
         inputs: &asked.0.inputs,
         rebuild_of: Some(&rebuild_of),
     };
-    let builder = build::builder_info()?;
+    let builder = build::builder_info(&args.builder_id)?;
     build::write_pack(&evidence, &store, &record, &report, &builder)?;
     let likeness = resemblance.as_ref().map(Resemblance::likeness);
     match output.format() {

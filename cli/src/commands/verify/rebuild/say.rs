@@ -111,7 +111,7 @@ impl Finished {
         if self.signed == Signature::Ephemeral {
             output.hint(
                 "signed with a key made for this rebuild alone: others can count it only by a key that \
-                 they know. `repro keygen`, then --sign-with, gives it a name",
+                 they know. `repro keygen`, then --builder-key, gives it a name",
             );
         }
         Ok(())
