@@ -1,12 +1,13 @@
 //! The examples that fetch: Dockerfiles as people write them, locked once with a network and built
-//! where there is none; then the same with the remedies that the report names.
+//! where there is none; then the same with the remedies that the report names, and with the patch that
+//! `--suggest` wrote.
 //!
 //! Run B of each build lives 398 days later, so what was captured is also read with a clock of next
 //! year: the validity of apt's releases and of certificates included.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::Command};
 
-use repro_tests::{Pack, StandIn, TestContext, target};
+use repro_tests::{Pack, StandIn, TestContext, target, tool};
 
 /// How many hosts an example may need: those of packages, of their index, and of redirects.
 const HOSTS: usize = 6;
@@ -66,7 +67,7 @@ impl Example {
         }
     }
 
-    /// `repro build --locked` in a namespace without any interface that is up.
+    /// `repro build --locked --suggest` in a namespace without any interface that is up.
     #[track_caller]
     fn build(&self, dockerfile: &str, code: i32) -> Pack {
         let (build, evidence) = self.context.build(&self.project);
@@ -76,7 +77,7 @@ impl Example {
             &["unshare", "--map-root-user", "--net"]
         };
         build
-            .args(["--locked", "--progress", "plain", "--file"])
+            .args(["--locked", "--suggest", "--progress", "plain", "--file"])
             .arg(self.project.join(dockerfile))
             .through(through)
             .run()
@@ -108,7 +109,7 @@ impl Example {
 
 /// As it is, the example is reproducible but for what these causes say.
 #[track_caller]
-fn plain(example: &mut Example, causes: &[&str]) {
+fn plain(example: &mut Example, causes: &[&str]) -> Pack {
     example.lock("Dockerfile");
     let pack = example.build("Dockerfile", 1);
     assert_eq!(pack.verdict(), "not-reproducible");
@@ -121,6 +122,18 @@ fn plain(example: &mut Example, causes: &[&str]) {
         .into_iter()
         .filter(|confidence| *confidence == "unknown");
     assert_eq!(unknown.count(), 0, "{}", pack.report["differences"]);
+    pack
+}
+
+/// Applies what `repro build --suggest` proposes for the Dockerfile, and nothing else.
+#[track_caller]
+fn patch(example: &Example) {
+    let patched = Command::new(tool("patch"))
+        .args(["--strip=1", "--input=Dockerfile.repro.patch"])
+        .current_dir(&example.project)
+        .output()
+        .unwrap();
+    assert!(patched.status.success(), "{patched:?}");
 }
 
 #[track_caller]
@@ -135,13 +148,18 @@ fn apt_install_keeps_logs_and_caches_and_is_reproducible_without_them() {
     let mut example = Example::new("apt-install", &[StandIn::Debian]);
     plain(&mut example, &["dpkg-log", "apt-log", "ldconfig-cache"]);
     reproducible(&mut example, "Dockerfile.reproducible");
+    patch(&example);
+    reproducible(&mut example, "Dockerfile");
 }
 
 #[test]
 fn python_app_keeps_a_temporary_path_and_is_reproducible_without_it() {
     let mut example = Example::new("python-app", &[StandIn::Python]);
-    plain(&mut example, &["debug-path"]);
+    let pack = plain(&mut example, &["debug-path"]);
+    assert!(!pack.causes().contains(&"random-content"));
     reproducible(&mut example, "Dockerfile.reproducible");
+    patch(&example);
+    reproducible(&mut example, "Dockerfile");
 }
 
 #[test]
@@ -149,6 +167,8 @@ fn node_app_keeps_the_cache_of_npm_and_is_reproducible_without_it() {
     let mut example = Example::new("node-app", &[StandIn::Node]);
     plain(&mut example, &["npm-cache"]);
     reproducible(&mut example, "Dockerfile.reproducible");
+    patch(&example);
+    reproducible(&mut example, "Dockerfile");
 }
 
 #[test]

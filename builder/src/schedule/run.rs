@@ -11,8 +11,8 @@ use std::{
 use repro_core::{
     build::{
         Clock, CopySource, CopySpec, Executor, ExecutorError, Failure, ImageRecord, InvocationId,
-        LayerPolicy, RunId, RunRecord, SnapshotName, StepAction, StepExit, StepNetwork, StepRecord,
-        StepResult, StepSpec, Variation, as_written,
+        LayerPolicy, NetworkObservation, RunId, RunRecord, SnapshotName, StepAction, StepExit,
+        StepNetwork, StepRecord, StepResult, StepSpec, Variation, as_written,
     },
     digest::{ChainId, DiffId, Digest},
     epoch::Epoch,
@@ -311,10 +311,15 @@ impl Running<'_> {
             Ok(result) if result.exit == StepExit::Success => result,
             Ok(result) => {
                 let message = how(result.exit) + &unanswered(traffic.as_ref());
-                return Ok(self.failed(index, Some(result.exit), message, log));
+                let failure = Failure {
+                    exit: Some(result.exit),
+                    network: result.network,
+                    ..plain_failure(index, message, log)
+                };
+                return Ok(self.failed(failure));
             }
             Err(ExecutorError::Refused(message)) => {
-                return Ok(self.failed(index, None, message, log));
+                return Ok(self.failed(plain_failure(index, message, log)));
             }
             Err(source) => {
                 if let (ExecutorError::Cancelled, Some(ended)) = (&source, self.cut()) {
@@ -369,24 +374,13 @@ impl Running<'_> {
         Ok(())
     }
 
-    fn failed(
-        &self,
-        index: u32,
-        exit: Option<StepExit>,
-        message: String,
-        log: Option<Digest>,
-    ) -> Ended {
+    fn failed(&self, failure: Failure) -> Ended {
         self.context.events.event(Event::StepFailed {
             run: self.id,
-            index,
-            message: message.clone(),
+            index: failure.index,
+            message: failure.message.clone(),
         });
-        Ended::Failed(Failure {
-            index,
-            exit,
-            message,
-            log,
-        })
+        Ended::Failed(failure)
     }
 
     fn wait(&self, index: u32) -> Turn {
@@ -530,5 +524,16 @@ fn how(exit: StepExit) -> String {
         StepExit::Success => "ended well".to_owned(),
         StepExit::Code(code) => format!("exited with code {code}"),
         StepExit::Signal(signal) => format!("was ended by signal {signal}"),
+    }
+}
+
+/// The failure of a step of which no program ran to its end.
+fn plain_failure(index: u32, message: String, log: Option<Digest>) -> Failure {
+    Failure {
+        index,
+        exit: None,
+        message,
+        log,
+        network: NetworkObservation::default(),
     }
 }

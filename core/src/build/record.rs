@@ -250,6 +250,10 @@ pub struct Failure {
     pub message: String,
     /// Digest of its output, a blob in the store.
     pub log: Option<Digest>,
+    /// What its program tried to reach, if one ran: most steps that fail here and nowhere else do
+    /// so for want of a network.
+    #[serde(default)]
+    pub network: NetworkObservation,
 }
 
 /// Something a user should know.

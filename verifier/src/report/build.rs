@@ -379,7 +379,12 @@ fn hermetic(record: &BuildRecord) -> Hermetic {
     // What passes through an agent of the user is not counted.
     let alone = record.plan.iter().all(|planned| planned.agents.is_empty());
     let measured = alone && !record.runs.is_empty() && record.runs.iter().all(complete);
-    let asked: BTreeSet<String> = steps().flat_map(|step| names(&step.network)).collect();
+    let seen = || {
+        let failures = record.runs.iter().filter_map(|run| run.failure.as_ref());
+        let failures = failures.map(|failure| &failure.network);
+        steps().map(|step| &step.network).chain(failures)
+    };
+    let asked: BTreeSet<String> = seen().flat_map(names).collect();
     Hermetic {
         measured,
         network: measured.then(|| {
@@ -390,7 +395,7 @@ fn hermetic(record: &BuildRecord) -> Hermetic {
                 NetworkMode::None
             }
         }),
-        attempts_blocked: steps().map(|step| step.network.attempts()).sum(),
+        attempts_blocked: seen().map(NetworkObservation::attempts).sum(),
         names: asked.into_iter().collect(),
     }
 }

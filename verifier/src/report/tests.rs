@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 
 use repro_core::build::{
-    Axis, Cost, Failure, Outcome, Reason, RunId, Snapshotter, StepExit, Variation,
+    Axis, Cost, Failure, NetworkObservation, Outcome, Reason, RunId, Snapshotter, StepExit,
+    Variation,
 };
 
 use super::{Compared, Report, ReportError, WhyNot};
@@ -166,9 +167,17 @@ fn a_build_that_fails_under_variation_is_not_reproducible() {
         exit: Some(StepExit::Code(2)),
         message: "exit code 2".into(),
         log: None,
+        network: NetworkObservation {
+            names: [("packages.example".to_owned(), 3)].into(),
+            ..NetworkObservation::default()
+        },
     });
     build.record.outcome = Outcome::new(Reason::FailsUnderVariation, Cost::default());
     let report = Report::build(&build.record, None).unwrap();
+    // What the failed step wanted is most of what there is to know.
+    assert_eq!(report.hermetic.names, ["packages.example"]);
+    assert_eq!(report.hermetic.attempts_blocked, 3);
+    assert!(!report.hermetic.measured);
     assert_eq!(report.verdict, Verdict::NotReproducible);
     assert_eq!(report.causes[0].code, Cause::FailsUnderVariation);
     assert_eq!(report.causes[0].steps, [1]);
@@ -290,6 +299,7 @@ fn runs_that_agree_by_luck_are_not_reproducible() {
         exit: Some(StepExit::Code(2)),
         message: "exit code 2".into(),
         log: None,
+        network: NetworkObservation::default(),
     });
     let report = Report::build(&build.record, Some(&b)).unwrap();
     assert_eq!(report.causes[0].code, Cause::FailsByChance);

@@ -1,6 +1,6 @@
 //! Which case ends how, for each verdict.
 
-use repro_core::build::{Cost, Failure, Outcome, Reason, RunId, StepExit};
+use repro_core::build::{Cost, Failure, NetworkObservation, Outcome, Reason, RunId, StepExit};
 
 use super::{pair, report, stamp};
 use crate::{
@@ -78,6 +78,7 @@ fn a_step_that_fails_is_an_error_and_one_that_fails_under_variation_a_failure() 
         exit: Some(StepExit::Code(2)),
         message: "exit code 2\x1b[31m".into(),
         log: None,
+        network: NetworkObservation::default(),
     });
     build.record.runs.push(repro_core::build::RunRecord {
         id: RunId::BRepeat,
