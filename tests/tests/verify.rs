@@ -206,7 +206,10 @@ fn each_thing_tampered_with_is_named(signed: &Signed) {
             path,
             |bytes| {
                 let middle = bytes.len() / 2;
-                bytes[middle] ^= 1;
+                match bytes.get_mut(middle) {
+                    Some(byte) => *byte ^= 1,
+                    None => bytes.push(b'x'),
+                }
             },
             |signed| {
                 let refused = signed.trusting().arg("--json").run().exits(4);

@@ -24,6 +24,7 @@ pub use catalogue::{axis_text, cause_text, list_text};
 pub use html::{html, pair_html};
 pub use junit::{junit, pair_junit};
 pub use markdown::{markdown, pair_markdown};
+pub(crate) use sarif::{document as sarif_document, message as sarif_message};
 pub use sarif::{pair_sarif, sarif};
 pub use style::{Line, Span, Style};
 pub use text::{TextOptions, pair_text, text};

@@ -83,6 +83,11 @@ pub fn pair_sarif(report: &PairReport) -> Result<Vec<u8>, CanonicalError> {
 }
 
 fn log(results: &[Value]) -> Result<Vec<u8>, CanonicalError> {
+    document(&Cause::ALL.map(rule), results)
+}
+
+/// A log of one run of this program, canonical JSON.
+pub(crate) fn document(rules: &[Value], results: &[Value]) -> Result<Vec<u8>, CanonicalError> {
     canonical(&json!({
         "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
         "version": "2.1.0",
@@ -91,12 +96,19 @@ fn log(results: &[Value]) -> Result<Vec<u8>, CanonicalError> {
                 "name": "repro",
                 "informationUri": crate::uris::BASE,
                 "semanticVersion": env!("CARGO_PKG_VERSION"),
-                "rules": Cause::ALL.map(rule).to_vec(),
+                "rules": rules,
             }},
             "columnKind": "unicodeCodePoints",
             "results": results,
         }],
     }))
+}
+
+/// The text of a message: brackets make links there, and a backslash escapes them (section 3.11.6).
+pub(crate) fn message(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('[', "\\[")
+        .replace(']', "\\]")
 }
 
 fn rule(cause: Cause) -> Value {
@@ -165,16 +177,11 @@ fn result(cause: &CauseSummary, level: &str, paths: &[&str], places: &[Value]) -
     } else {
         format!("{title}: {}{more}. {}", named.join(", "), info.remedy)
     };
-    // In a message, brackets make links and a backslash escapes them (section 3.11.6).
-    let text = text
-        .replace('\\', "\\\\")
-        .replace('[', "\\[")
-        .replace(']', "\\]");
     json!({
         "ruleId": cause.code.code(),
         "ruleIndex": Cause::ALL.iter().position(|known| *known == cause.code),
         "level": level,
-        "message": {"text": text},
+        "message": {"text": message(&text)},
         "locations": places,
     })
 }

@@ -1,14 +1,14 @@
 //! A verification as SARIF 2.1.0 (OASIS), for code scanning: a rule for every check, a result for
 //! everything that failed, was waived or could not be looked at.
 
-use repro_core::json::{CanonicalError, canonical};
+use repro_core::json::CanonicalError;
 use serde_json::{Value, json};
 
 use super::{
     check::{CheckCode, Status},
     report::Verification,
 };
-use crate::render::{printable, shortened};
+use crate::render::{printable, sarif_document, sarif_message, shortened};
 
 /// Longest text of a message, in columns.
 const LONGEST: usize = 1000;
@@ -29,10 +29,7 @@ pub fn sarif(verification: &Verification) -> Result<Vec<u8>, CanonicalError> {
                 None => finding.on.clone(),
             };
             let text = format!("{}: {}: {}", check.title, on, finding.detail);
-            let text = shortened(&printable(&text), LONGEST)
-                .replace('\\', "\\\\")
-                .replace('[', "\\[")
-                .replace(']', "\\]");
+            let text = sarif_message(&shortened(&printable(&text), LONGEST));
             let mut result = json!({
                 "ruleId": check.code.code(),
                 "ruleIndex": CheckCode::ALL.iter().position(|code| *code == check.code),
@@ -53,20 +50,8 @@ pub fn sarif(verification: &Verification) -> Result<Vec<u8>, CanonicalError> {
             results.push(result);
         }
     }
-    canonical(&json!({
-        "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [{
-            "tool": {"driver": {
-                "name": "repro",
-                "informationUri": crate::uris::BASE,
-                "semanticVersion": env!("CARGO_PKG_VERSION"),
-                "rules": CheckCode::ALL.iter().map(|code| rule(*code)).collect::<Vec<_>>(),
-            }},
-            "columnKind": "unicodeCodePoints",
-            "results": results,
-        }],
-    }))
+    let rules: Vec<Value> = CheckCode::ALL.iter().map(|code| rule(*code)).collect();
+    sarif_document(&rules, &results)
 }
 
 fn rule(code: CheckCode) -> Value {
