@@ -60,7 +60,7 @@ pub(crate) struct RebuildArgs {
     rebuild: bool,
     /// The image was built by BuildKit: go by its provenance, in FILE or attached to the image
     ///
-    /// TARGET is an image then, as in `repro diff`, and no pack. That provenance is signed by nobody, so
+    /// An image is named then, as in `repro diff`, and no pack. That provenance is signed by nobody, so
     /// what counts is that the same comes out. Layers are written otherwise here: the files, their
     /// metadata and the settings of the image must be the same.
     #[arg(
