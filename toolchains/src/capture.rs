@@ -20,6 +20,7 @@ mod authority;
 mod body;
 mod headers;
 mod hosts;
+mod java;
 mod kit;
 mod record;
 mod redact;
@@ -174,7 +175,7 @@ impl Network {
         StepSession::new(
             run,
             shared,
-            kit::kit(self.authority.pem()),
+            kit::kit(&self.authority),
             self.runtime.handle(),
         )
     }

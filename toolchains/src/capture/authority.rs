@@ -39,6 +39,7 @@ pub enum AuthorityError {
 pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
+    der: Vec<u8>,
     /// The key of all servers: one, since making keys takes time.
     server_key: KeyPair,
     configs: Mutex<BTreeMap<String, Arc<ServerConfig>>>,
@@ -51,13 +52,19 @@ impl Authority {
         params.distinguished_name = name("repro: certificates for one build");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let pem = params.self_signed(&key)?.pem();
+        let certificate = params.self_signed(&key)?;
         Ok(Self {
             issuer: Issuer::new(params, key),
-            pem,
+            pem: certificate.pem(),
+            der: certificate.der().to_vec(),
             server_key: KeyPair::generate()?,
             configs: Mutex::default(),
         })
+    }
+
+    /// The authority's certificate, in DER.
+    pub(super) fn der(&self) -> &[u8] {
+        &self.der
     }
 
     /// The authority's certificate.

@@ -6,12 +6,15 @@
 
 use repro_core::build::{NetworkFile, NetworkKit};
 
+use super::{authority::Authority, java};
+
 /// Where the proxy listens. The number is not in the range that a system gives out by itself, and no
 /// common service has it.
 const PORT: u16 = 3190;
 const AUTHORITY: &str = "ca.pem";
 const APT: &str = "apt.conf";
 const WGET: &str = "wgetrc";
+const JAVA: &str = "ca.jks";
 
 /// Variables with the URL of the proxy. Tools read one or the other spelling; curl reads no
 /// `HTTP_PROXY`, since servers set it from what a client sent.
@@ -52,8 +55,12 @@ const TRUST: [&str; 19] = [
     "SSL_CA_CERT_FILE",
 ];
 
+/// Variables with options for the virtual machine of Java's build tools. `JAVA_TOOL_OPTIONS` would reach
+/// all programs, and each would say so on its standard error, which steps write to files.
+const JAVA_OPTIONS: [&str; 4] = ["MAVEN_OPTS", "GRADLE_OPTS", "ANT_OPTS", "SBT_OPTS"];
+
 /// The kit of every step of an invocation, with the authority's certificate.
-pub(super) fn kit(authority: &str) -> NetworkKit {
+pub(super) fn kit(authority: &Authority) -> NetworkKit {
     let proxy = format!("http://127.0.0.1:{PORT}");
     let trust = NetworkKit::path(AUTHORITY);
     let set = |names: &[&str], value: &str| -> Vec<(String, String)> {
@@ -70,20 +77,25 @@ pub(super) fn kit(authority: &str) -> NetworkKit {
     variables.extend(set(&["SYSTEM_WGETRC"], &NetworkKit::path(WGET)));
     // Node uses proxies of the environment only if told so.
     variables.extend(set(&["NODE_USE_ENV_PROXY"], "1"));
-    let file = |name: &str, content: String| NetworkFile {
+    variables.extend(set(
+        &JAVA_OPTIONS,
+        &java::options(PORT, &NetworkKit::path(JAVA)),
+    ));
+    let file = |name: &str, content: Vec<u8>| NetworkFile {
         name: name.to_owned(),
-        content: content.into_bytes(),
+        content,
     };
     NetworkKit {
         port: PORT,
         variables,
         files: vec![
-            file(AUTHORITY, authority.to_owned()),
-            file(APT, apt(&proxy, &trust)),
+            file(AUTHORITY, authority.pem().into()),
+            file(APT, apt(&proxy, &trust).into()),
             file(
                 WGET,
-                format!("ca_certificate = {trust}\npassive_ftp = on\n"),
+                format!("ca_certificate = {trust}\npassive_ftp = on\n").into(),
             ),
+            file(JAVA, java::key_store(authority.der())),
         ],
     }
 }
@@ -111,7 +123,7 @@ mod tests {
 
     #[test]
     fn every_variable_once_and_every_path_a_file() {
-        let kit = kit("PEM");
+        let kit = kit(&Authority::generate().unwrap());
         let names: BTreeSet<&str> = kit
             .variables
             .iter()

@@ -206,7 +206,7 @@ impl From<ResolveError> for CommandError {
                 Self::from(error).context("cannot look for an image in the store")
             }
             ResolveError::Unlocked(_) => Self::new(ErrorKind::Input, &error)
-                .hint("pin it as [[base]] in repro.lock, or leave out --locked"),
+                .hint("pin it with `repro lock`, or leave out --locked"),
             ResolveError::Platform { .. } => Self::new(ErrorKind::Input, &error),
             ResolveError::Declared { name, source } => {
                 Self::from(*source).context(format!("cannot make {name}"))
