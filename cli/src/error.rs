@@ -119,6 +119,13 @@ impl CommandError {
         self
     }
 
+    /// The same, for these reasons side by side.
+    #[must_use]
+    pub(crate) fn because(mut self, reasons: impl IntoIterator<Item = String>) -> Self {
+        self.messages.extend(reasons);
+        self
+    }
+
     /// The same, with a next step.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -13,6 +13,7 @@ pub mod dsse;
 pub mod keys;
 pub mod pack;
 pub mod predicate;
+pub mod rebuild;
 pub mod remedy;
 pub mod render;
 pub mod report;

@@ -16,6 +16,8 @@ pub const DOCKERFILE_BUILD: &str = uri!("dockerfile-build/v1");
 pub const REPRODUCIBILITY: &str = uri!("reproducibility/v1");
 /// Predicate type of the statement on an evidence pack, and schema of its `index.json`.
 pub const EVIDENCE_INDEX: &str = uri!("evidence-index/v1");
+/// Name of the dependency that is the provenance of a build that was done again.
+pub const JUDGED: &str = "judged";
 /// Builder id: this program on a machine of its user, steps in its own sandbox.
 pub const BUILDER_LOCAL: &str = uri!("builder/local/v1");
 /// Schema of `report.json`.

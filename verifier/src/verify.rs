@@ -15,6 +15,7 @@ mod runs;
 mod sarif;
 mod statements;
 mod trusted;
+mod verified;
 
 use std::path::Path;
 
@@ -30,6 +31,7 @@ pub use report::{
 };
 pub use sarif::sarif;
 pub use statements::Signed;
+pub use verified::VerifiedPack;
 
 pub use crate::terms::{Terms, Trust};
 
@@ -52,15 +54,32 @@ use repro_core::{build::RunId, digest::Digest};
 /// `dir` cannot be looked at. A policy that demands several builders is never met by one pack:
 /// [`Verification`] takes several.
 pub fn verify_pack(dir: &Path, terms: &Terms<'_>) -> Result<VerifyReport, FilesError> {
-    let mut report = look(dir, terms)?;
+    open_pack(dir, terms).map(|(report, _)| report)
+}
+
+/// The same, with what is in the pack for whoever goes by it: only where all of it was verified.
+pub fn open_pack(
+    dir: &Path,
+    terms: &Terms<'_>,
+) -> Result<(VerifyReport, Option<VerifiedPack>), FilesError> {
+    let (mut report, pack) = look_into(dir, terms)?;
     if let Some(needed) = terms.policy.and_then(|policy| policy.builders) {
         report.take_in(agree(&[("pack", &report)], needed).check);
     }
-    Ok(report)
+    let pack = pack.filter(|_| report.conclusion == Conclusion::Verified);
+    Ok((report, pack))
 }
 
 /// Every check but that on other packs, which [`Verification::of_reports`] makes.
 pub fn look(dir: &Path, terms: &Terms<'_>) -> Result<VerifyReport, FilesError> {
+    look_into(dir, terms).map(|(report, _)| report)
+}
+
+/// The same, with what is in the pack.
+fn look_into(
+    dir: &Path,
+    terms: &Terms<'_>,
+) -> Result<(VerifyReport, Option<VerifiedPack>), FilesError> {
     let mut checks = Checks::default();
     let files = match PackFiles::list(dir) {
         Ok(files) => files,
@@ -68,7 +87,8 @@ pub fn look(dir: &Path, terms: &Terms<'_>) -> Result<VerifyReport, FilesError> {
         Err(error) => {
             checks.fail(CheckCode::Pack, "pack", &error);
             checks.fail(CheckCode::SomethingVerified, "pack", "nothing was verified");
-            return Ok(VerifyReport::new(checks, terms, &Evidence::default(), None));
+            let report = VerifyReport::new(checks, terms, &Evidence::default(), None);
+            return Ok((report, None));
         }
     };
     let rules = match terms.trust {
@@ -115,12 +135,12 @@ pub fn look(dir: &Path, terms: &Terms<'_>) -> Result<VerifyReport, FilesError> {
     let anyone = signed_by_its_own_key(&files, &evidence);
     let trust = if anyone { Trust::Embedded } else { terms.trust };
     let terms = Terms { trust, ..*terms };
-    Ok(VerifyReport::new(
-        checks,
-        &terms,
-        &evidence,
-        granted.as_ref(),
-    ))
+    let report = VerifyReport::new(checks, &terms, &evidence, granted.as_ref());
+    let verified = match report.conclusion {
+        Conclusion::Verified => VerifiedPack::of(files, evidence),
+        Conclusion::IntegrityOnly | Conclusion::Refused => None,
+    };
+    Ok((report, verified))
 }
 
 /// What was found with a good signature on it.

@@ -1,6 +1,7 @@
 //! `repro verify`
 
 pub(crate) mod policy;
+mod rebuild;
 mod render;
 mod subject;
 mod summary;
@@ -13,6 +14,7 @@ use repro_verifier::{
     terms::{Policy, Terms, Trust, TrustRules},
     verify::{self, Conclusion, Verification, VerifyReport, Wanted},
 };
+use serde::Serialize;
 
 use super::Context;
 use crate::{
@@ -29,7 +31,8 @@ use crate::{
 /// Checks every signature, every subject against recomputed digests, that nothing stands in the
 /// pack that its signed index does not list, and whatever your policy demands. Exit 0 means that all
 /// of it holds, whatever the verdict of the build unless the policy demands one; exit 4 that
-/// something was refused, or that nothing was verified.
+/// something was refused, or that nothing was verified. With --rebuild the build is done again and
+/// compared: exit 1 means that it came to another image.
 ///
 /// A tag is asked for once, and everything goes by the digest that it meant, which is shown. Packs,
 /// layouts and archives are verified without a network. What lies beside an image and no key of yours
@@ -44,6 +47,8 @@ Examples:
   repro verify repro-out --trust trust.toml --policy policy.toml
   repro verify --quorum 2 --trust trust.toml ours theirs --summary out --sign-with verifier.key
   repro verify --vsa vsa.sigstore.json --trust trust.toml --digest sha256:... --resource-uri URI
+  repro verify repro-out --key repro.pub --rebuild --context . --builder-key mine.key
+  repro verify oci:layout --rebuild --buildkit --context ./repository
   repro verify --format sarif repro-out --key old.pub --key new.pub > verify.sarif")]
 pub(crate) struct Args {
     /// An image: a reference in a registry, oci:DIR[:TAG], oci-archive:FILE[:TAG] or
@@ -59,6 +64,8 @@ pub(crate) struct Args {
     demands: DemandArgs,
     #[command(flatten)]
     summary: summary::SummaryArgs,
+    #[command(flatten)]
+    rebuild: rebuild::RebuildArgs,
     /// Write the result in this form
     #[arg(long, value_enum, value_name = "FORM", default_value_t)]
     format: Form,
@@ -116,10 +123,23 @@ enum Form {
 impl Args {
     /// In which form the command writes, errors too.
     pub(crate) const fn forms(&self) -> Forms {
-        let json = JsonArgs {
-            json: matches!(self.form(), Form::Json),
-        };
-        Forms::new(self.progress.progress, json)
+        let json = matches!(self.form(), Form::Json);
+        Forms::new(self.progress.progress, JsonArgs { json })
+    }
+
+    /// What is built again: one thing at a time.
+    fn rebuilt(&self) -> Result<&subject::Subject, CommandError> {
+        match (self.subjects.as_slice(), self.form()) {
+            (_, Form::Sarif) => Err(CommandError::usage(
+                "a rebuild is told as text or as JSON, and SARIF was asked for",
+            )),
+            ([one], _) => Ok(one),
+            (subjects, _) => Err(CommandError::usage(format!(
+                "--rebuild takes one image or pack, and {} were given",
+                subjects.len()
+            ))
+            .hint("build each again by itself, then count the packs: --quorum N")),
+        }
     }
 
     const fn form(&self) -> Form {
@@ -132,32 +152,110 @@ impl Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandError> {
+    if args.rebuild.wanted() {
+        let subject = args.rebuilt()?;
+        if args.rebuild.of_buildkit() {
+            let subject = subject.side(args.beside.offline);
+            let args = (&args.rebuild, &args.beside.registries);
+            return rebuild::verify_buildkit(args, context, &subject);
+        }
+    }
     let rules = args.trust.resolve()?;
     let policy = args.demands.resolve()?;
     // The key is opened first: a long verification must not end in a key that cannot be used.
     let signing = args.summary.signing()?;
     let now = SystemClock.unix_seconds();
-    let verification = verify(args, context, &rules, policy.as_ref(), now)?;
+    let (verification, kept) = verify(args, context, &rules, policy.as_ref(), now)?;
     let output = &context.settings.output;
+    if matches!(args.form(), Form::Text) {
+        output.text(&render::readable(&verification))?;
+    }
+    let rebuilt = if args.rebuild.wanted() {
+        built_again(
+            args,
+            context,
+            (&verification, &kept),
+            &Terms::new(Trust::Rules(&rules), now),
+        )?
+    } else {
+        None
+    };
     match args.form() {
-        Form::Text => output.text(&render::readable(&verification))?,
+        Form::Text => {
+            if let Some(rebuilt) = &rebuilt {
+                rebuilt.say(output)?;
+            }
+        }
         Form::Sarif => {
             let bytes = verify::sarif(&verification)
                 .map_err(|error| CommandError::new(ErrorKind::Internal, &error))?;
             output.data(&[bytes.as_slice(), b"\n"].concat())?;
         }
-        Form::Json => match single(&verification) {
-            Some(report) => output.json("cli/verify/v1", report)?,
-            None => output.json("cli/verifications/v1", &verification)?,
-        },
+        Form::Json => {
+            let rebuild = rebuilt.as_ref().map(rebuild::Finished::document);
+            match single(&verification) {
+                Some(result) => output.json("cli/verify/v1", &Document { result, rebuild })?,
+                None => {
+                    let result = &verification;
+                    output.json("cli/verifications/v1", &Document { result, rebuild })?;
+                }
+            }
+        }
     }
-    if let Some(signing) = signing {
-        signing.write(&verification, now, output)?;
-    }
-    Ok(match verification.conclusion {
-        Conclusion::Verified => ExitStatus::Done,
+    let status = match verification.conclusion {
+        Conclusion::Verified => rebuilt.map_or(ExitStatus::Done, |rebuilt| rebuilt.status()),
         Conclusion::IntegrityOnly | Conclusion::Refused => ExitStatus::Refused,
-    })
+    };
+    match signing {
+        // A summary that says that all is well would be believed without the rest.
+        Some(_) if args.rebuild.wanted() && status != ExitStatus::Done => {
+            output.warning("no summary is written, since the rebuild does not agree");
+        }
+        Some(signing) => signing.write(&verification, now, output)?,
+        None => {}
+    }
+    Ok(status)
+}
+
+/// The JSON form.
+#[derive(Serialize)]
+struct Document<'a, T> {
+    #[serde(flatten)]
+    result: &'a T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rebuild: Option<rebuild::Document<'a>>,
+}
+
+/// Builds again what was verified, whatever it was held against; nothing, if it was refused.
+fn built_again(
+    args: &Args,
+    context: &Context,
+    (verification, kept): (&Verification, &subject::Kept),
+    terms: &Terms<'_>,
+) -> Result<Option<rebuild::Finished>, CommandError> {
+    let mut packs = Vec::new();
+    if verification.conclusion == Conclusion::Verified {
+        for dir in &kept.packs {
+            // Of several, beside one image, some may be by builders that the keys are not of.
+            packs.extend(verify::open_pack(dir, terms)?.1.map(|pack| (dir, pack)));
+        }
+    }
+    match packs.as_slice() {
+        [] => {
+            let text = "nothing was built again, since no pack is verified";
+            context.settings.output.warning(text);
+            Ok(None)
+        }
+        [(dir, pack)] => {
+            let args = (&args.rebuild, &args.beside.registries);
+            rebuild::run(args, context, dir, pack).map(Some)
+        }
+        several => Err(CommandError::usage(format!(
+            "{} packs lie beside the image, and --rebuild takes one",
+            several.len()
+        ))
+        .hint("accept the key of one builder only, or name its pack: --evidence DIR")),
+    }
 }
 
 fn verify(
@@ -166,7 +264,7 @@ fn verify(
     rules: &TrustRules,
     policy: Option<&Policy>,
     now: i64,
-) -> Result<Verification, CommandError> {
+) -> Result<(Verification, subject::Kept), CommandError> {
     let terms = Terms {
         trust: Trust::Rules(rules),
         policy,
@@ -179,16 +277,18 @@ fn verify(
     } else {
         Wanted::One
     };
+    let mut kept = subject::Kept::default();
     let verification = if args.subjects.is_empty() {
         None
     } else {
-        let reports = subject::verify(args, context, &terms, wanted)?;
-        Some(Verification::of_reports(reports, &terms, quorum))
+        let verified = subject::verify(args, context, &terms, wanted)?;
+        kept = verified.kept;
+        Some(Verification::of_reports(verified.reports, &terms, quorum))
     };
     let summary = args
         .summary
         .check(rules, policy, verification.as_ref(), now)?;
-    Ok(match (verification, summary) {
+    let verification = match (verification, summary) {
         (Some(verification), Some(summary)) => verification.with_summary(summary),
         (Some(verification), None) => verification,
         (None, Some(summary)) => Verification::of_summary(summary),
@@ -198,7 +298,8 @@ fn verify(
                 "nothing was verified",
             ));
         }
-    })
+    };
+    Ok((verification, kept))
 }
 
 /// The report, where there is one pack and nothing else.

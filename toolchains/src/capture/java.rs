@@ -43,17 +43,13 @@ fn text(store: &mut Vec<u8>, text: &str) {
 
 /// Options of a virtual machine whose programs ask the proxy, and trust the store at `path`.
 pub(super) fn options(port: u16, path: &str) -> String {
-    let mut options = String::new();
-    for scheme in ["http", "https"] {
-        options.push_str(&format!(
-            "-D{scheme}.proxyHost=127.0.0.1 -D{scheme}.proxyPort={port} "
-        ));
-    }
-    options.push_str(&format!(
-        "-Dhttp.nonProxyHosts=localhost|127.* -Djavax.net.ssl.trustStore={path} \
-         -Djavax.net.ssl.trustStoreType=JKS -Djavax.net.ssl.trustStorePassword={PASSWORD}"
-    ));
-    options
+    let proxy = |scheme| format!("-D{scheme}.proxyHost=127.0.0.1 -D{scheme}.proxyPort={port}");
+    format!(
+        "{} {} -Dhttp.nonProxyHosts=localhost|127.* -Djavax.net.ssl.trustStore={path} \
+         -Djavax.net.ssl.trustStoreType=JKS -Djavax.net.ssl.trustStorePassword={PASSWORD}",
+        proxy("http"),
+        proxy("https"),
+    )
 }
 
 #[cfg(test)]

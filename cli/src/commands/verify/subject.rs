@@ -1,6 +1,7 @@
 //! What is verified: an evidence pack, or an image with what lies beside it.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
@@ -89,23 +90,38 @@ impl FromStr for Subject {
     }
 }
 
+impl Subject {
+    /// As `repro diff` names it. What lies on the disk is meant there, and no image of that name.
+    pub(super) fn side(&self, offline: bool) -> String {
+        match self {
+            Self::Pack(dir) if dir.has_root() || dir.starts_with(".") => dir.display().to_string(),
+            Self::Pack(dir) => format!("./{}", dir.display()),
+            Self::Archive(archive) => archive.to_string(),
+            Self::Registry(name) if offline => name.to_string(),
+            Self::Registry(name) => Location::Registry(name.clone()).to_string(),
+        }
+    }
+}
+
 /// Verifies what was named; a report for each pack, or for an image without one.
 pub(super) fn verify(
     args: &Args,
     context: &Context,
     terms: &Terms<'_>,
     wanted: Wanted,
-) -> Result<Vec<(String, VerifyReport)>, CommandError> {
+) -> Result<Verified, CommandError> {
     let work = Work {
         args,
         context,
         terms,
         wanted,
+        kept: RefCell::default(),
     };
     let mut reports = Vec::new();
     for subject in &args.subjects {
         reports.extend(match subject {
             Subject::Pack(dir) if args.beside.evidence.is_empty() => {
+                work.kept.borrow_mut().packs.push(dir.clone());
                 vec![(dir.display().to_string(), verify::look(dir, terms)?)]
             }
             Subject::Pack(_) => {
@@ -118,7 +134,24 @@ pub(super) fn verify(
             Subject::Registry(name) => work.registry(name)?,
         });
     }
-    Ok(reports)
+    let kept = work.kept.into_inner();
+    Ok(Verified { reports, kept })
+}
+
+/// What was looked at.
+#[derive(Debug)]
+pub(super) struct Verified {
+    pub(super) reports: Reports,
+    /// Its packs.
+    pub(super) kept: Kept,
+}
+
+/// Packs that were looked at, as long as somebody goes by them.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub(super) packs: Vec<PathBuf>,
+    /// Directories that were made for them.
+    scratch: Vec<TempDir>,
 }
 
 /// Reports by the names of what they are on.
@@ -129,6 +162,7 @@ struct Work<'a> {
     context: &'a Context,
     terms: &'a Terms<'a>,
     wanted: Wanted,
+    kept: RefCell<Kept>,
 }
 
 /// An image of which every blob is there, and the list that it is on.
@@ -314,6 +348,7 @@ impl Work<'_> {
         let found = gather(place, manifest, list, &image.parts())?;
         let scratch = scratch(tmp)?;
         let beside = lay_out(found, blobs, scratch.path())?;
+        self.kept.borrow_mut().scratch.push(scratch);
         self.finish(&facts, beside, blobs)
     }
 
@@ -323,6 +358,8 @@ impl Work<'_> {
         beside: Beside,
         blobs: &LocalBlobs,
     ) -> Result<Reports, CommandError> {
+        let packs = beside.packs.iter().map(|pack| pack.dir.clone());
+        self.kept.borrow_mut().packs.extend(packs);
         Ok(verify_image(facts, beside, blobs, self.terms, self.wanted)?)
     }
 }

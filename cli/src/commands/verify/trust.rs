@@ -11,11 +11,14 @@ use crate::{
 
 /// Options that say whose statements count.
 #[derive(Debug, clap::Args)]
-#[group(required = true, multiple = true)]
 #[command(next_help_heading = "Trust")]
 pub(crate) struct TrustArgs {
     /// Accept statements signed by this public key, with SLSA Build level 1 at most; repeat for several
-    #[arg(long = "key", value_name = "FILE")]
+    #[arg(
+        long = "key",
+        value_name = "FILE",
+        required_unless_present_any = ["trust", "buildkit"]
+    )]
     keys: Vec<PathBuf>,
     /// Accept statements of the builders in this file, each by its own keys and up to its own level
     #[arg(long, value_name = "FILE", env = "REPRO_TRUST")]
