@@ -166,9 +166,10 @@ fn load(
 ) -> Result<Digest, CommandError> {
     let name = subject.display().to_string();
     // What lies there is meant, and not an image of that name in the store.
-    let name = match subject.exists() && !name.starts_with(['.', '/']) {
-        true => format!("./{name}"),
-        false => name,
+    let name = if subject.exists() && !name.starts_with(['.', '/']) {
+        format!("./{name}")
+    } else {
+        name
     };
     let side: Side = name
         .parse()
