@@ -61,6 +61,10 @@ pub(crate) const REBUILD_EVIDENCE: &str = "repro-rebuild";
 /// not matter. Exit 0 means that both runs gave the same image; exit 1 that they did not, and that
 /// the report says why. The image delivered is always that of the first run.
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of the command line"
+)]
 #[command(after_help = "\
 Examples:
   repro build .

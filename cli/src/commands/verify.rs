@@ -192,13 +192,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
             output.data(&[bytes.as_slice(), b"\n"].concat())?;
         }
         Form::Json => {
-            let rebuild = rebuilt.as_ref().map(rebuild::Finished::document);
-            match single(&verification) {
-                Some(result) => output.json("cli/verify/v1", &Document { result, rebuild })?,
-                None => {
-                    let result = &verification;
-                    output.json("cli/verifications/v1", &Document { result, rebuild })?;
-                }
+            let again = rebuilt.as_ref().map(rebuild::Finished::document);
+            if let Some(result) = single(&verification) {
+                output.json("cli/verify/v1", &Document::new(result, again))?;
+            } else {
+                output.json("cli/verifications/v1", &Document::new(&verification, again))?;
             }
         }
     }
@@ -224,6 +222,12 @@ struct Document<'a, T> {
     result: &'a T,
     #[serde(skip_serializing_if = "Option::is_none")]
     rebuild: Option<rebuild::Document<'a>>,
+}
+
+impl<'a, T> Document<'a, T> {
+    const fn new(result: &'a T, rebuild: Option<rebuild::Document<'a>>) -> Self {
+        Self { result, rebuild }
+    }
 }
 
 /// Builds again what was verified, whatever it was held against; nothing, if it was refused.

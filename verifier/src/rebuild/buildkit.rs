@@ -358,11 +358,11 @@ impl Reading {
                 self.order.dockerfile_name.clone_from(&value);
                 true
             }
-            // Which parser of Dockerfiles it was; there is one here.
-            "source" | "cmdline" | "frontend.caps" => true,
-            // What decides nothing, and what the provenance says elsewhere.
-            "platform" | "no-cache" | "image-resolve-mode" | "context" | "contextkey"
-            | "dockerfilekey" | "localsessionid" | "hostname" => true,
+            // Which parser of Dockerfiles it was, of which there is one here; what decides nothing; and
+            // what the provenance says elsewhere.
+            "source" | "cmdline" | "frontend.caps" | "platform" | "no-cache"
+            | "image-resolve-mode" | "context" | "contextkey" | "dockerfilekey"
+            | "localsessionid" | "hostname" => true,
             "add-hosts" => self.hosts(&value),
             "shm-size" => {
                 self.order.settings.shm_bytes = value.parse().ok();

@@ -86,14 +86,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     asked.request.contexts = contexts(&args.contexts, &store, &asked.request.platform)?;
     if call.method == Method::Check {
         let (means, wanted) = (args.means(), Wanted::Nothing);
-        let findings = with_builder(
-            &means,
-            context,
-            &asked,
-            &store,
-            wanted,
-            |builder, request| builder.check(request),
-        )?;
+        let check = |builder: &Builder<'_>, request: &BuildRequest| builder.check(request);
+        let findings = with_builder(&means, context, &asked, &store, wanted, check)?;
         return say_findings(output, format, &asked.request, &findings);
     }
     let pushes = push::destinations(args, &asked.request)?;

@@ -70,6 +70,10 @@ pub(crate) struct RebuildArgs {
         require_equals = true,
         requires = "rebuild"
     )]
+    #[expect(
+        clippy::option_option,
+        reason = "an option that may be given without its value"
+    )]
     buildkit: Option<Option<PathBuf>>,
     /// Take the context from this directory or archive; it must be the one that was built
     ///

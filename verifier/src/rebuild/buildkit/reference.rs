@@ -5,7 +5,7 @@ use repro_core::{platform::Platform, reference::ImageRef};
 /// Whether a context is a repository: BuildKit tells it by the scheme or the end of the path.
 pub(super) fn is_git(uri: &str) -> bool {
     let place = uri.split('#').next().unwrap_or(uri);
-    uri.starts_with("git") || place.ends_with(".git")
+    uri.starts_with("git") || place.strip_suffix(".git").is_some()
 }
 
 /// A repository, and the directory in it that the fragment names: `URL#REF:DIRECTORY`, or the same as a
@@ -67,15 +67,12 @@ fn decode(text: &str) -> String {
             }
             _ => None,
         };
-        match escaped {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
+        if let Some(byte) = escaped {
+            bytes.push(byte);
+            rest = &tail[2..];
+        } else {
+            bytes.push(*first);
+            rest = tail;
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
