@@ -169,7 +169,7 @@ struct Work<'a> {
 struct Image {
     name: String,
     named: Named,
-    image: StoredImage,
+    stored: StoredImage,
     list: Option<(Digest, Index)>,
 }
 
@@ -268,7 +268,7 @@ impl Work<'_> {
         let mut image = Image {
             name: name.clone(),
             named: Named::InFile,
-            image,
+            stored: image,
             list: None,
         };
         if let Archive::DockerArchive { .. } = archive {
@@ -315,7 +315,7 @@ impl Work<'_> {
         Ok(Image {
             name: shown,
             named,
-            image,
+            stored: image,
             list,
         })
     }
@@ -344,7 +344,7 @@ impl Work<'_> {
             return self.finish(&facts, self.given(), blobs);
         }
         let list = image.list.as_ref().map(|(digest, index)| (*digest, index));
-        let manifest = image.image.descriptor.digest;
+        let manifest = image.stored.descriptor.digest;
         let found = gather(place, manifest, list, &image.parts())?;
         let scratch = scratch(tmp)?;
         let beside = lay_out(found, blobs, scratch.path())?;
@@ -369,17 +369,17 @@ impl Image {
         ImageFacts {
             name: self.name.clone(),
             named: self.named,
-            manifest: Some(self.image.descriptor.digest),
-            config: self.image.manifest.config.digest,
+            manifest: Some(self.stored.descriptor.digest),
+            config: self.stored.manifest.config.digest,
             list: self.list.as_ref().map(|(digest, _)| *digest),
         }
     }
 
     /// What the image is made of, with sizes.
     fn parts(&self) -> BTreeMap<Digest, u64> {
-        let manifest = &self.image.manifest;
+        let manifest = &self.stored.manifest;
         let all = manifest.layers.iter().chain([&manifest.config]);
-        let own = &self.image.descriptor;
+        let own = &self.stored.descriptor;
         all.chain([own])
             .map(|part| (part.digest, part.size))
             .collect()
