@@ -30,6 +30,7 @@ mod registries;
 mod reports;
 mod settings;
 mod sides;
+mod signing;
 mod text;
 mod trust;
 

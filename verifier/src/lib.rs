@@ -10,11 +10,14 @@ pub mod causes;
 pub mod compare;
 pub mod dsse;
 pub mod keys;
+pub mod link;
 pub mod pack;
 pub mod predicate;
+mod purl;
 pub mod remedy;
 pub mod render;
 pub mod report;
+pub mod sbom;
 pub mod statement;
 pub mod strict_json;
 #[cfg(test)]

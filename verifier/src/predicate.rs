@@ -4,6 +4,9 @@
 pub mod evidence_index;
 pub mod provenance;
 pub mod reproducibility;
+pub mod runtime_trace;
+pub mod scai;
+pub mod test_result;
 
 use repro_core::json::CanonicalError;
 use serde::{Serialize, de::DeserializeOwned};

@@ -77,6 +77,7 @@ impl Case {
             counts,
             first_divergence: None,
             causes: Vec::new(),
+            failed_axes: BTreeSet::new(),
         };
         Self::with(["same", "same"], findings)
     }
@@ -100,6 +101,7 @@ impl Case {
             counts,
             first_divergence: Some(FirstDivergence { index: 1, line: 3 }),
             causes: vec![cause],
+            failed_axes: [Axis::Hostname].into(),
         };
         Self::with(["repro-a", "repro-b-canary"], findings)
     }
@@ -129,6 +131,8 @@ impl Case {
             settings: RunSettings::default(),
             secrets: BTreeSet::new(),
             agents: BTreeSet::new(),
+            lineage: BTreeMap::new(),
+            redacted: BTreeMap::new(),
             inputs: vec![
                 input("dockerfile", InputKind::Dockerfile, None),
                 input("context", InputKind::Context, None),
@@ -184,6 +188,7 @@ impl Case {
             findings: &self.findings,
             reports: &self.reports,
             builder: &builder,
+            sbom: pack::Sbom::Written,
             signer,
         };
         pack::write(dir, &contents)

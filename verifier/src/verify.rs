@@ -3,6 +3,7 @@
 
 mod blobs;
 mod check;
+mod derived;
 pub mod files;
 mod image;
 mod index;
@@ -10,7 +11,7 @@ mod provenance;
 mod runs;
 mod statements;
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use serde::Serialize;
 
@@ -65,6 +66,10 @@ pub struct VerifyReport {
     pub image: Option<Digest>,
     /// Who signed, each key once.
     pub signers: Vec<KeyIdText>,
+    /// What the user of the build said of its data, by the provenance of run A; not measured. Worth
+    /// something only where nothing was refused.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub lineage: BTreeMap<String, String>,
     /// One for every code, in order.
     pub checks: Vec<Check>,
 }
@@ -126,6 +131,7 @@ pub fn verify_pack(dir: &Path, trust: Trust<'_>, now: i64) -> Result<VerifyRepor
     }
     image::check(&files, &evidence, &mut checks);
     runs::check(&files, &evidence, &mut checks);
+    evidence.derived = derived::check(&files, keys, &evidence, &mut checks);
     evidence.require(&mut checks);
     let anyone = signed_by_its_own_key(&files, &evidence);
     let trust = if anyone { Trust::Embedded } else { trust };
@@ -138,6 +144,8 @@ struct Evidence {
     index: Option<Signed<EvidenceIndex>>,
     provenance: Vec<(RunId, Signed<Provenance>)>,
     verdict: Option<Signed<Reproducibility>>,
+    /// Who signed what follows from these.
+    derived: Vec<KeyId>,
 }
 
 impl Evidence {
@@ -171,6 +179,7 @@ impl Evidence {
         let verdict = self.verdict.iter().map(|signed| signed.key);
         let provenance = self.provenance.iter().map(|(_, signed)| signed.key);
         let mut keys: Vec<KeyId> = index.chain(verdict).chain(provenance).collect();
+        keys.extend(&self.derived);
         keys.sort_unstable();
         keys.dedup();
         keys.into_iter().map(KeyIdText::from).collect()
@@ -219,6 +228,10 @@ fn report(checks: Checks, trust: Trust<'_>, evidence: &Evidence) -> VerifyReport
             .map(|signed| signed.predicate.verdict),
         image: evidence.verdict.as_ref().and_then(runs::image_of_a),
         signers: evidence.signers(),
+        lineage: evidence
+            .provenance(RunId::A)
+            .map(|signed| signed.predicate.run_details.metadata.lineage.clone())
+            .unwrap_or_default(),
         checks,
     }
 }

@@ -7,10 +7,12 @@ mod contexts;
 mod docker;
 mod docker_table;
 mod grants;
+mod lineage;
 pub(crate) mod network;
 pub(crate) mod outputs;
 pub(crate) mod place;
 mod push;
+mod redaction;
 pub(crate) mod request;
 pub(crate) mod results;
 mod run;
@@ -35,6 +37,7 @@ use crate::{
     args::{JsonArgs, ProgressArgs},
     registries::RegistryArgs,
     reports::ReportArgs,
+    signing::SigningArgs,
 };
 use annotation::AnnotationArg;
 use bisect::MoreRuns;
@@ -196,14 +199,15 @@ pub(crate) struct Args {
     )]
     pub(crate) mirrors: Vec<Mirror>,
 
-    /// Sign with this private key; with a key made for this build alone unless given
-    #[arg(
-        long,
-        value_name = "FILE",
-        help_heading = "Evidence",
-        env = "REPRO_KEY"
-    )]
-    pub(crate) key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) signing: SigningArgs,
+    /// Say of the data what source, transform or policy-version it has; other names are yours
+    ///
+    /// Signed in the provenance, as said: nothing of it is measured. Comes before the variables
+    /// `DATA_SOURCE` (source), `DATA_PIPELINE` (transform) and `DLP_POLICY_VERSION` (policy-version), and
+    /// these before [lineage] of repro.toml; an empty value takes an entry away.
+    #[arg(long = "lineage", value_name = "NAME=VALUE", help_heading = "Evidence")]
+    pub(crate) lineage: Vec<Pair>,
     /// Write the evidence pack to this directory
     #[arg(
         long,
@@ -271,7 +275,8 @@ impl Args {
             source_date_epoch: None,
             locked: false,
             mirrors: lock.mirrors.clone(),
-            key: None,
+            signing: SigningArgs::default(),
+            lineage: Vec::new(),
             evidence: PathBuf::from(EVIDENCE),
             registries: lock.registries.clone(),
             reports: Vec::new(),

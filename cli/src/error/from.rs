@@ -15,9 +15,10 @@ use repro_core::{
 };
 use repro_verifier::{
     compare::{CompareError, DirectoryError},
-    keys::KeyError,
+    keys::{KeyError, SignError},
     pack::PackError,
     report::ReportError,
+    sbom::SbomError,
     verify::FilesError,
 };
 
@@ -198,10 +199,29 @@ impl From<PackError> for CommandError {
                 Self::new(ErrorKind::Usage, &error).hint("name another one: --evidence DIR")
             }
             PackError::Image(_) => Self::new(ErrorKind::Input, &error).hint(DAMAGED),
+            PackError::Sign(error) => error.into(),
+            PackError::Sbom(SbomError::TooLarge { .. }) => Self::new(ErrorKind::Usage, &error)
+                .hint("leave the list of packages out: --sbom=false"),
+            PackError::Sbom(SbomError::Image(_)) => {
+                Self::new(ErrorKind::Input, &error).hint(DAMAGED)
+            }
+            PackError::Sbom(SbomError::Canonical(_) | SbomError::Epoch(_)) => {
+                Self::new(ErrorKind::Internal, &error)
+            }
             PackError::NoReport | PackError::Provenance { .. } | PackError::Canonical(_) => {
                 Self::new(ErrorKind::Internal, &error)
             }
         }
+    }
+}
+
+impl From<SignError> for CommandError {
+    fn from(error: SignError) -> Self {
+        let kind = match error {
+            SignError::Canonical(_) => ErrorKind::Internal,
+            SignError::Signer(_) | SignError::Wrong(_) => ErrorKind::Machine,
+        };
+        Self::new(kind, &error)
     }
 }
 

@@ -1,7 +1,6 @@
 //! SLSA provenance v1 of one run. `docs/provenance.md` describes the build type.
 
 mod of_run;
-mod purl;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +16,7 @@ use super::Predicate;
 use crate::statement::ResourceDescriptor;
 
 pub use of_run::{BuilderInfo, ProvenanceError, keyword};
+pub(crate) use of_run::{builder_id, mode};
 
 /// The predicate. Its fields are SLSA's; those with an underscore in the name are ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,6 +154,22 @@ pub struct Metadata {
         skip_serializing_if = "Option::is_none"
     )]
     pub hermetic: Option<bool>,
+    /// What the user says of the data that the build is made from and for. Absent where nothing is
+    /// said; nothing of it was measured.
+    #[serde(
+        rename = "repro_lineage",
+        default,
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub lineage: BTreeMap<String, String>,
+    /// How often something was replaced in this statement and in the logs, by the kind of what it
+    /// was: a parameter with such a place in it is not the one that was given.
+    #[serde(
+        rename = "repro_redacted",
+        default,
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub redacted: BTreeMap<String, u64>,
     /// Every step that ended, in order of the plan.
     #[serde(rename = "repro_steps", default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepEvidence>,
@@ -338,6 +354,19 @@ mod tests {
         let metadata = value(&record)["runDetails"]["metadata"].clone();
         assert_eq!(metadata["repro_steps"][1]["ssh"], json!(["default"]));
         assert_eq!(metadata.get("repro_hermetic"), None::<&Value>);
+    }
+
+    #[test]
+    fn each_mode_of_operation_has_an_id_of_its_own() {
+        let mut record = testing::record();
+        let id = |record: &repro_core::build::BuildRecord| {
+            let run = &record.runs[0];
+            let (provenance, _) = Provenance::of_run(record, run, &testing::builder()).unwrap();
+            provenance.run_details.builder.id
+        };
+        assert_eq!(id(&record), crate::uris::BUILDER_LOCAL);
+        record.runs[0].user_ids = repro_core::build::UserIds::One;
+        assert_eq!(id(&record), crate::uris::BUILDER_LOCAL_ONE_ID);
     }
 
     #[test]

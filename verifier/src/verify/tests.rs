@@ -1,5 +1,6 @@
 //! Packs as they are written, and everything that must not pass for one.
 
+mod derived;
 mod mutation;
 mod refusal;
 

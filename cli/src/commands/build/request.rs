@@ -8,6 +8,7 @@ use std::{
 use repro_core::{
     build::{Axis, BuildRequest, EpochChoice, Grants, InvocationId, LockMode, NamedText, Runs},
     platform::Platform,
+    redact::Redactor,
     ruleset::Ruleset,
 };
 use repro_toolchains::{
@@ -21,8 +22,10 @@ use super::{
     Args,
     annotation::annotations,
     grants::grants,
+    lineage::lineage,
     outputs::Outputs,
     place::{Files, Place},
+    redaction,
     values::{EpochArg, Pair, RunCount, seconds},
 };
 use crate::{
@@ -44,6 +47,10 @@ pub(crate) struct Asked {
     pub(crate) lock: Option<ProjectLock>,
     /// What steps are lent.
     pub(crate) grants: Grants,
+    /// What the user says of the data.
+    pub(crate) lineage: BTreeMap<String, String>,
+    /// What must not be signed.
+    pub(crate) redactor: Redactor,
 }
 
 /// Reads the project and decides everything.
@@ -68,6 +75,7 @@ pub(crate) fn asked(
     }
     let grants = grants(&args.secrets, &args.agents)?;
     let build_args = build_args(&args.arguments)?;
+    let lineage = lineage(&args.lineage, &settings.lineage, &project)?;
     let request = BuildRequest {
         version: 1,
         invocation,
@@ -103,11 +111,16 @@ pub(crate) fn asked(
         ruleset: Ruleset::default(),
         context: place.context(),
     };
+    let redactor = Redactor::new(&project.redaction)
+        .map_err(|error| CommandError::new(ErrorKind::Usage, &error))?;
+    redaction::refuse(&redactor, &request, &lineage)?;
     Ok(Asked {
         request,
         project,
         lock,
         grants,
+        lineage,
+        redactor,
     })
 }
 

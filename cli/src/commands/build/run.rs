@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     num::{NonZeroU32, NonZeroUsize},
-    path::Path,
     sync::Arc,
 };
 
@@ -17,7 +16,6 @@ use repro_core::{
 use repro_toolchains::{Sources, materialise::Workshop};
 use repro_verifier::{
     compare,
-    keys::{KeyKind, SigningKey},
     pack::{self, PackContents, Signer, WrittenPack, layout::ReportFormat},
     predicate::{provenance::BuilderInfo, reproducibility::Verdict},
     render,
@@ -31,7 +29,7 @@ use super::{
     network::Wanted,
     outputs::Outputs,
     place::Place,
-    push,
+    push, redaction,
     request::{Asked, asked},
     results, suggest,
 };
@@ -41,9 +39,9 @@ use crate::{
     engine::Engine,
     error::{CommandError, ErrorKind},
     exit::ExitStatus,
-    files::{self, Limit},
     output::Format,
     reports::{Reports, Subject},
+    signing::Opened,
 };
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandError> {
@@ -72,11 +70,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     if call.method == Method::Targets {
         return say_targets(output, format, &asked.request);
     }
-    // Before the build: a key that cannot be read is better known now than in an hour. It is read
-    // again, and only then opened, when the last step has ended.
-    if let Some(path) = &args.key {
-        drop(signing_key(path)?);
-    }
+    args.signing.check(output)?;
     let store = context.open_store()?;
     asked.request.contexts = contexts(&args.contexts, &store, &asked.request.platform)?;
     if call.method == Method::Check {
@@ -115,14 +109,18 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
             if args.more.bisect_axes {
                 findings.bisection = bisect::bisect(&build, &record, &store, &options, &findings)?;
             }
-            Ok::<_, CommandError>((build.finish(), findings))
+            let mut record = build.finish();
+            record.lineage.clone_from(&asked.lineage);
+            Ok::<_, CommandError>((record, findings))
         })?;
     let compared = Compared {
         b: findings.b.as_ref(),
         control: findings.control.as_ref(),
         bisection: findings.bisection.as_ref(),
     };
-    let report = Report::on(&record, compared)?;
+    let (allowed, redactor) = (&asked.request.allowed_args, &asked.redactor);
+    let record = redaction::record(redactor, allowed, record, &store)?;
+    let report = redaction::report(redactor, Report::on(&record, compared)?)?;
     reports.write(Subject::Build(&report), output)?;
     deliver(args, context, &asked, &store, &record, &report)?;
     let pack = write_pack(args, &store, &record, &report, &builder)?;
@@ -276,14 +274,11 @@ fn write_pack(
         Ok((format, bytes.map_err(internal)?))
     });
     let reports = reports.collect::<Result<BTreeMap<_, _>, CommandError>>()?;
-    let key = match &args.key {
-        Some(path) => signing_key(path)?,
-        None => SigningKey::generate(KeyKind::P256, &mut ambient::fill_random)?,
-    };
-    let signer = if args.key.is_some() {
-        Signer::Key(&key)
-    } else {
-        Signer::Ephemeral(&key)
+    // The last step has ended.
+    let opened = args.signing.open()?;
+    let signer = match &opened {
+        Opened::Known(key) => Signer::Key(key.as_ref()),
+        Opened::Ephemeral(key) => Signer::Ephemeral(key),
     };
     let findings = report.findings();
     let contents = PackContents {
@@ -292,16 +287,10 @@ fn write_pack(
         findings: &findings,
         reports: &reports,
         builder,
+        sbom: args.same.sbom(),
         signer,
     };
     Ok(pack::write(&args.evidence, &contents)?)
-}
-
-fn signing_key(path: &Path) -> Result<SigningKey, CommandError> {
-    let pem = zeroize::Zeroizing::new(files::read_text(path, Limit::Key)?);
-    SigningKey::from_pem(&pem).map_err(|error| {
-        CommandError::from(error).context(format!("cannot sign with {}", path.display()))
-    })
 }
 
 fn say(
@@ -352,7 +341,7 @@ fn say(
             }
         }
     }
-    if args.key.is_none() {
+    if !args.signing.is_given() {
         output.hint(
             "signed with a key made for this build alone: the pack shows what was seen, not who saw \
              it. `repro keygen`, then --key, gives it a name",
@@ -369,7 +358,7 @@ fn say(
 /// Lines that hints may take below the report.
 fn hints(args: &Args) -> usize {
     const EACH: usize = 2;
-    [args.key.is_none(), args.tags.is_empty(), args.suggest]
+    [!args.signing.is_given(), args.tags.is_empty(), args.suggest]
         .into_iter()
         .map(|said| EACH * usize::from(said))
         .sum()

@@ -4,17 +4,21 @@
 use std::collections::BTreeMap;
 
 use repro_core::{
-    build::{BuildRecord, EpochSource, InputKind, InputRecord, RunRecord, StepRecord},
+    build::{
+        BuildRecord, EpochSource, InputKind, InputRecord, NetworkObservation, RunRecord,
+        StepRecord, UserIds,
+    },
     digest::Digest,
 };
 use serde_json::Map;
 
 use super::{
     BuildDefinition, Builder, ExternalParameters, InternalParameters, Metadata, NetworkEvidence,
-    NetworkMode, Provenance, RunDetails, StepEvidence, purl,
+    NetworkMode, Provenance, RunDetails, StepEvidence,
 };
 use crate::{
     pack::layout,
+    purl,
     statement::{ResourceDescriptor, Subject},
     uris,
 };
@@ -66,7 +70,7 @@ impl Provenance {
             build_definition: definition(record, run),
             run_details: RunDetails {
                 builder: Builder {
-                    id: uris::BUILDER_LOCAL.into(),
+                    id: builder_id(run).into(),
                     version: BTreeMap::from([("repro".to_owned(), builder.version.clone())]),
                     builder_dependencies: builder_dependencies(run, builder),
                 },
@@ -75,6 +79,8 @@ impl Provenance {
                     started_on: run.started_on.clone(),
                     finished_on: run.finished_on.clone(),
                     hermetic: was_hermetic(record, run).then_some(true),
+                    lineage: record.lineage.clone(),
+                    redacted: record.redacted.clone(),
                     steps,
                 },
                 byproducts: logs(run),
@@ -194,10 +200,7 @@ fn step_evidence(
             index: step.index,
         })?;
     let network = (keyword(&planned.instruction) == "RUN").then(|| NetworkEvidence {
-        mode: match step.network.replayed {
-            None => NetworkMode::None,
-            Some(_) => NetworkMode::Replay,
-        },
+        mode: mode(&step.network),
         attempts: step.network.attempts(),
     });
     Ok(StepEvidence {
@@ -212,6 +215,22 @@ fn step_evidence(
         ssh: planned.agents.clone(),
         network,
     })
+}
+
+/// The mode of operation of whoever built: each that keeps other things apart has an id of its own.
+pub(crate) const fn builder_id(run: &RunRecord) -> &'static str {
+    match run.user_ids {
+        UserIds::Range => uris::BUILDER_LOCAL,
+        UserIds::One => uris::BUILDER_LOCAL_ONE_ID,
+    }
+}
+
+/// What a step could reach, by what was seen of it.
+pub(crate) const fn mode(seen: &NetworkObservation) -> NetworkMode {
+    match seen.replayed {
+        None => NetworkMode::None,
+        Some(_) => NetworkMode::Replay,
+    }
 }
 
 /// Whether every RUN step ran to its end without a way out. An agent of the user is one.
