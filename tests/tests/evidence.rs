@@ -11,35 +11,12 @@ use std::{
     process::Command,
 };
 
-use repro_tests::{TestContext, root, succeeds, tool};
+use repro_tests::{TestContext, files_below, root, statement, succeeds, tool};
 use serde_json::Value;
 
 /// Put together here, so that no scanner of sources takes the test for a leak.
 fn token() -> String {
     ["gh", "p_", &"aB3x".repeat(9)].concat()
-}
-
-/// Every file below `dir`.
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found
-}
-
-/// The payload of a bundle.
-fn statement(path: &Path) -> Value {
-    let script = "import base64, json, sys; bundle = json.load(open(sys.argv[1])); \
-                  sys.stdout.buffer.write(base64.b64decode(bundle['dsseEnvelope']['payload']))";
-    let mut python = Command::new(tool("python3"));
-    let text = succeeds(python.args(["-c", script]).arg(path));
-    serde_json::from_str(&text).unwrap()
 }
 
 /// Files of the pack in which `needle` stands, in statements also behind base64.
@@ -48,7 +25,7 @@ fn found(pack: &Path, needle: &str) -> Vec<PathBuf> {
         let mut windows = bytes.windows(needle.len());
         windows.any(|window| window == needle.as_bytes())
     };
-    files(pack)
+    files_below(pack)
         .into_iter()
         .filter(|path| {
             let bundle = path.display().to_string().ends_with(".sigstore.json");
@@ -56,6 +33,13 @@ fn found(pack: &Path, needle: &str) -> Vec<PathBuf> {
             inside || has(&fs::read(path).unwrap())
         })
         .collect()
+}
+
+/// The pack must hold under this key.
+#[track_caller]
+fn verified(context: &TestContext, pack: &Path, public: &Path) {
+    let verify = context.repro(["verify"]).arg(pack);
+    verify.arg("--key").arg(public).run().exits(0);
 }
 
 #[test]
@@ -170,22 +154,13 @@ fn lineage_is_signed_shown_and_comes_from_the_nearest_place() {
             assert_eq!(metadata["repro_lineage"][name], value, "{metadata}");
         }
     }
-    let verify = || {
-        context
-            .repro(["verify"])
-            .arg(&pack)
-            .arg("--key")
-            .arg(context.path("k.pub"))
-    };
-    verify()
-        .run()
-        .exits(0)
-        .prints(["source=option", "policy-version=dlp-7"]);
-    let json: Value = serde_json::from_str(&verify().arg("--json").run().exits(0).stdout).unwrap();
-    assert!(
-        json.to_string().contains("\"transform\":\"variable\""),
-        "{json}"
-    );
+    let verify = context.repro(["verify", "--json", "--key"]);
+    let ended = verify.arg(context.path("k.pub")).arg(&pack).run().exits(0);
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    for (name, value) in expected {
+        let shown = format!("{name:?}:{value:?}");
+        assert!(report.to_string().contains(&shown), "{shown}: {report}");
+    }
 }
 
 /// A step that looks for the key wherever a step can look, and prints what it finds.
@@ -240,13 +215,7 @@ fn a_step_finds_the_key_nowhere() {
             assert!(!log.contains("FOUND"), "{name}: {log}");
         }
         let public = context.path(public);
-        context
-            .repro(["verify"])
-            .arg(&pack)
-            .arg("--key")
-            .arg(public)
-            .run()
-            .exits(0);
+        verified(&context, &pack, &public);
     }
 }
 
@@ -254,9 +223,10 @@ fn a_step_finds_the_key_nowhere() {
 fn encrypted_keys_and_what_is_wrong_with_them() {
     let context = TestContext::new();
     let project = context.project("p", &[("Dockerfile", "FROM scratch\nLABEL a=b\n")]);
-    context.write("pass", "correct horse\n");
+    let pass = context.write("pass", "correct horse\n");
     context
-        .repro(["keygen", "--encrypt", "--key-passphrase-file", "pass", "k"])
+        .repro(["keygen", "k", "--encrypt", "--key-passphrase-file"])
+        .arg(&pass)
         .run()
         .exits(0);
     let key = context.path("k.key");
@@ -285,18 +255,14 @@ fn encrypted_keys_and_what_is_wrong_with_them() {
         succeeds(openssl);
         let (build, pack) = context.build(&project);
         build
-            .args(["--key-passphrase-file", "pass", "--key"])
+            .arg("--key-passphrase-file")
+            .arg(&pass)
+            .arg("--key")
             .arg(&theirs)
             .run()
             .exits(0);
         let public = context.path("plain.pub");
-        context
-            .repro(["verify"])
-            .arg(&pack)
-            .arg("--key")
-            .arg(public)
-            .run()
-            .exits(0);
+        verified(&context, &pack, &public);
     }
     let build = |passphrase: Option<&str>| {
         let (build, _) = context.build(&project);
@@ -350,13 +316,7 @@ fn signers_that_are_programs() {
             .run()
             .exits(0);
         let public = context.path(&format!("{kind}.pub"));
-        context
-            .repro(["verify"])
-            .arg(&pack)
-            .arg("--key")
-            .arg(public)
-            .run()
-            .exits(0);
+        verified(&context, &pack, &public);
     }
     // One that names a key and signs with another writes no evidence.
     let script = format!(
@@ -444,11 +404,5 @@ fn a_token_signs_through_pkcs11() {
         .iter()
         .fold(build, |build, (name, value)| build.env(name, value));
     build.arg("--signer").arg(&signer).run().exits(0);
-    context
-        .repro(["verify"])
-        .arg(&pack)
-        .arg("--key")
-        .arg(public)
-        .run()
-        .exits(0);
+    verified(&context, &pack, &public);
 }

@@ -118,3 +118,50 @@ fn the_bill_of_materials_is_valid_and_names_what_the_image_holds() {
     without.arg("--sbom=false").run().exits(0);
     assert!(!pack.join("sbom").exists());
 }
+
+#[test]
+fn a_database_that_rpm_wrote_is_read() {
+    let context = TestContext::new();
+    let project = context.project(
+        "rpm",
+        &[
+            ("Dockerfile", "FROM scratch\nCOPY db /var/lib/rpm\n"),
+            (
+                "thing.spec",
+                "Name: thing\nVersion: 1.2\nRelease: 3\nEpoch: 2\nSummary: x\nLicense: MIT\n\
+                 BuildArch: noarch\n%description\nx\n%files\n",
+            ),
+        ],
+    );
+    let top = context.path("top");
+    let mut make = Command::new(tool("rpmbuild"));
+    succeeds(
+        make.current_dir(&project)
+            .arg("-bb")
+            .arg(format!("--define=_topdir {}", top.display()))
+            .arg("thing.spec"),
+    );
+    let install = project.join("root");
+    fs::create_dir(&install).unwrap();
+    let mut rpm = Command::new(tool("rpm"));
+    succeeds(
+        rpm.arg("--root")
+            .arg(&install)
+            .args([
+                "--dbpath",
+                "/db",
+                "--define=_db_backend sqlite",
+                "--install",
+            ])
+            .args(["--nodeps", "--noscripts", "--nosignature", "--force-debian"])
+            .arg(top.join("RPMS/noarch/thing-1.2-3.noarch.rpm")),
+    );
+    fs::create_dir(project.join("db")).unwrap();
+    let database = install.join("db/rpmdb.sqlite");
+    fs::copy(database, project.join("db/rpmdb.sqlite")).unwrap();
+    let (build, pack) = context.build(&project);
+    build.run().exits(0);
+    let text = fs::read_to_string(pack.join("sbom/sbom-image.spdx.json")).unwrap();
+    let purl = "pkg:rpm/thing@1.2-3?arch=noarch&epoch=2";
+    assert!(text.contains(purl), "{text}");
+}

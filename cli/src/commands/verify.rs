@@ -105,11 +105,6 @@ fn readable(report: &VerifyReport) -> String {
             .iter()
             .map(|key| format!("signer   {}", text::one_line(&key.0))),
     );
-    lines.extend(
-        report.lineage.iter().map(|(name, value)| {
-            format!("lineage  {}", text::one_line(&format!("{name}={value}")))
-        }),
-    );
     if let Some(verdict) = report.verdict {
         lines.push(format!("verdict  {}", verdict_name(verdict)));
     }

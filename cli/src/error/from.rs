@@ -170,6 +170,10 @@ impl From<KeyError> for CommandError {
             KeyError::Entropy(_) | KeyError::BrokenEntropy(_) => {
                 Self::new(ErrorKind::Machine, &error)
             }
+            KeyError::Passphrase | KeyError::Encrypted | KeyError::EmptyPassphrase => {
+                Self::new(ErrorKind::Usage, &error)
+                    .hint("set REPRO_KEY_PASSPHRASE, or name a file: --key-passphrase-file FILE")
+            }
             _ => Self::new(ErrorKind::Usage, &error).hint("`repro keygen` makes a pair of keys"),
         }
     }

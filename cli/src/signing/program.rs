@@ -5,6 +5,7 @@ use std::{
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -140,21 +141,20 @@ fn ask(program: &Path, asked: &'static str, input: Vec<u8>) -> Result<Vec<u8>, P
         .spawn()
         .map_err(failed("start"))?;
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    // Both at once, and neither by this thread: it keeps the time.
-    let writer = thread::spawn(move || {
-        // A program that needs no message may close its end.
-        stdin.map_or(Ok(()), |mut stdin| match stdin.write_all(&input) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => other,
-        })
-    });
-    let reader = thread::spawn(move || {
-        let mut answer = Vec::new();
-        if let Some(stdout) = stdout {
-            stdout.take(ANSWER_MAX + 1).read_to_end(&mut answer)?;
-        }
-        Ok::<_, io::Error>(answer)
-    });
+    // Both at once, and neither by this thread: it keeps the time. What is not written is not missed:
+    // a program may close its end, and whether it signed the whole message the signature says.
+    drop(thread::spawn(move || {
+        stdin.map_or(Ok(()), |mut stdin| stdin.write_all(&input))
+    }));
+    let (answered, answer) = mpsc::channel();
+    drop(thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = stdout.map_or(Ok(0), |stdout| {
+            stdout.take(ANSWER_MAX + 1).read_to_end(&mut bytes)
+        });
+        // Nobody may wait for it any more.
+        drop(answered.send(read.map(|_| bytes)));
+    }));
     let started = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait().map_err(failed("wait for"))? {
@@ -170,28 +170,26 @@ fn ask(program: &Path, asked: &'static str, input: Vec<u8>) -> Result<Vec<u8>, P
         }
         thread::sleep(Duration::from_millis(5));
     };
-    let broken = |_| io::Error::other("a thread panicked");
-    let answer = reader
-        .join()
-        .map_err(broken)
-        .and_then(|answer| answer)
-        .map_err(failed("read from"))?;
-    writer
-        .join()
-        .map_err(broken)
-        .and_then(|written| written)
-        .map_err(failed("write to"))?;
+    // A program that it left running can hold the other end open.
+    let left = PATIENCE.saturating_sub(started.elapsed());
+    let answer = answer
+        .recv_timeout(left)
+        .map_err(|_| ProgramError::Silent {
+            program: program.to_owned(),
+            asked,
+        })?;
+    let answer = answer.map_err(failed("read from"))?;
+    if answer.len() as u64 > ANSWER_MAX {
+        return Err(ProgramError::TooMuch {
+            program: program.to_owned(),
+            asked,
+        });
+    }
     if !status.success() {
         return Err(ProgramError::Failed {
             program: program.to_owned(),
             asked,
             status,
-        });
-    }
-    if answer.len() as u64 > ANSWER_MAX {
-        return Err(ProgramError::TooMuch {
-            program: program.to_owned(),
-            asked,
         });
     }
     Ok(answer)

@@ -59,11 +59,11 @@ pub(super) const SHAPES: &[Shape] = &[
     ),
     secret(
         "url-password",
-        r"(?i)\b[a-z][a-z0-9+.-]*://([^\s/?#:@]*:[^\s/?#\[]+)@",
+        r"(?i)\b[a-z][a-z0-9+.-]*://([^\s/?#:@]*:[^\s/?#]+)@",
     ),
     secret(
         "url-token",
-        r#"(?i)[?&](?:access_?token|api_?key|auth_?token|client_secret|password|private_?token|secret|sig|signature|token|x-amz-(?:credential|security-token|signature)|x-goog-(?:credential|signature))=([^&\s#"'<>\[]+)"#,
+        r#"(?i)[?&](?:access_?token|api_?key|auth_?token|client_secret|password|private_?token|secret|sig|signature|token|x-amz-(?:credential|security-token|signature)|x-goog-(?:credential|signature))=([^&\s#"'<>]+)"#,
     ),
     Shape {
         name: "email",

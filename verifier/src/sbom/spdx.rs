@@ -96,21 +96,26 @@ fn time(epoch: &str) -> Result<String, SbomError> {
     Ok(time.to_string())
 }
 
-fn image(inventory: &Inventory, subject: &Subject) -> Value {
-    let mut image = json!({
-        "SPDXID": IMAGE,
-        "name": subject.name,
-        "versionInfo": subject.digest.to_string(),
+/// A package of which nothing is said but its name.
+fn package(id: &str, name: &str) -> Value {
+    json!({
+        "SPDXID": id,
+        "name": name,
         "downloadLocation": UNSAID,
         "filesAnalyzed": false,
         "licenseConcluded": UNSAID,
         "licenseDeclared": UNSAID,
         "copyrightText": UNSAID,
         "supplier": UNSAID,
-        "primaryPackagePurpose": "CONTAINER",
-        "checksums": [sha256(subject.digest)],
-        "externalRefs": [reference(&purl::image(&subject.name, subject.digest))],
-    });
+    })
+}
+
+fn image(inventory: &Inventory, subject: &Subject) -> Value {
+    let mut image = package(IMAGE, &subject.name);
+    image["versionInfo"] = subject.digest.to_string().into();
+    image["primaryPackagePurpose"] = "CONTAINER".into();
+    image["checksums"] = json!([sha256(subject.digest)]);
+    image["externalRefs"] = json!([reference(&purl::image(&subject.name, subject.digest))]);
     if !inventory.unread.is_empty() {
         let list: Vec<String> = inventory
             .unread
@@ -139,18 +144,9 @@ impl Document {
     fn installed(&mut self, inventory: &Inventory, package: &Package, file: &str, layer: DiffId) {
         let purl = purl_of(inventory, package);
         let id = id(package.kind.name(), &package.name, &[&purl, file]);
-        let mut fields = json!({
-            "SPDXID": id,
-            "name": full_name(package),
-            "downloadLocation": UNSAID,
-            "filesAnalyzed": false,
-            "licenseConcluded": UNSAID,
-            "licenseDeclared": UNSAID,
-            "copyrightText": UNSAID,
-            "supplier": UNSAID,
-            "sourceInfo": format!("listed in {file}, layer {layer}"),
-            "externalRefs": [reference(&purl)],
-        });
+        let mut fields = self::package(&id, &full_name(package));
+        fields["sourceInfo"] = format!("listed in {file}, layer {layer}").into();
+        fields["externalRefs"] = json!([reference(&purl)]);
         if !package.version.is_empty() {
             fields["versionInfo"] = package.version.as_str().into();
         }
@@ -176,21 +172,15 @@ impl Document {
             &dependency.name
         };
         let id = id("Input", name, &[&dependency.uri, &digest.hex()]);
-        let is_url = ["https://", "http://"]
+        let mut fields = package(&id, name);
+        fields["checksums"] = json!([sha256(digest)]);
+        let schemes = ["https://", "http://"];
+        if schemes
             .iter()
-            .any(|scheme| dependency.uri.starts_with(scheme));
-        let location = if is_url { &dependency.uri } else { UNSAID };
-        let mut fields = json!({
-            "SPDXID": id,
-            "name": name,
-            "downloadLocation": location,
-            "filesAnalyzed": false,
-            "licenseConcluded": UNSAID,
-            "licenseDeclared": UNSAID,
-            "copyrightText": UNSAID,
-            "supplier": UNSAID,
-            "checksums": [sha256(digest)],
-        });
+            .any(|scheme| dependency.uri.starts_with(scheme))
+        {
+            fields["downloadLocation"] = dependency.uri.as_str().into();
+        }
         if dependency.uri.starts_with("pkg:") {
             fields["externalRefs"] = json!([reference(&dependency.uri)]);
         }
@@ -230,7 +220,7 @@ fn purl_of(inventory: &Inventory, package: &Package) -> String {
     let (namespace, qualifiers) = match package.kind {
         PackageKind::Apk => (namespace("alpine"), &qualifiers[..]),
         PackageKind::Deb => (namespace("debian"), &qualifiers[..]),
-        PackageKind::Rpm => (namespace("rpm"), &qualifiers[..]),
+        PackageKind::Rpm => (inventory.distro.clone(), &qualifiers[..]),
         PackageKind::Golang | PackageKind::Npm | PackageKind::Pypi => {
             (package.namespace.clone(), &qualifiers[..0])
         }

@@ -182,15 +182,18 @@ impl Derived<'_> {
         self.subjects(&signed, &subjects);
     }
 
+    /// The files of the pack below `dir`.
+    fn below(&self, dir: &str) -> Vec<String> {
+        let paths = self.files.paths().iter();
+        let below = |path: &&String| {
+            path.strip_prefix(dir)
+                .is_some_and(|rest| rest.starts_with('/'))
+        };
+        paths.filter(below).cloned().collect()
+    }
+
     fn links(&mut self) {
-        let below = format!("{}/", layout::LINKS);
-        let paths: Vec<String> = self
-            .files
-            .paths()
-            .iter()
-            .filter(|path| path.starts_with(&below))
-            .cloned()
-            .collect();
+        let paths = self.below(layout::LINKS);
         for path in paths {
             match self.link(&path) {
                 Ok((key, detail)) => {
@@ -262,14 +265,7 @@ impl Derived<'_> {
     }
 
     fn materials(&mut self) {
-        let below = format!("{}/", layout::SBOM);
-        let paths: Vec<String> = self
-            .files
-            .paths()
-            .iter()
-            .filter(|path| path.starts_with(&below))
-            .cloned()
-            .collect();
+        let paths = self.below(layout::SBOM);
         let (code, end) = (CheckCode::Sbom, layout::SBOM_BUNDLE_END);
         for path in &paths {
             // A document without a statement beside it would be nobody's word.
