@@ -13,14 +13,12 @@ use crate::{
     link::{self, Link},
     predicate::{
         Predicate as _,
-        provenance::builder_id,
         reproducibility::Reproducibility,
         runtime_trace::RuntimeTrace,
         scai::AttributeReport,
         test_result::{self, TestResult},
     },
     sbom::SpdxDocument,
-    uris,
 };
 
 /// Writes them all. `verdict` comes with the digest of its bundle.
@@ -38,8 +36,11 @@ pub(super) fn write(
     let tests = TestResult::new(verdict, &contents.findings.failed_axes, configuration);
     let statement = tests.statement(verdict.subjects())?;
     bundle(stage, layout::TEST_RESULT, statement, key)?;
-    let builder = tested.map_or(uris::BUILDER_LOCAL, builder_id);
-    if let Some((report, subjects)) = AttributeReport::new(verdict, digest, builder) {
+    let attributes = runs.get(&RunId::A).and_then(|written| {
+        let builder = &written.provenance.run_details.builder.id;
+        AttributeReport::new(verdict, digest, builder)
+    });
+    if let Some((report, subjects)) = attributes {
         let statement = report.statement(subjects)?;
         bundle(stage, layout::ATTRIBUTES, statement, key)?;
     }
@@ -61,7 +62,8 @@ fn network(
     run: &RunRecord,
     written: &WrittenRun,
 ) -> Result<(), PackError> {
-    let trace = RuntimeTrace::of_run(contents.record, run);
+    let builder = &written.provenance.run_details.builder.id;
+    let trace = RuntimeTrace::of_run(contents.record, run, builder);
     let statement = trace.statement(written.subjects.clone())?;
     let key = contents.signer.key();
     bundle(stage, &layout::network(run.id), statement, key)?;

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::Predicate;
 use crate::statement::ResourceDescriptor;
 
+pub(crate) use of_run::mode;
 pub use of_run::{BuilderInfo, ProvenanceError, keyword};
-pub(crate) use of_run::{builder_id, mode};
 
 /// The predicate. Its fields are SLSA's; those with an underscore in the name are ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Predicate,
-    provenance::{NetworkMode, builder_id, keyword, mode},
+    provenance::{NetworkMode, keyword, mode},
 };
 use crate::{statement::ResourceDescriptor, uris};
 
@@ -149,9 +149,9 @@ impl Predicate for RuntimeTrace {
 }
 
 impl RuntimeTrace {
-    /// The trace of `run`, one of the runs of `record`.
+    /// The trace of `run`, one of the runs of `record`, by the builder with this id.
     #[must_use]
-    pub fn of_run(record: &BuildRecord, run: &RunRecord) -> Self {
+    pub fn of_run(record: &BuildRecord, run: &RunRecord, builder: &str) -> Self {
         let watched = run.steps.iter().filter(|step| {
             let planned = usize::try_from(step.index)
                 .ok()
@@ -174,7 +174,7 @@ impl RuntimeTrace {
                 trace_policy: TracePolicy { steps },
             },
             monitored_process: MonitoredProcess {
-                host_id: builder_id(run).into(),
+                host_id: builder.into(),
                 kind: uris::DOCKERFILE_BUILD.into(),
                 event: run.invocation_id.clone(),
             },
@@ -264,7 +264,7 @@ mod tests {
         network.abstract_sockets = 5;
         network.replayed = Some(6);
         let attempts = network.attempts();
-        let trace = RuntimeTrace::of_run(&record, &record.runs[0]);
+        let trace = RuntimeTrace::of_run(&record, &record.runs[0], uris::BUILDER_LOCAL);
         assert_eq!(trace.attempts(1), attempts);
         assert_eq!(trace.attempts(0), 0);
         let value = serde_json::to_value(&trace).unwrap();

@@ -218,7 +218,7 @@ fn step_evidence(
 }
 
 /// The mode of operation of whoever built: each that keeps other things apart has an id of its own.
-pub(crate) const fn builder_id(run: &RunRecord) -> &'static str {
+const fn builder_id(run: &RunRecord) -> &'static str {
     match run.user_ids {
         UserIds::Range => uris::BUILDER_LOCAL,
         UserIds::One => uris::BUILDER_LOCAL_ONE_ID,
