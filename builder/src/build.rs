@@ -15,9 +15,9 @@ use std::{
 use repro_core::{
     build::{
         Axis, BuildRecord, BuildRequest, Clock, EpochChoice, EpochRecord, Executor, Finding,
-        InputKind, InputRecord, NamedContext, NamedText, RunId, RunRecord, Runs, Variation,
+        InputKind, InputRecord, NamedText, RunId, RunRecord, Runs, Variation,
     },
-    digest::{ChainId, Digest},
+    digest::{ChainId, DiffId, Digest},
     event::{Event, EventSink},
     reference::ImageRef,
     store::Store,
@@ -86,6 +86,8 @@ struct Prepared {
     plan: Plan,
     context: Option<Context>,
     named: BTreeMap<String, Vec<ChainId>>,
+    /// The context and those with names: canonical tar to its blob.
+    taken: BTreeMap<DiffId, Digest>,
     inputs: Vec<InputRecord>,
     epoch: EpochRecord,
     findings: Vec<Finding>,
@@ -129,7 +131,18 @@ impl Builder<'_> {
 
     /// The same, to be finished by the caller, who may want to run it again with fewer axes.
     pub fn start<'b>(&'b self, request: &'b BuildRequest) -> Result<Build<'b>, BuildError> {
+        self.start_from(request, |_| Ok(()))
+    }
+
+    /// The same, where it matters what the build starts from: `check` sees every input before the first
+    /// step runs, but for what steps will ask servers for.
+    pub fn start_from<'b, E: From<BuildError>>(
+        &'b self,
+        request: &'b BuildRequest,
+        check: impl FnOnce(&[InputRecord]) -> Result<(), E>,
+    ) -> Result<Build<'b>, E> {
         let prepared = self.prepare(request)?;
+        check(&prepared.inputs)?;
         self.events.event(Event::Planned {
             steps: filesystem_steps(&prepared.plan),
             runs: request.runs.count(),
@@ -253,10 +266,16 @@ impl Builder<'_> {
                 return Err(BuildError::Checks(broken));
             }
         }
+        let all = context.iter().chain(contexts.values());
+        let taken = all
+            .filter_map(|context| context.layer.as_ref())
+            .map(|layer| (layer.diff_id, layer.blob.digest))
+            .collect();
         Ok(Prepared {
             plan,
             context,
             named,
+            taken,
             inputs,
             epoch,
             findings,
@@ -328,11 +347,13 @@ impl Builder<'_> {
         found: &mut Found,
     ) -> Result<u64, BuildError> {
         let key = &name.key;
-        if let Some(NamedContext::Directory { path, ignore }) = request.contexts.get(&key.name) {
-            if !found.contexts.contains_key(&key.name) {
-                let context = self.take(request, path, ignore.as_ref())?;
-                found.contexts.insert(key.name.clone(), context);
-            }
+        if !found.contexts.contains_key(&key.name)
+            && let Some(context) = request.contexts.get(&key.name)
+            && let Some(taken) = self.take_named(request, context)?
+        {
+            found.contexts.insert(key.name.clone(), taken);
+        }
+        if found.contexts.contains_key(&key.name) {
             found.bases.contexts.insert(key.clone());
             return Ok(0);
         }

@@ -160,7 +160,7 @@ impl Resolver<'_> {
                 let uri = format!("pkg:oci/{name}@{}", digest.to_string().replace(':', "%3A"));
                 return self.of_platform(name, *digest, uri, true);
             }
-            Some(NamedContext::Directory { .. }) | None => {}
+            Some(NamedContext::Directory { .. } | NamedContext::Archive(_)) | None => {}
         }
         let declared = |source| ResolveError::Declared {
             name: name.to_owned(),
@@ -189,12 +189,15 @@ impl Resolver<'_> {
 
     /// An image in the store. `name` is what the Dockerfile calls it.
     fn stored(&self, name: &str, reference: ImageRef) -> Result<Resolved, ResolveError> {
+        let lock = self.sources.lock;
+        // A tag may have moved since; what counts is what was pinned.
         let pinned = self
             .sources
-            .lock
-            .and_then(|lock| lock.base(&reference, self.platform));
-        // A tag may have moved since; what counts is what the lock says.
-        let pinned = pinned.or(reference.digest());
+            .pins
+            .get(&(reference.clone(), self.platform.clone()))
+            .copied()
+            .or_else(|| lock.and_then(|lock| lock.base(&reference, self.platform)))
+            .or(reference.digest());
         let locked = pinned.is_some();
         if !locked && self.lock_mode == LockMode::Locked {
             return Err(ResolveError::Unlocked(reference));

@@ -11,6 +11,7 @@ mod inspect;
 mod keygen;
 mod lock;
 mod man;
+mod policy;
 mod pull;
 mod push;
 mod store;
@@ -59,8 +60,10 @@ pub(crate) enum Command {
     Build(Box<build::Args>),
     /// Pin everything that a build takes from outside
     Lock(Box<lock::Args>),
-    /// Check the signatures and digests of an evidence pack
-    Verify(verify::Args),
+    /// Check the evidence of a build under your keys and your policy
+    Verify(Box<verify::Args>),
+    /// Look at policies of `repro verify`, and exchange their images with Kyverno
+    Policy(policy::Args),
     /// Compare two images, archives, layers or directories, and name the causes
     Diff(diff::Args),
     /// Explain a cause of a difference, and what to do about it
@@ -99,7 +102,8 @@ impl Command {
             Self::Toolchain(args) => args.forms(),
             Self::Pull(args) => Forms::new(args.progress.progress, args.json),
             Self::Push(args) => Forms::new(args.progress.progress, args.json),
-            Self::Verify(args) => Forms::of(args.json),
+            Self::Verify(args) => args.forms(),
+            Self::Policy(args) => args.forms(),
             Self::Diff(args) => Forms::of(args.json),
             Self::Explain(args) => Forms::of(args.json),
             Self::Import(args) => Forms::of(args.json),
@@ -118,6 +122,7 @@ impl Command {
             Self::Build(args) => build::run(args, context),
             Self::Lock(args) => lock::run(args, context),
             Self::Verify(args) => verify::run(args, context),
+            Self::Policy(args) => policy::run(args, context),
             Self::Diff(args) => diff::run(args, context),
             Self::Explain(args) => explain::run(args, context),
             Self::Import(args) => import::run(args, context),

@@ -5,7 +5,7 @@ mod excerpt;
 mod from;
 
 pub(crate) use excerpt::Excerpt;
-pub(crate) use from::{DAMAGED, io_kind};
+pub(crate) use from::{DAMAGED, in_document, io_kind};
 
 use std::{error::Error, fmt};
 
@@ -116,6 +116,13 @@ impl CommandError {
     pub(crate) fn context(mut self, message: impl Into<String>) -> Self {
         self.messages.insert(0, message.into());
         dedup(&mut self.messages);
+        self
+    }
+
+    /// The same, for these reasons side by side.
+    #[must_use]
+    pub(crate) fn because(mut self, reasons: impl IntoIterator<Item = String>) -> Self {
+        self.messages.extend(reasons);
         self
     }
 

@@ -15,6 +15,12 @@ pub(crate) enum Limit {
     Keyring,
     /// A Dockerfile, an ignore file, `repro.toml` or `repro.lock`.
     Project,
+    /// Provenance of BuildKit, with all steps of the build in it.
+    Provenance,
+    /// A trust file or a policy.
+    Terms,
+    /// A summary of a verification.
+    Summary,
     /// A lock in any form: a build can fetch thousands of files.
     Lock,
 }
@@ -26,6 +32,9 @@ impl Limit {
             Self::Secret => repro_core::build::MAX_SECRET_BYTES as u64,
             Self::Keyring => repro_toolchains::archive::MAX_KEYRING,
             Self::Project => 16 << 20,
+            Self::Provenance => repro_verifier::rebuild::buildkit::DOCUMENT_MAX as u64,
+            Self::Terms => 1 << 20,
+            Self::Summary => 32 << 20,
             Self::Lock => 64 << 20,
         }
     }

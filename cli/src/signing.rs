@@ -148,6 +148,14 @@ pub(crate) enum Opened {
 }
 
 impl SigningArgs {
+    /// The key of a file, or none.
+    pub(crate) fn of_file(key: Option<&Path>) -> Self {
+        Self {
+            key: key.map(|path| KeySource::File(path.to_owned())),
+            ..Self::default()
+        }
+    }
+
     /// Whether the user named somebody.
     pub(crate) const fn is_given(&self) -> bool {
         self.key.is_some() || self.signer.is_some()

@@ -31,4 +31,4 @@ mod part;
 mod progress;
 mod text_file;
 
-pub use sources::{ResolvedImage, ResolvedTree, SourceError, Sources};
+pub use sources::{Pins, ResolvedImage, ResolvedTree, SourceError, Sources};

@@ -1,5 +1,7 @@
 //! What the names that a project declares stand for: the builder's way in.
 
+use std::collections::BTreeMap;
+
 use repro_core::{
     build::{InputKind, InputRecord, LockMode},
     digest::Digest,
@@ -79,6 +81,9 @@ pub struct ResolvedTree {
     pub records: Vec<InputRecord>,
 }
 
+/// Manifests of images, by name and platform.
+pub type Pins = BTreeMap<(ImageRef, Platform), Digest>;
+
 /// Looks declared names up, and makes what they stand for if it is not in the store.
 #[derive(Debug, Clone, Copy)]
 pub struct Sources<'a> {
@@ -86,6 +91,8 @@ pub struct Sources<'a> {
     pub project: &'a Project,
     /// Which bytes that is; `None` if the project has no lock.
     pub lock: Option<&'a ProjectLock>,
+    /// What images mean before any lock is asked: those of a build that is done again.
+    pub pins: &'a Pins,
     /// Whether a toolchain without lock may be used, in the state that is shipped. An input
     /// without lock never may: nothing says which bytes it has.
     pub lock_mode: LockMode,

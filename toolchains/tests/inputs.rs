@@ -217,6 +217,7 @@ fn input(
     Sources {
         project: &project,
         lock,
+        pins: &Pins::new(),
         lock_mode: LockMode::Locked,
         platform: &Platform::host(),
         registry: &registry,

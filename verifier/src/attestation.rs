@@ -6,8 +6,8 @@
 use repro_core::json::CanonicalError;
 
 use crate::{
-    bundle::{Bundle, BundleError},
-    dsse::Envelope,
+    bundle::{BUNDLE_MAX, Bundle, BundleError},
+    dsse::{Envelope, EnvelopeFileError},
     keys::{KeyId, PublicKey, Sign, SignError, SignatureError},
     statement::{Statement, StatementError},
 };
@@ -65,6 +65,22 @@ impl Attestation<Unverified> {
             bundle: Bundle::parse(bytes)?,
             state: Unverified(()),
         })
+    }
+
+    /// Parses an envelope without a bundle, as readers before the bundle keep it. It names no key:
+    /// every accepted one is tried.
+    pub fn parse_envelope(bytes: &[u8]) -> Result<Self, EnvelopeFileError> {
+        let envelope = Envelope::parse(bytes, BUNDLE_MAX)?;
+        Ok(Self {
+            bundle: Bundle::new(envelope, String::new()),
+            state: Unverified(()),
+        })
+    }
+
+    /// What somebody claims, whoever that is. For carrying a statement to where it belongs and for
+    /// telling people what is there; nothing may be decided on it.
+    pub fn claims(&self) -> Result<Statement, StatementError> {
+        Statement::parse(self.bundle.envelope().unverified_payload())
     }
 
     /// Checks the signature against `keys`, then parses what it covers.
@@ -139,6 +155,11 @@ impl<State> Attestation<State> {
     /// The canonical bytes of its bundle.
     pub fn to_bytes(&self) -> Result<Vec<u8>, CanonicalError> {
         self.bundle.to_bytes()
+    }
+
+    /// The canonical bytes of its envelope alone.
+    pub fn envelope_bytes(&self) -> Result<Vec<u8>, CanonicalError> {
+        self.bundle.envelope().to_bytes()
     }
 }
 

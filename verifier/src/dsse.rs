@@ -9,7 +9,12 @@ use base64::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::keys::{self, PublicKey, Sign, SignError, SignatureError};
+use repro_core::json::{CanonicalError, canonical};
+
+use crate::{
+    keys::{self, PublicKey, Sign, SignError, SignatureError},
+    strict_json::{self, JsonError},
+};
 
 /// The one payload type that is written and accepted. in-toto allows a longer form with the
 /// name of the predicate; consumers compare for equality with this one.
@@ -30,6 +35,20 @@ pub enum EnvelopeError {
     /// Nothing inside.
     #[error("{0} is empty")]
     Empty(&'static str),
+}
+
+/// Why a text is no envelope.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvelopeFileError {
+    /// Not strict JSON.
+    #[error("the envelope is not strict JSON")]
+    Json(#[from] JsonError),
+    /// Fields are missing, unknown or of another type.
+    #[error("the text does not have the fields of an envelope")]
+    Shape(#[source] serde_json::Error),
+    /// What it says of itself.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
 }
 
 /// A payload and its signature, not yet checked against any key.
@@ -79,6 +98,23 @@ impl Envelope {
             signature,
             key_hint: String::new(),
         })
+    }
+
+    /// Parses an envelope that stands alone, of at most `limit` bytes.
+    pub fn parse(bytes: &[u8], limit: usize) -> Result<Self, EnvelopeFileError> {
+        let value = strict_json::parse(bytes, limit)?;
+        let raw = serde_json::from_value(value).map_err(EnvelopeFileError::Shape)?;
+        Ok(Self::from_raw(raw)?)
+    }
+
+    /// The canonical bytes of the envelope alone.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, CanonicalError> {
+        canonical(&self.to_raw())
+    }
+
+    /// What is said, by whomever: no key was asked.
+    pub(crate) fn unverified_payload(&self) -> &[u8] {
+        &self.payload
     }
 
     /// Checks the signature and hands out the bytes that it covers.

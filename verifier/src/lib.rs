@@ -14,12 +14,15 @@ pub mod link;
 pub mod pack;
 pub mod predicate;
 mod purl;
+pub mod rebuild;
 pub mod remedy;
 pub mod render;
 pub mod report;
 pub mod sbom;
 pub mod statement;
 pub mod strict_json;
+pub mod summary;
+pub mod terms;
 #[cfg(test)]
 mod testing;
 pub mod uris;

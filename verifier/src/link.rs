@@ -24,6 +24,8 @@ use crate::{
 
 /// Largest link, in bytes. Of an input it has some 150, and builds have some thousand inputs.
 pub const LINK_MAX: usize = 16 << 20;
+/// What a report calls it, which has no predicate type.
+pub const TYPE: &str = "https://in-toto.io/Link/v0.1";
 /// Characters of a key's id in the name of a file.
 const SHORT: usize = 8;
 

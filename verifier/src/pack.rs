@@ -15,7 +15,7 @@ use std::{
 
 use repro_core::{
     build::{BuildRecord, RunId},
-    digest::Digest,
+    digest::{DiffId, Digest},
     image::ImageError,
     json::CanonicalError,
     store::{BlobError, BlobStore},
@@ -28,13 +28,14 @@ use crate::{
         Predicate,
         evidence_index::{EvidenceIndex, PackIndex},
         provenance::{BuilderInfo, Provenance, ProvenanceError},
-        reproducibility::{Findings, Reproducibility},
+        reproducibility::{Findings, RebuildOf, Reproducibility},
     },
     sbom::SbomError,
     statement::{ResourceDescriptor, Statement, Subject},
 };
 pub use holder::unfinished;
 use layout::ReportFormat;
+pub use replace::check_replaceable;
 use stage::Stage;
 
 /// Whose word a pack is.
@@ -55,6 +56,19 @@ impl<'a> Signer<'a> {
     }
 }
 
+/// What somebody needs who builds again, as far as nobody else has it.
+#[derive(Debug, Clone, Default)]
+pub struct PackInputs {
+    /// The Dockerfile.
+    pub dockerfile: Option<Vec<u8>>,
+    /// `repro.toml`.
+    pub project: Option<Vec<u8>>,
+    /// `repro.lock`.
+    pub lock: Option<Vec<u8>>,
+    /// Contexts, by the digest of their canonical tars: the blobs that have them compressed.
+    pub contexts: BTreeMap<DiffId, Digest>,
+}
+
 /// What goes into a pack.
 #[derive(Clone, Copy)]
 pub struct PackContents<'a> {
@@ -72,6 +86,10 @@ pub struct PackContents<'a> {
     pub sbom: Sbom,
     /// Whose word it is.
     pub signer: Signer<'a>,
+    /// For somebody who builds again.
+    pub inputs: &'a PackInputs,
+    /// Whose build this was again, if it was.
+    pub rebuild_of: Option<&'a RebuildOf>,
 }
 
 /// Whether a pack has a bill of materials.
@@ -192,17 +210,21 @@ pub fn write(dir: &Path, contents: &PackContents<'_>) -> Result<WrittenPack, Pac
             &contents.record.tags,
         )?;
     }
+    write_inputs(&mut stage, contents)?;
     let runs = write_runs(&mut stage, contents)?;
     let provenance = runs.iter().map(|(run, written)| (*run, written.bundle));
 
     let mut report_file = ResourceDescriptor::named("report.json", Digest::of(report));
     report_file.media_type = Some("application/json".into());
-    let verdict = Reproducibility::new(
-        contents.record,
-        contents.findings,
-        &provenance.collect(),
-        report_file,
-    );
+    let verdict = Reproducibility {
+        rebuild_of: contents.rebuild_of.cloned(),
+        ..Reproducibility::new(
+            contents.record,
+            contents.findings,
+            &provenance.collect(),
+            report_file,
+        )
+    };
     let statement = verdict.statement(verdict.subjects())?;
     let verdict_bundle = bundle(&mut stage, layout::REPRODUCIBILITY, statement, key)?;
     derived::write(&mut stage, contents, &runs, (&verdict, verdict_bundle))?;
@@ -231,6 +253,28 @@ pub fn write(dir: &Path, contents: &PackContents<'_>) -> Result<WrittenPack, Pac
     bundle(&mut stage, layout::INDEX_BUNDLE, statement, key)?;
     stage.put_in_place(dir)?;
     Ok(written)
+}
+
+fn write_inputs(stage: &mut Stage, contents: &PackContents<'_>) -> Result<(), PackError> {
+    let PackInputs {
+        dockerfile,
+        project,
+        lock,
+        contexts,
+    } = contents.inputs;
+    for (path, bytes) in [
+        (layout::DOCKERFILE, dockerfile),
+        (layout::PROJECT, project),
+        (layout::LOCK, lock),
+    ] {
+        if let Some(bytes) = bytes {
+            stage.file(path, bytes)?;
+        }
+    }
+    for (tar, blob) in contexts {
+        stage.blob(&layout::context(*tar), contents.blobs, *blob)?;
+    }
+    Ok(())
 }
 
 /// Signs a statement and writes its bundle; gives the bundle's digest.

@@ -6,7 +6,9 @@ pub mod provenance;
 pub mod reproducibility;
 pub mod runtime_trace;
 pub mod scai;
+pub mod svr;
 pub mod test_result;
+pub mod vsa;
 
 use repro_core::json::CanonicalError;
 use serde::{Serialize, de::DeserializeOwned};

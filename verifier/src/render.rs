@@ -18,6 +18,8 @@ mod tests;
 mod text;
 mod words;
 
+pub(crate) use escape::{printable, shortened};
+
 pub use catalogue::{axis_text, cause_text, list_text};
 pub use html::{html, pair_html};
 pub use junit::{junit, pair_junit};

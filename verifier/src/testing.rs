@@ -23,10 +23,10 @@ use serde_json::json;
 
 use crate::{
     keys::{KeyKind, SigningKey},
-    pack::{self, PackContents, PackError, Signer, WrittenPack, layout::ReportFormat},
+    pack::{self, PackContents, PackError, PackInputs, Signer, WrittenPack, layout::ReportFormat},
     predicate::{
-        provenance::BuilderInfo,
-        reproducibility::{CauseCount, Counts, Findings, FirstDivergence, Verdict},
+        provenance::{BuilderId, BuilderInfo},
+        reproducibility::{CauseCount, Counts, Findings, FirstDivergence, RebuildOf, Verdict},
     },
 };
 
@@ -43,6 +43,7 @@ pub(crate) fn key(kind: KeyKind, seed: u8) -> SigningKey {
 
 pub(crate) fn builder() -> BuilderInfo {
     BuilderInfo {
+        id: BuilderId::default(),
         version: "0.1.0".into(),
         binary: Digest::of(b"repro"),
         kernel_release: "6.1.0-28-amd64".into(),
@@ -60,6 +61,8 @@ pub(crate) struct Case {
     pub(crate) blobs: MemoryBlobs,
     pub(crate) findings: Findings,
     pub(crate) reports: BTreeMap<ReportFormat, Vec<u8>>,
+    pub(crate) inputs: PackInputs,
+    pub(crate) rebuild_of: Option<RebuildOf>,
 }
 
 impl Case {
@@ -148,6 +151,8 @@ impl Case {
             blobs,
             findings,
             reports: BTreeMap::new(),
+            inputs: PackInputs::default(),
+            rebuild_of: None,
         };
         case.report();
         case
@@ -190,6 +195,8 @@ impl Case {
             builder: &builder,
             sbom: pack::Sbom::Written,
             signer,
+            inputs: &self.inputs,
+            rebuild_of: self.rebuild_of.as_ref(),
         };
         pack::write(dir, &contents)
     }

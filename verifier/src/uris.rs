@@ -16,6 +16,8 @@ pub const DOCKERFILE_BUILD: &str = uri!("dockerfile-build/v1");
 pub const REPRODUCIBILITY: &str = uri!("reproducibility/v1");
 /// Predicate type of the statement on an evidence pack, and schema of its `index.json`.
 pub const EVIDENCE_INDEX: &str = uri!("evidence-index/v1");
+/// Name of the dependency that is the provenance of a build that was done again.
+pub const JUDGED: &str = "judged";
 /// Builder id: this program on a machine of its user, steps in its own sandbox.
 pub const BUILDER_LOCAL: &str = uri!("builder/local/v1");
 /// Builder id: the same where the kernel grants one id for all users of a step, and so keeps them apart
@@ -34,3 +36,9 @@ pub const REPORT: &str = uri!("report/v1");
 pub const DIFF: &str = uri!("diff/v1");
 /// Predicate type of the statement on one cache entry.
 pub const CACHE_ENTRY: &str = uri!("cache-entry/v1");
+/// Verifier id of summaries, unless the caller has one of his own.
+pub const VERIFIER_LOCAL: &str = uri!("verifier/local/v1");
+/// What a summary names where no policy was given: that everything holds (`docs/policy.md`).
+pub const DEFAULT_POLICY: &str = uri!("policy/default/v1");
+/// What a summary names where the policy that was given has no URI of its own.
+pub const POLICY: &str = uri!("policy/v1");

@@ -7,88 +7,68 @@ mod derived;
 pub mod files;
 mod image;
 mod index;
+mod policy;
 mod provenance;
+mod quorum;
+mod report;
 mod runs;
+mod sarif;
 mod statements;
+mod trusted;
+mod verified;
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
-use serde::Serialize;
-
+pub(crate) use check::chain;
 pub use check::{Check, CheckCode, Finding, Status};
 pub use files::FilesError;
+pub use quorum::{Agreement, agree};
+pub use report::{
+    BuilderReport, Conclusion, KeyIdText, PolicyName, StatementReport, Verification, VerifyReport,
+};
+pub use sarif::sarif;
 pub use statements::Signed;
+pub use verified::VerifiedPack;
+
+pub use crate::terms::{Terms, Trust};
 
 use crate::{
     keys::{KeyId, PublicKey},
     pack::layout,
     predicate::{
-        evidence_index::EvidenceIndex,
-        provenance::Provenance,
-        reproducibility::{Reproducibility, Verdict},
+        Predicate, evidence_index::EvidenceIndex, provenance::Provenance,
+        reproducibility::Reproducibility,
     },
+    terms::TrustRules,
 };
 use check::Checks;
 use files::PackFiles;
 use repro_core::{build::RunId, digest::Digest};
 
-/// Whose word is taken.
-#[derive(Debug, Clone, Copy)]
-pub enum Trust<'a> {
-    /// Statements signed by one of these keys.
-    Keys(&'a [PublicKey]),
-    /// Statements signed by the key that lies in the pack itself. That shows that the pack is
-    /// whole and nothing on who made it, so the result is never [`Conclusion::Verified`].
-    Embedded,
-}
-
-/// What all checks together come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Conclusion {
-    /// Everything that applies passed, and the keys are the caller's.
-    Verified,
-    /// Everything that applies passed, by a key that anyone could have made.
-    IntegrityOnly,
-    /// Something failed.
-    Refused,
-}
-
-/// The result of looking at an evidence pack.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VerifyReport {
-    /// What all checks come to.
-    pub conclusion: Conclusion,
-    /// What the pack says of the build. Worth something only where nothing was refused.
-    pub verdict: Option<Verdict>,
-    /// Manifest of the image of run A.
-    pub image: Option<Digest>,
-    /// Who signed, each key once.
-    pub signers: Vec<KeyIdText>,
-    /// What the user of the build said of its data, by the provenance of run A; not measured. Worth
-    /// something only where nothing was refused.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub lineage: BTreeMap<String, String>,
-    /// One for every code, in order.
-    pub checks: Vec<Check>,
-}
-
-/// A key id as text, the form in which it is reported.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct KeyIdText(pub String);
-
-impl From<KeyId> for KeyIdText {
-    fn from(id: KeyId) -> Self {
-        Self(id.to_string())
-    }
-}
-
-/// Checks the evidence pack in `dir`. `now` is in seconds since 1970.
+/// Checks the evidence pack in `dir`.
 ///
 /// Whatever is wrong inside the pack is a failed check of the report; an error is only that
-/// `dir` cannot be looked at.
-pub fn verify_pack(dir: &Path, trust: Trust<'_>, now: i64) -> Result<VerifyReport, FilesError> {
+/// `dir` cannot be looked at. A policy that demands several builders is never met by one pack:
+/// [`Verification`] takes several.
+pub fn verify_pack(dir: &Path, terms: &Terms<'_>) -> Result<VerifyReport, FilesError> {
+    open_pack(dir, terms).map(|(report, _)| report)
+}
+
+/// The same, with what is in the pack for whoever goes by it: only where all of it was verified.
+pub fn open_pack(
+    dir: &Path,
+    terms: &Terms<'_>,
+) -> Result<(VerifyReport, Option<VerifiedPack>), FilesError> {
+    let (mut report, pack) = look(dir, terms)?;
+    if let Some(needed) = terms.policy.and_then(|policy| policy.builders) {
+        report.take_in(agree(&[("pack", &report)], needed).check);
+    }
+    let pack = pack.filter(|_| report.conclusion == Conclusion::Verified);
+    Ok((report, pack))
+}
+
+/// Every check but that on other packs.
+fn look(dir: &Path, terms: &Terms<'_>) -> Result<(VerifyReport, Option<VerifiedPack>), FilesError> {
     let mut checks = Checks::default();
     let files = match PackFiles::list(dir) {
         Ok(files) => files,
@@ -96,22 +76,21 @@ pub fn verify_pack(dir: &Path, trust: Trust<'_>, now: i64) -> Result<VerifyRepor
         Err(error) => {
             checks.fail(CheckCode::Pack, "pack", &error);
             checks.fail(CheckCode::SomethingVerified, "pack", "nothing was verified");
-            return Ok(report(checks, trust, &Evidence::default()));
+            let report = VerifyReport::new(checks, terms, &Evidence::default(), None);
+            return Ok((report, None));
         }
     };
-    let embedded;
-    let keys = match trust {
-        Trust::Keys(keys) => keys,
-        Trust::Embedded => {
-            embedded = embedded_key(&files, &mut checks);
-            embedded.as_slice()
-        }
+    let rules = match terms.trust {
+        Trust::Rules(rules) => rules.clone(),
+        Trust::Keys(keys) => TrustRules::of_keys(keys),
+        Trust::Embedded => TrustRules::of_keys(&embedded_key(&files, &mut checks)),
     };
+    let keys = rules.builder_keys();
     let mut evidence = Evidence::default();
     let statement = |path: &str| statements::Source {
         files: &files,
         path: path.to_owned(),
-        keys,
+        keys: &keys,
     };
     evidence.index = statement(layout::INDEX_BUNDLE).load::<EvidenceIndex>(&mut checks);
     index::check(&files, evidence.index.as_ref(), &mut checks);
@@ -127,15 +106,31 @@ pub fn verify_pack(dir: &Path, trust: Trust<'_>, now: i64) -> Result<VerifyRepor
     evidence.verdict = statement(layout::REPRODUCIBILITY).load::<Reproducibility>(&mut checks);
     statements::refuse_unknown(&files, &mut checks);
     for (_, signed) in &evidence.provenance {
-        provenance::check(signed, now, &mut checks);
+        provenance::check(signed, terms.now, &mut checks);
     }
-    image::check(&files, &evidence, &mut checks);
+    let layers = image::check(&files, &evidence, &mut checks);
     runs::check(&files, &evidence, &mut checks);
-    evidence.derived = derived::check(&files, keys, &evidence, &mut checks);
+    evidence.derived = derived::check(&files, &keys, &evidence, &mut checks);
+    let granted = trusted::check(&rules, &evidence, terms.now, &mut checks);
     evidence.require(&mut checks);
+    if let Some(policy) = terms.policy {
+        let facts = policy::Facts {
+            evidence: &evidence,
+            granted: granted.as_ref(),
+            layers,
+            now: terms.now,
+        };
+        policy::check(policy, &facts, &mut checks);
+    }
     let anyone = signed_by_its_own_key(&files, &evidence);
-    let trust = if anyone { Trust::Embedded } else { trust };
-    Ok(report(checks, trust, &evidence))
+    let trust = if anyone { Trust::Embedded } else { terms.trust };
+    let terms = Terms { trust, ..*terms };
+    let report = VerifyReport::new(checks, &terms, &evidence, granted.as_ref());
+    let verified = match report.conclusion {
+        Conclusion::Verified => VerifiedPack::of(files, evidence),
+        Conclusion::IntegrityOnly | Conclusion::Refused => None,
+    };
+    Ok((report, verified))
 }
 
 /// What was found with a good signature on it.
@@ -144,8 +139,8 @@ struct Evidence {
     index: Option<Signed<EvidenceIndex>>,
     provenance: Vec<(RunId, Signed<Provenance>)>,
     verdict: Option<Signed<Reproducibility>>,
-    /// Who signed what follows from these.
-    derived: Vec<KeyId>,
+    /// What follows from these.
+    derived: Vec<Stated>,
 }
 
 impl Evidence {
@@ -174,15 +169,44 @@ impl Evidence {
         }
     }
 
+    /// Every statement with a good signature on it.
+    fn statements(&self) -> Vec<Stated> {
+        let index = self.index.iter().map(Stated::of);
+        let verdict = self.verdict.iter().map(Stated::of);
+        let provenance = self.provenance.iter().map(|(_, signed)| Stated::of(signed));
+        let derived = self.derived.iter().cloned();
+        index
+            .chain(provenance)
+            .chain(verdict)
+            .chain(derived)
+            .collect()
+    }
+
     fn signers(&self) -> Vec<KeyIdText> {
-        let index = self.index.iter().map(|signed| signed.key);
-        let verdict = self.verdict.iter().map(|signed| signed.key);
-        let provenance = self.provenance.iter().map(|(_, signed)| signed.key);
-        let mut keys: Vec<KeyId> = index.chain(verdict).chain(provenance).collect();
-        keys.extend(&self.derived);
+        let mut keys: Vec<KeyId> = self.statements().iter().map(|one| one.key).collect();
         keys.sort_unstable();
         keys.dedup();
         keys.into_iter().map(KeyIdText::from).collect()
+    }
+}
+
+/// A statement without what it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stated {
+    path: String,
+    predicate_type: &'static str,
+    key: KeyId,
+    bundle: Digest,
+}
+
+impl Stated {
+    fn of<P: Predicate>(signed: &Signed<P>) -> Self {
+        Self {
+            path: signed.path.clone(),
+            predicate_type: P::TYPE,
+            key: signed.key,
+            bundle: signed.bundle,
+        }
     }
 }
 
@@ -209,30 +233,6 @@ fn embedded_key(files: &PackFiles, checks: &mut Checks) -> Vec<PublicKey> {
             checks.fail(CheckCode::Signature, path, error);
             Vec::new()
         }
-    }
-}
-
-fn report(checks: Checks, trust: Trust<'_>, evidence: &Evidence) -> VerifyReport {
-    let checks = checks.finish();
-    let refused = checks.iter().any(|check| check.status == Status::Failed);
-    let conclusion = match trust {
-        _ if refused => Conclusion::Refused,
-        Trust::Keys(_) => Conclusion::Verified,
-        Trust::Embedded => Conclusion::IntegrityOnly,
-    };
-    VerifyReport {
-        conclusion,
-        verdict: evidence
-            .verdict
-            .as_ref()
-            .map(|signed| signed.predicate.verdict),
-        image: evidence.verdict.as_ref().and_then(runs::image_of_a),
-        signers: evidence.signers(),
-        lineage: evidence
-            .provenance(RunId::A)
-            .map(|signed| signed.predicate.run_details.metadata.lineage.clone())
-            .unwrap_or_default(),
-        checks,
     }
 }
 

@@ -1,12 +1,13 @@
 //! A build whose runs have ended, and which can be run again.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use repro_core::{
     build::{Axis, BuildRecord, BuildRequest, ExecutorError, RunId, RunRecord},
+    digest::{DiffId, Digest},
     event::{Event, EventSink, Unit},
 };
 
@@ -37,6 +38,13 @@ impl Build<'_> {
     #[must_use]
     pub fn record(&self) -> BuildRecord {
         record(self.request, &self.prepared, self.runs.clone())
+    }
+
+    /// The context and those with names, as far as they have entries: the digest of each as a canonical
+    /// tar, and the blob that has it compressed.
+    #[must_use]
+    pub const fn contexts(&self) -> &BTreeMap<DiffId, Digest> {
+        &self.prepared.taken
     }
 
     /// Says that it is over, and gives its record.

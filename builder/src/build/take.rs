@@ -3,7 +3,9 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use repro_core::build::{BuildRequest, ContextPlace, CopyLayout, MountSource, NamedText};
+use repro_core::build::{
+    BuildRequest, ContextPlace, CopyLayout, MountSource, NamedContext, NamedText,
+};
 
 use super::Builder;
 use crate::{
@@ -33,7 +35,9 @@ impl Builder<'_> {
         let context = needs_context
             .then(|| match &request.context {
                 ContextPlace::Directory(root) => self.take(request, root, request.ignore.as_ref()),
-                ContextPlace::Archive(file) => self.take_archive(request, file),
+                ContextPlace::Archive(file) => {
+                    self.take_archive(request, file, request.ignore.as_ref())
+                }
             })
             .transpose()?;
         for step in &plan.steps {
@@ -64,12 +68,32 @@ impl Builder<'_> {
         Ok(context)
     }
 
+    /// Takes what has a name, if it is files of the caller.
+    pub(super) fn take_named(
+        &self,
+        request: &BuildRequest,
+        context: &NamedContext,
+    ) -> Result<Option<Context>, BuildError> {
+        match context {
+            NamedContext::Directory { path, ignore } => {
+                self.take(request, path, ignore.as_ref()).map(Some)
+            }
+            NamedContext::Archive(file) => self.take_archive(request, file, None).map(Some),
+            NamedContext::Image(_) | NamedContext::Manifest(_) => Ok(None),
+        }
+    }
+
     /// Takes an archive into the store and unpacks it.
-    fn take_archive(&self, request: &BuildRequest, file: &Path) -> Result<Context, BuildError> {
+    fn take_archive(
+        &self,
+        request: &BuildRequest,
+        file: &Path,
+        ignore: Option<&NamedText>,
+    ) -> Result<Context, BuildError> {
         let spec = ArchiveSpec {
             file,
             tmp: self.store.blobs().tmp(),
-            ignore: &ignore_file(request.ignore.as_ref())?,
+            ignore: &ignore_file(ignore)?,
             modes: request.context_modes,
             ruleset: request.ruleset,
         };
@@ -87,7 +111,7 @@ impl Builder<'_> {
     }
 
     /// Takes a directory into the store and unpacks it.
-    pub(super) fn take(
+    fn take(
         &self,
         request: &BuildRequest,
         root: &Path,

@@ -1,12 +1,13 @@
 //! `repro build`
 
 mod annotation;
-mod bisect;
+pub(crate) mod bisect;
 mod call;
 mod contexts;
 mod docker;
 mod docker_table;
 mod grants;
+pub(crate) mod inputs;
 mod lineage;
 pub(crate) mod network;
 pub(crate) mod outputs;
@@ -17,20 +18,21 @@ pub(crate) mod request;
 pub(crate) mod results;
 mod run;
 mod same;
-mod suggest;
+pub(crate) mod suggest;
 mod values;
 
 pub(crate) use contexts::{ContextArg, contexts};
-pub(crate) use grants::{SecretArg, SshArg};
-pub(crate) use run::{run, with_builder};
-use values::{OnDifference, RunCount};
-pub(crate) use values::{Pair, SnapshotterArg, one_platform};
+pub(crate) use grants::{SecretArg, SshArg, grants};
+pub(crate) use run::{Evidence, Means, builder_info, options, run, with_builder, write_pack};
+use values::OnDifference;
+pub(crate) use values::{Pair, RunCount, SnapshotterArg, one_platform};
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use repro_core::{platform::Platform, reference::ImageRef};
 
 use repro_toolchains::fetch::Mirror;
+use repro_verifier::predicate::provenance::BuilderId;
 
 use super::lock;
 use crate::{
@@ -48,7 +50,10 @@ use same::SameArgs;
 use values::{EpochArg, Vary};
 
 /// Where evidence goes unless something else is said; never part of a context.
-const EVIDENCE: &str = "repro-out";
+pub(crate) const EVIDENCE: &str = "repro-out";
+
+/// Where the evidence of a rebuild goes unless something else is said.
+pub(crate) const REBUILD_EVIDENCE: &str = "repro-rebuild";
 
 /// Build an image twice, compare the runs and write signed evidence
 ///
@@ -217,6 +222,21 @@ pub(crate) struct Args {
         env = "REPRO_EVIDENCE"
     )]
     pub(crate) evidence: PathBuf,
+    /// Name yourself in the provenance by this URI; verifiers trust pairs of key and builder
+    #[arg(
+        long,
+        value_name = "URI",
+        default_value_t,
+        help_heading = "Evidence",
+        env = "REPRO_BUILDER_ID"
+    )]
+    pub(crate) builder_id: BuilderId,
+    /// Put the context into the evidence pack too, so that the pack alone is enough to build again
+    ///
+    /// Whoever has the pack has the sources then. Without it `repro verify --rebuild` asks for them:
+    /// --context DIR.
+    #[arg(long, help_heading = "Evidence", env = "REPRO_EVIDENCE_CONTEXT")]
+    pub(crate) evidence_context: bool,
 
     /// Also write the report to FILE, in one of the forms text, markdown, json, sarif, junit and html;
     /// - for FILE is standard output; repeat for several
@@ -278,12 +298,24 @@ impl Args {
             signing: SigningArgs::default(),
             lineage: Vec::new(),
             evidence: PathBuf::from(EVIDENCE),
+            builder_id: BuilderId::default(),
+            evidence_context: false,
             registries: lock.registries.clone(),
             reports: Vec::new(),
             same: SameArgs::default(),
             docker: DockerArgs::default(),
             progress: lock.progress,
             json: lock.json,
+        }
+    }
+
+    /// What the build does its work with.
+    pub(crate) fn means(&self) -> Means<'_> {
+        Means {
+            mirrors: &self.mirrors,
+            registries: &self.registries,
+            snapshotter: self.snapshotter,
+            jobs: self.jobs,
         }
     }
 

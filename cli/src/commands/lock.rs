@@ -181,7 +181,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
         known: keep(old.as_ref(), &update),
     };
     let (record, basis, steps) = with_builder(
-        &build_args,
+        &build_args.means(),
         context,
         &asked,
         &store,

@@ -3,7 +3,10 @@
 
 mod build;
 mod registry;
+mod terms;
 mod toolchains;
+
+pub(crate) use terms::in_document;
 
 use std::io;
 
@@ -17,6 +20,7 @@ use repro_verifier::{
     compare::{CompareError, DirectoryError},
     keys::{KeyError, SignError},
     pack::PackError,
+    rebuild::{OrderError, buildkit::BuildkitError},
     report::ReportError,
     sbom::SbomError,
     verify::FilesError,
@@ -40,6 +44,34 @@ pub(crate) fn io_kind(error: &io::Error) -> ErrorKind {
         | io::ErrorKind::Interrupted => ErrorKind::Inconclusive,
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Machine,
         _ => ErrorKind::Input,
+    }
+}
+
+impl From<OrderError> for CommandError {
+    fn from(error: OrderError) -> Self {
+        match &error {
+            OrderError::NoImage => Self::new(ErrorKind::Input, &error),
+            OrderError::Ruleset { version, .. } => {
+                let hint = match version {
+                    Some(version) => format!("build it again with repro {version}, which built it"),
+                    None => "build it again with a newer version of repro".to_owned(),
+                };
+                Self::new(ErrorKind::Input, &error).hint(hint)
+            }
+            OrderError::Value { .. } => Self::new(ErrorKind::Refused, &error),
+        }
+    }
+}
+
+impl From<BuildkitError> for CommandError {
+    fn from(error: BuildkitError) -> Self {
+        let result = Self::new(ErrorKind::Refused, &error);
+        match error {
+            BuildkitError::Predicate(_) => {
+                result.hint("BuildKit writes it so: --attest type=provenance,mode=max,version=v1")
+            }
+            _ => result,
+        }
     }
 }
 

@@ -123,6 +123,8 @@ pub enum InputKind {
     Package,
     /// What a step asked a server for, answered from the lock.
     Fetch,
+    /// Provenance of another build, which said what to build: this one is that one again.
+    Judged,
 }
 
 /// Something that came from outside.

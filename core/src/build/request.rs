@@ -147,6 +147,8 @@ pub enum NamedContext {
         /// Its `.dockerignore`.
         ignore: Option<NamedText>,
     },
+    /// A plain tar with the files of one that was taken before: nothing of it is left out.
+    Archive(PathBuf),
     /// An image in the store, by its name.
     Image(ImageRef),
     /// An image in the store, by its manifest.
@@ -157,7 +159,7 @@ impl fmt::Display for NamedContext {
     /// As the evidence has it: without the place of a directory, which is the machine's.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Directory { .. } => f.write_str("directory"),
+            Self::Directory { .. } | Self::Archive(_) => f.write_str("directory"),
             Self::Image(image) => write!(f, "docker-image://{image}"),
             Self::Manifest(digest) => write!(f, "oci-layout://@{digest}"),
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use repro_core::{
     build::{RunId, RunRecord},
-    digest::Digest,
+    digest::{DiffId, Digest},
 };
 
 /// The list of all other files.
@@ -30,6 +30,19 @@ pub const LINKS: &str = "links";
 /// The public half of a key that was made for this pack and thrown away. It proves that the
 /// pack is whole, not who made it.
 pub const EPHEMERAL_KEY: &str = "ephemeral.pub";
+
+/// The Dockerfile, as it was built.
+pub const DOCKERFILE: &str = "inputs/Dockerfile";
+/// `repro.toml` of the project, if it has one.
+pub const PROJECT: &str = "inputs/repro.toml";
+/// `repro.lock` of the project, if it has one.
+pub const LOCK: &str = "inputs/repro.lock";
+
+/// A context by the digest of its canonical tar, where the builder wanted it in the pack.
+#[must_use]
+pub fn context(tar: DiffId) -> String {
+    format!("inputs/contexts/{}.tar.gz", tar.0.hex())
+}
 
 /// The forms of the report that a pack can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -22,9 +22,9 @@ pub(super) fn parent(dir: &Path) -> &Path {
     }
 }
 
-/// Whether `dir` may be replaced: nothing is there, an empty directory, or an evidence pack to
-/// which nobody added anything.
-pub(super) fn check_replaceable(dir: &Path) -> Result<(), PackError> {
+/// Whether `dir` may be replaced by [`super::write`]: nothing is there, an empty directory, or an evidence
+/// pack to which nobody added anything.
+pub fn check_replaceable(dir: &Path) -> Result<(), PackError> {
     let refuse = |what: String| PackError::NotOurs {
         path: dir.to_owned(),
         what,

@@ -8,15 +8,14 @@ use repro_core::{
     build::{EpochSource, HostEntry, LimitRange, ProcessLimit, RunId, Variation},
     digest::{DiffId, Digest},
     platform::Platform,
-    ruleset::Ruleset,
 };
 use serde::{Deserialize, Serialize};
 
 use super::Predicate;
 use crate::statement::ResourceDescriptor;
 
-pub(crate) use of_run::mode;
-pub use of_run::{BuilderInfo, ProvenanceError, keyword};
+pub use of_run::{BuilderId, BuilderIdError, BuilderInfo, ProvenanceError, keyword};
+pub(crate) use of_run::{dependency, mode};
 
 /// The predicate. Its fields are SLSA's; those with an underscore in the name are ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,8 +94,8 @@ pub struct ExternalParameters {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InternalParameters {
-    /// Rules that decided the bytes.
-    pub ruleset: Ruleset,
+    /// Number of the rules that decided the bytes: one that this version does not know is no less true.
+    pub ruleset: u32,
     /// The epoch in force; seconds since 1970 in decimal digits.
     pub effective_epoch: String,
     /// Where it came from.

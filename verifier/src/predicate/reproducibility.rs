@@ -1,7 +1,10 @@
 //! `reproducibility/v1`: the verdict on two runs, in the short form that is signed. The long
 //! form is `report.json`, which it names by digest.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use repro_core::{
     build::{Axis, BuildRecord, RunId, RunRecord},
@@ -32,6 +35,25 @@ pub enum Verdict {
     Inconclusive,
 }
 
+impl Verdict {
+    /// As people read it.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Reproducible => "reproducible",
+            Self::NotReproducible => "not reproducible",
+            Self::BuildFailed => "build failed",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
+    }
+}
+
 /// The predicate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -53,6 +75,48 @@ pub struct Reproducibility {
     pub causes: Vec<CauseCount>,
     /// `report.json`.
     pub report: ResourceDescriptor,
+    /// Whose build this was again, where it was somebody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebuild_of: Option<RebuildOf>,
+}
+
+/// What a build was that was done again, and whether it came to the same. Of a result that agrees and
+/// of one that does not the same is said, and both are signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RebuildOf {
+    /// Digest of the bundle with the provenance that said what to build; the dependency `judged`.
+    pub provenance: Digest,
+    /// The manifest that it is about.
+    pub manifest: Digest,
+    /// Who made that.
+    pub builder: String,
+    /// How it compares with the manifest of run A here.
+    pub outcome: RebuildOutcome,
+}
+
+/// How an image that was built again compares with the one that it was to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RebuildOutcome {
+    /// It has the same manifest, so it is the same to the last bit.
+    Agrees,
+    /// It is another one.
+    Differs,
+    /// There is none.
+    NotBuilt,
+}
+
+impl RebuildOutcome {
+    /// Of an image that should have the manifest `attested` and has `rebuilt`.
+    #[must_use]
+    pub fn of(attested: Digest, rebuilt: Option<Digest>) -> Self {
+        match rebuilt {
+            Some(rebuilt) if rebuilt == attested => Self::Agrees,
+            Some(_) => Self::Differs,
+            None => Self::NotBuilt,
+        }
+    }
 }
 
 /// One run.
@@ -173,6 +237,7 @@ impl Reproducibility {
             first_divergence: findings.first_divergence,
             causes: findings.causes.iter().take(CAUSES_MAX).cloned().collect(),
             report,
+            rebuild_of: None,
         }
     }
 

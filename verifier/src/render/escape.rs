@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthChar as _;
 
 /// `text` without control characters and those that change the direction of writing or hide.
 /// Text that went through [`show_bytes`] comes back as it is.
-pub(super) fn printable(text: &str) -> Cow<'_, str> {
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if text.chars().all(plain) {
         return Cow::Borrowed(text);
     }
@@ -57,7 +57,7 @@ pub(super) fn cut(text: &str, limit: usize) -> Cow<'_, str> {
 
 /// `text` in at most `limit` columns, with a mark where something was left out in its middle: of
 /// a path, the end says most.
-pub(super) fn shortened(text: &str, limit: usize) -> Cow<'_, str> {
+pub(crate) fn shortened(text: &str, limit: usize) -> Cow<'_, str> {
     if columns(text) <= limit {
         return Cow::Borrowed(text);
     }

@@ -53,9 +53,9 @@ pub fn html(report: &Report) -> String {
     page(
         &Head {
             tone,
-            verdict: words::verdict(report.verdict),
+            verdict: report.verdict.words(),
             subject: template! { (text(name)) " " small { (report.image.platform.to_string()) } },
-            title: format!("{}: {name}", words::verdict(report.verdict)),
+            title: format!("{}: {name}", report.verdict.words()),
             reason: words::reason(report.reason).to_owned(),
             figures: figures(sheet, &times),
         },

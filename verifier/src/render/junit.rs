@@ -275,7 +275,7 @@ fn described(sheet: Sheet<'_>, row: &Difference) -> String {
 
 fn properties(report: &Report) -> Vec<(String, String)> {
     let mut properties = vec![
-        ("verdict".into(), words::verdict(report.verdict).into()),
+        ("verdict".into(), report.verdict.words().into()),
         ("platform".into(), report.image.platform.to_string()),
     ];
     if let Some(digest) = report.image.manifest_digest {

@@ -39,7 +39,7 @@ pub fn markdown(report: &Report) -> String {
         Verdict::Inconclusive => "⚠️",
     };
     let name = code(report.image.name.as_deref().unwrap_or("image"));
-    let verdict = words::verdict(report.verdict);
+    let verdict = report.verdict.words();
     page.line(&format!(
         "## {sign} {name} ({}): {verdict}\n",
         report.image.platform

@@ -131,7 +131,7 @@ fn build_head(report: &Report, width: usize) -> Vec<Line> {
     let name = report.image.name.as_deref();
     let name = name.unwrap_or("image without a name");
     let mut lines = vec![
-        Line::new(style, words::verdict(report.verdict))
+        Line::new(style, report.verdict.words())
             .with(Style::Plain, ": ")
             .with(Style::Strong, printable(name))
             .with(Style::Dim, format!(" ({})", report.image.platform)),

@@ -9,18 +9,8 @@ use repro_core::{
 
 use crate::{
     compare::{Difference, Ratio},
-    predicate::reproducibility::Verdict,
     report::{Hermetic, NetworkMode, Report, RunReport},
 };
-
-pub(super) const fn verdict(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Reproducible => "reproducible",
-        Verdict::NotReproducible => "not reproducible",
-        Verdict::BuildFailed => "build failed",
-        Verdict::Inconclusive => "inconclusive",
-    }
-}
 
 /// The verdict as a sentence without a full stop.
 pub(super) const fn reason(reason: Reason) -> &'static str {

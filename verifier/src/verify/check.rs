@@ -46,17 +46,17 @@ codes! {
     Signature "V07" "signatures are by accepted keys" "there is no envelope";
     SameBytes "V08" "what is used is what was signed" "there is no envelope";
     Builder "V09" "the builder is known" "there is no provenance";
-    KeyWindow "V10" "keys were valid when they signed" "keys given as files have no validity window";
+    KeyWindow "V10" "keys were valid when they signed" "no key has a validity window, and none is revoked";
     Types "V11" "statement and predicate types are as expected" "there is no statement";
     Subjects "V12" "subjects have well-formed digests" "there is no statement";
     DigestPinned "V13" "the image is named by digest" "the image is in the pack, not in a registry";
     SubjectMatches "V14" "subjects match recomputed digests" "there is no image in the pack";
     Parameters "V15" "build type and parameters are known" "there is no provenance";
-    Source "V16" "the source is the one expected" "no source was demanded";
+    Source "V16" "the source is the one expected" "no policy names sources";
     Dependencies "V17" "every dependency is pinned" "there is no provenance";
-    BaseImages "V18" "base images are allowed" "no policy was given";
+    BaseImages "V18" "base images are allowed" "no policy names base images";
     Hermetic "V19" "every RUN step was without a network" "there is no provenance";
-    Custody "V20" "inputs come from attested steps" "no policy was given";
+    Custody "V20" "inputs are pinned by a lock" "no policy asks for locked inputs";
     Cache "V21" "cache entries are attested" "no cache entry was used as evidence";
     Runs "V22" "the runs are two, differ as said, and agree with the verdict" "there is no verdict";
     Quorum "V23" "independent builders agree" "one pack is one builder's word";
@@ -67,6 +67,9 @@ codes! {
     Transparency "V28" "transparency log entries hold" "there are no log entries, and none was demanded";
     Pack "V29" "the pack is what its index lists" "there is no pack";
     SomethingVerified "V30" "what must be verified was" "nothing was read";
+    Lineage "V31" "the data's lineage is as required" "no policy asks for lineage";
+    Demands "V32" "the verdict is what the policy demands" "no policy demands a verdict";
+    Waivers "V33" "waivers are in force" "the policy has no waivers";
 }
 
 impl fmt::Display for CheckCode {
@@ -89,6 +92,8 @@ pub enum Status {
     NotApplicable,
     /// It holds.
     Passed,
+    /// It does not hold, and the policy waives that for a while.
+    Waived,
     /// It could not be made, because another one failed before it.
     Skipped,
     /// It does not hold.
@@ -165,6 +170,10 @@ impl Checks {
             .count()
     }
 
+    pub(super) fn waive(&mut self, code: CheckCode, on: &str, detail: impl fmt::Display) {
+        self.add(code, on, Status::Waived, &detail);
+    }
+
     fn add(&mut self, code: CheckCode, on: &str, status: Status, detail: &dyn fmt::Display) {
         self.0.entry(code).or_default().push(Finding {
             on: on.into(),
@@ -177,28 +186,35 @@ impl Checks {
     /// shown as such.
     pub(super) fn finish(mut self) -> Vec<Check> {
         let check = |code: &CheckCode| {
-            let mut findings = self.0.remove(code).unwrap_or_default();
-            if findings.is_empty() {
-                findings.push(Finding {
-                    on: "pack".into(),
-                    status: Status::NotApplicable,
-                    detail: code.absent().into(),
-                });
-            }
-            let worst = findings.iter().map(|finding| finding.status).max();
-            Check {
-                code: *code,
-                title: code.title(),
-                status: worst.unwrap_or(Status::NotApplicable),
-                findings,
-            }
+            let findings = self.0.remove(code).unwrap_or_default();
+            Check::new(*code, findings)
         };
         CheckCode::ALL.iter().map(check).collect()
     }
 }
 
+impl Check {
+    /// A check with what was found, or with why nothing was.
+    pub(crate) fn new(code: CheckCode, mut findings: Vec<Finding>) -> Self {
+        if findings.is_empty() {
+            findings.push(Finding {
+                on: "pack".into(),
+                status: Status::NotApplicable,
+                detail: code.absent().into(),
+            });
+        }
+        let worst = findings.iter().map(|finding| finding.status).max();
+        Self {
+            code,
+            title: code.title(),
+            status: worst.unwrap_or(Status::NotApplicable),
+            findings,
+        }
+    }
+}
+
 /// An error with its sources, in one line.
-pub(super) fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
@@ -207,4 +223,13 @@ pub(super) fn chain(error: &dyn Error) -> String {
         source = error.source();
     }
     text
+}
+
+#[test]
+fn the_documentation_lists_every_check() {
+    let documentation = include_str!("../../../docs/policy.md");
+    for code in CheckCode::ALL {
+        let row = format!("| {} | {} |", code.code(), code.title());
+        assert!(documentation.contains(&row), "{row}");
+    }
 }

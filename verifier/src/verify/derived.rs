@@ -3,7 +3,7 @@
 use repro_core::{build::RunId, digest::Digest, image::load_image};
 
 use super::{
-    Evidence,
+    Evidence, Stated,
     blobs::PackBlobs,
     check::{CheckCode, Checks, chain},
     files::PackFiles,
@@ -36,19 +36,19 @@ pub(super) fn is_place(path: &str) -> bool {
             .any(|run| path == layout::network(*run))
 }
 
-/// Checks every derived statement of the pack; gives who signed them.
+/// Checks every derived statement of the pack; gives those with a good signature.
 pub(super) fn check(
     files: &PackFiles,
     keys: &[PublicKey],
     evidence: &Evidence,
     checks: &mut Checks,
-) -> Vec<KeyId> {
+) -> Vec<Stated> {
     let mut all = Derived {
         files,
         keys,
         evidence,
         checks,
-        signers: Vec::new(),
+        signed: Vec::new(),
     };
     all.tests();
     all.attributes();
@@ -57,7 +57,7 @@ pub(super) fn check(
     }
     all.links();
     all.materials();
-    all.signers
+    all.signed
 }
 
 struct Derived<'a> {
@@ -65,7 +65,7 @@ struct Derived<'a> {
     keys: &'a [PublicKey],
     evidence: &'a Evidence,
     checks: &'a mut Checks,
-    signers: Vec<KeyId>,
+    signed: Vec<Stated>,
 }
 
 impl Derived<'_> {
@@ -80,7 +80,7 @@ impl Derived<'_> {
             keys: self.keys,
         };
         let signed: Signed<P> = source.load(self.checks)?;
-        self.signers.push(signed.key);
+        self.signed.push(Stated::of(&signed));
         Some(signed)
     }
 
@@ -196,8 +196,13 @@ impl Derived<'_> {
         let paths = self.below(layout::LINKS);
         for path in paths {
             match self.link(&path) {
-                Ok((key, detail)) => {
-                    self.signers.push(key);
+                Ok((key, bundle, detail)) => {
+                    self.signed.push(Stated {
+                        path: path.clone(),
+                        predicate_type: link::TYPE,
+                        key,
+                        bundle,
+                    });
                     self.checks.pass(CheckCode::Signature, &path, "holds");
                     self.checks.pass(CheckCode::SubjectMatches, &path, detail);
                 }
@@ -206,7 +211,7 @@ impl Derived<'_> {
         }
     }
 
-    fn link(&self, path: &str) -> Result<(KeyId, String), (CheckCode, String)> {
+    fn link(&self, path: &str) -> Result<(KeyId, Digest, String), (CheckCode, String)> {
         let code = CheckCode::SubjectMatches;
         let bytes = self
             .files
@@ -247,6 +252,7 @@ impl Derived<'_> {
             let count = found.materials.len();
             Ok((
                 key.id(),
+                Digest::of(&bytes),
                 format!("{count} materials, {} products", products.len()),
             ))
         } else {

@@ -22,7 +22,24 @@ use crate::{pack::layout::IMAGE, strict_json};
 
 const CODE: CheckCode = CheckCode::SubjectMatches;
 
-pub(super) fn check(files: &PackFiles, evidence: &Evidence, checks: &mut Checks) {
+/// Gives the number of layers of the image, where all of it holds.
+pub(super) fn check(files: &PackFiles, evidence: &Evidence, checks: &mut Checks) -> Option<usize> {
+    let expected = expected(files, evidence, checks)?;
+    match recompute(files, expected, evidence) {
+        Ok(layers) => {
+            let summary = format!("{expected} with {layers} layers, recomputed");
+            checks.pass(CODE, IMAGE, summary);
+            Some(layers)
+        }
+        Err(reason) => {
+            checks.fail(CODE, IMAGE, reason);
+            None
+        }
+    }
+}
+
+/// The image that the statements are about, if there is one to look at.
+fn expected(files: &PackFiles, evidence: &Evidence, checks: &mut Checks) -> Option<Digest> {
     let stated = evidence.verdict.as_ref().and_then(runs::image_of_a);
     let present = files
         .paths()
@@ -32,13 +49,18 @@ pub(super) fn check(files: &PackFiles, evidence: &Evidence, checks: &mut Checks)
         (Some(expected), true) => expected,
         (Some(expected), false) => {
             let reason = format!("the image {expected} is missing");
-            return checks.fail(CODE, IMAGE, reason);
+            checks.fail(CODE, IMAGE, reason);
+            return None;
         }
         (None, true) if evidence.verdict.is_some() => {
-            return checks.fail(CODE, IMAGE, "is an image that no statement is about");
+            checks.fail(CODE, IMAGE, "is an image that no statement is about");
+            return None;
         }
-        (None, true) => return checks.skip(CODE, IMAGE, "no verdict was verified"),
-        (None, false) => return,
+        (None, true) => {
+            checks.skip(CODE, IMAGE, "no verdict was verified");
+            return None;
+        }
+        (None, false) => return None,
     };
     if let Some(signed) = &evidence.index {
         let indexed = signed.predicate.image;
@@ -55,14 +77,11 @@ pub(super) fn check(files: &PackFiles, evidence: &Evidence, checks: &mut Checks)
         let bad = format!("a subject is not {expected}, the manifest of run a");
         checks.expect(CODE, &signed.path, good, expected, bad);
     }
-    match recompute(files, expected, evidence) {
-        Ok(summary) => checks.pass(CODE, IMAGE, summary),
-        Err(reason) => checks.fail(CODE, IMAGE, reason),
-    }
+    Some(expected)
 }
 
-/// Reads every byte of the image.
-fn recompute(files: &PackFiles, expected: Digest, evidence: &Evidence) -> Result<String, String> {
+/// Reads every byte of the image; gives the number of its layers.
+fn recompute(files: &PackFiles, expected: Digest, evidence: &Evidence) -> Result<usize, String> {
     let limit = usize::try_from(MAX_DOCUMENT).unwrap_or(usize::MAX);
     let document = |name: &str| {
         let path = format!("{IMAGE}/{name}");
@@ -106,10 +125,7 @@ fn recompute(files: &PackFiles, expected: Digest, evidence: &Evidence) -> Result
     }
     refuse_loose_blobs(files, &image)?;
     steps_are_in(&image, evidence)?;
-    Ok(format!(
-        "{expected} with {} layers, recomputed",
-        image.layers.len()
-    ))
+    Ok(image.layers.len())
 }
 
 fn refuse_loose_blobs(files: &PackFiles, image: &StoredImage) -> Result<(), String> {

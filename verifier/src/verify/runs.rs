@@ -17,9 +17,10 @@ use crate::{
     pack::layout::ReportFormat,
     predicate::{
         provenance::Provenance,
-        reproducibility::{Reproducibility, RunSummary, Verdict, varied},
+        reproducibility::{RebuildOutcome, Reproducibility, RunSummary, Verdict, varied},
     },
-    strict_json,
+    statement::ResourceDescriptor,
+    strict_json, uris,
 };
 
 const CODE: CheckCode = CheckCode::Runs;
@@ -38,13 +39,14 @@ pub(super) fn check(files: &PackFiles, evidence: &Evidence, checks: &mut Checks)
         return;
     };
     let on = signed.path.as_str();
-    let steps: [(&str, Result<(), String>); 6] = [
+    let steps: [(&str, Result<(), String>); 7] = [
         ("subjects", subjects(signed)),
         ("runs", identities(evidence, &signed.predicate)),
         ("variation", variation(evidence, &signed.predicate)),
         ("control", control(evidence, &signed.predicate)),
         ("verdict", consequence(evidence, &signed.predicate)),
         ("report", report(files, &signed.predicate)),
+        ("rebuild", rebuild(evidence, &signed.predicate)),
     ];
     for (part, result) in steps {
         match result {
@@ -238,6 +240,36 @@ fn layers(evidence: &Evidence, id: RunId) -> Option<Vec<StepLayer>> {
         layers
             .map(|step| (step.index, step.diff_id, step.blob))
             .collect(),
+    )
+}
+
+/// A build that was somebody's before names the provenance that it went by among what it used, and says
+/// of the result what follows from its own.
+fn rebuild(evidence: &Evidence, verdict: &Reproducibility) -> Result<(), String> {
+    let judged = |signed: &Signed<Provenance>| {
+        let dependencies = &signed.predicate.build_definition.resolved_dependencies;
+        let judged = dependencies
+            .iter()
+            .filter(|dependency| dependency.name == uris::JUDGED);
+        judged.filter_map(ResourceDescriptor::sha256).collect()
+    };
+    let named: Vec<Vec<Digest>> = evidence
+        .provenance
+        .iter()
+        .map(|(_, signed)| judged(signed))
+        .collect();
+    let Some(of) = &verdict.rebuild_of else {
+        return demand(named.iter().all(Vec::is_empty), || {
+            "the provenance is of a build that was done again, and the verdict is not".into()
+        });
+    };
+    demand(named.iter().all(|named| *named == [of.provenance]), || {
+        "what was built again is not what the provenance of the runs names".into()
+    })?;
+    let manifest = summary(verdict, RunId::A).and_then(|run| run.manifest);
+    demand(
+        of.outcome == RebuildOutcome::of(of.manifest, manifest),
+        || "what is said of the image that was built again does not follow from it".into(),
     )
 }
 

@@ -1,8 +1,12 @@
 //! Packs as they are written, and everything that must not pass for one.
 
 mod derived;
+mod forge;
+mod fuzz;
 mod mutation;
+mod negative;
 mod refusal;
+mod terms;
 
 use std::{fs, path::Path};
 
@@ -18,12 +22,26 @@ fn signing() -> SigningKey {
 }
 
 fn verify(dir: &Path) -> VerifyReport {
-    verify_pack(dir, Trust::Keys(&[signing().public_key()]), NOW).unwrap()
+    verify_pack(
+        dir,
+        &Terms::new(Trust::Keys(&[signing().public_key()]), NOW),
+    )
+    .unwrap()
 }
 
 fn status(report: &VerifyReport, code: CheckCode) -> Status {
     let check = report.checks.iter().find(|check| check.code == code);
     check.unwrap().status
+}
+
+/// All that a report says but the digest of the index's bundle, of which nobody keeps another.
+fn says(report: &VerifyReport) -> VerifyReport {
+    let mut report = report.clone();
+    let index = crate::pack::layout::INDEX_BUNDLE;
+    report
+        .statements
+        .retain(|statement| statement.path != index);
+    report
 }
 
 /// The codes that failed.
@@ -46,7 +64,8 @@ fn a_pack_is_verified_whatever_its_verdict() {
             let place = dir.path().join("pack");
             let key = key(kind, 1);
             let written = case.write(&place, Signer::Key(&key)).unwrap();
-            let report = verify_pack(&place, Trust::Keys(&[key.public_key()]), NOW).unwrap();
+            let report =
+                verify_pack(&place, &Terms::new(Trust::Keys(&[key.public_key()]), NOW)).unwrap();
             assert_eq!(failed(&report), [], "{report:#?}");
             assert_eq!(report.conclusion, Conclusion::Verified);
             assert_eq!(report.verdict, Some(verdict));
@@ -109,7 +128,7 @@ fn every_code_is_reported_once_and_no_check_is_made_in_silence() {
         .iter()
         .map(|check| check.code.code())
         .collect();
-    let expected: Vec<String> = (1..=30).map(|n| format!("V{n:02}")).collect();
+    let expected: Vec<String> = (1..=33).map(|n| format!("V{n:02}")).collect();
     assert_eq!(codes, expected);
     assert!(report.checks.iter().all(|check| !check.findings.is_empty()));
     for code in [
@@ -160,7 +179,7 @@ fn an_ephemeral_key_shows_integrity_and_nothing_more() {
     Case::reproducible()
         .write(&place, Signer::Ephemeral(&key))
         .unwrap();
-    let report = verify_pack(&place, Trust::Embedded, NOW).unwrap();
+    let report = verify_pack(&place, &Terms::new(Trust::Embedded, NOW)).unwrap();
     assert_eq!(failed(&report), []);
     assert_eq!(report.conclusion, Conclusion::IntegrityOnly);
     // A pack of a real key has none to offer.
@@ -168,7 +187,7 @@ fn an_ephemeral_key_shows_integrity_and_nothing_more() {
     Case::reproducible()
         .write(&other, Signer::Key(&signing()))
         .unwrap();
-    let report = verify_pack(&other, Trust::Embedded, NOW).unwrap();
+    let report = verify_pack(&other, &Terms::new(Trust::Embedded, NOW)).unwrap();
     assert_eq!(report.conclusion, Conclusion::Refused);
 }
 
@@ -208,7 +227,7 @@ fn the_same_record_gives_the_same_bytes() {
 #[test]
 fn what_is_not_there_is_an_error_and_what_is_empty_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    assert!(verify_pack(&dir.path().join("none"), Trust::Keys(&[]), NOW).is_err());
+    assert!(verify_pack(&dir.path().join("none"), &Terms::new(Trust::Keys(&[]), NOW)).is_err());
     let report = verify(dir.path());
     assert_eq!(report.conclusion, Conclusion::Refused);
     assert!(failed(&report).contains(&CheckCode::SomethingVerified));

@@ -31,17 +31,17 @@ pub(crate) struct MoreRuns {
 
 /// What was compared with run A.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
+pub(crate) struct Findings {
     /// Run B, if both made an image.
-    pub(super) b: Option<Comparison>,
+    pub(crate) b: Option<Comparison>,
     /// The control run, if both made an image.
-    pub(super) control: Option<Comparison>,
+    pub(crate) control: Option<Comparison>,
     /// Runs with fewer axes.
-    pub(super) bisection: Option<Bisection>,
+    pub(crate) bisection: Option<Bisection>,
 }
 
 /// Compares the runs of `record`.
-pub(super) fn compare(
+pub(crate) fn compare(
     record: &BuildRecord,
     store: &Store,
     options: &Options,

@@ -29,6 +29,9 @@ pub(crate) enum Wanted {
     Nothing,
     /// What the lock has.
     Replay,
+    /// The same for a build that was somebody else's: what the store does not have may be fetched from
+    /// these hosts alone, whatever its project says.
+    Restore(Allowed),
     /// What servers say.
     Capture {
         /// Which ones.
@@ -57,6 +60,11 @@ impl Wanted {
             Self::Capture { allowed, known } => {
                 let network = Network::capture(allowed, &known, platform, blobs, redactor)?;
                 Ok(Some(network))
+            }
+            Self::Restore(allowed) => {
+                let steps = lock.map_or(&[][..], |lock| &lock.steps);
+                restore(steps, platform, &allowed, blobs, events, cancelled)?;
+                Ok(Network::replay(steps, platform, blobs, redactor)?)
             }
             Self::Replay => {
                 let steps = lock.map_or(&[][..], |lock| &lock.steps);

@@ -28,6 +28,8 @@ use crate::{
 const STDIN: &str = "-";
 /// Name of the Dockerfile unless something else is said.
 const DOCKERFILE: &str = "Dockerfile";
+/// Name of what declares toolchains and inputs, at the root of the context.
+pub(crate) const PROJECT: &str = "repro.toml";
 
 /// Where the files are that a build begins with.
 #[derive(Debug)]
@@ -86,6 +88,30 @@ impl Place {
         Self::of_stdin(args, &tmp()?)
     }
 
+    /// A directory, or an archive with the files of one.
+    pub(crate) fn at(path: &Path, tmp: &Path) -> Result<Self, CommandError> {
+        refuse_remote(path)?;
+        if !path.is_file() {
+            return Ok(Self {
+                context: ContextFiles::Directory(super::request::context(path)?),
+                dockerfile: None,
+            });
+        }
+        let failed = |error: io::Error| {
+            CommandError::new(io_kind(&error), &error)
+                .context(format!("cannot read {}", path.display()))
+        };
+        let archive = File::open(path).and_then(open_archive).map_err(failed)?;
+        let Some(archive) = archive else {
+            let message = format!("{} is neither a directory nor an archive", path.display());
+            return Err(CommandError::usage(message));
+        };
+        Ok(Self {
+            context: unpacked(archive, tmp, failed)?,
+            dockerfile: None,
+        })
+    }
+
     fn of_stdin(args: &Args, tmp: &Path) -> Result<Self, CommandError> {
         let failed = |error: io::Error| {
             CommandError::new(io_kind(&error), &error).context("cannot read standard input")
@@ -94,7 +120,7 @@ impl Place {
         io::copy(&mut io::stdin().lock(), &mut input).map_err(failed)?;
         let open = || File::open(input.path());
         let archive = open().and_then(open_archive).map_err(failed)?;
-        let Some(mut archive) = archive else {
+        let Some(archive) = archive else {
             if args.file.is_some() {
                 return Err(CommandError::usage(
                     "standard input is no archive, so it is the Dockerfile, and -f names another",
@@ -108,12 +134,8 @@ impl Place {
                 dockerfile: Some(text),
             });
         };
-        let mut tar = NamedTempFile::new_in(tmp).map_err(failed)?;
-        io::copy(&mut archive, &mut tar).map_err(failed)?;
-        tar.flush().map_err(failed)?;
-        let files = FileSource::archive(tar.path(), tmp, Limits::default())?;
         Ok(Self {
-            context: ContextFiles::Archive { files, tar },
+            context: unpacked(archive, tmp, failed)?,
             dockerfile: None,
         })
     }
@@ -140,8 +162,8 @@ impl Place {
         match &self.context {
             ContextFiles::Directory(dir) => Ok(Project::load(dir)?),
             ContextFiles::Empty(_) => Ok(Project::default()),
-            ContextFiles::Archive { .. } => match self.text("repro.toml")? {
-                Some(text) => Ok(Project::parse("repro.toml", &text)?),
+            ContextFiles::Archive { .. } => match self.text(PROJECT)? {
+                Some(text) => Ok(Project::parse(PROJECT, &text)?),
                 None => Ok(Project::default()),
             },
         }
@@ -180,7 +202,7 @@ impl Place {
     }
 
     /// The ignore file of this Dockerfile, else that of the context.
-    fn ignore(&self, dockerfile: &str) -> Result<Option<NamedText>, CommandError> {
+    pub(crate) fn ignore(&self, dockerfile: &str) -> Result<Option<NamedText>, CommandError> {
         let own = format!("{dockerfile}.dockerignore");
         for name in [own, ".dockerignore".to_owned()] {
             if let Some(text) = self.read(&name)? {
@@ -190,7 +212,8 @@ impl Place {
         Ok(None)
     }
 
-    fn lock(&self, dockerfile: &str) -> Result<Option<ProjectLock>, CommandError> {
+    /// The lock of this Dockerfile.
+    pub(crate) fn lock(&self, dockerfile: &str) -> Result<Option<ProjectLock>, CommandError> {
         let path = Path::new(dockerfile);
         let own = path.file_name().unwrap_or_default().to_string_lossy();
         let name = path.with_file_name(lock::file_name(&own));
@@ -198,6 +221,21 @@ impl Place {
         match self.text(&name)? {
             Some(text) => Ok(Some(ProjectLock::parse(&name, &text)?)),
             None => Ok(None),
+        }
+    }
+
+    /// The text of the lock that was read.
+    pub(crate) fn lock_text(
+        &self,
+        lock: Option<&ProjectLock>,
+    ) -> Result<Option<Vec<u8>>, CommandError> {
+        let Some(lock) = lock else { return Ok(None) };
+        match &self.context {
+            // It lies beside the Dockerfile, which need not lie in the context.
+            ContextFiles::Directory(_) => {
+                files::read(Path::new(lock.file()), Limit::Lock).map(Some)
+            }
+            ContextFiles::Archive { .. } | ContextFiles::Empty(_) => self.read(lock.file()),
         }
     }
 
@@ -210,7 +248,7 @@ impl Place {
     }
 
     /// A file of the context, if it is there.
-    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, CommandError> {
+    pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, CommandError> {
         match &self.context {
             ContextFiles::Empty(_) => Ok(None),
             ContextFiles::Directory(dir) => {
@@ -227,6 +265,19 @@ impl Place {
             },
         }
     }
+}
+
+/// An archive with the files of a context, on disk and looked through.
+fn unpacked(
+    mut archive: impl io::Read,
+    tmp: &Path,
+    failed: impl Fn(io::Error) -> CommandError,
+) -> Result<ContextFiles, CommandError> {
+    let mut tar = NamedTempFile::new_in(tmp).map_err(&failed)?;
+    io::copy(&mut archive, &mut tar).map_err(&failed)?;
+    tar.flush().map_err(&failed)?;
+    let files = FileSource::archive(tar.path(), tmp, Limits::default())?;
+    Ok(ContextFiles::Archive { files, tar })
 }
 
 /// A context that Docker would fetch is an input that nothing pins.

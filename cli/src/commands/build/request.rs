@@ -12,11 +12,12 @@ use repro_core::{
     ruleset::Ruleset,
 };
 use repro_toolchains::{
+    Pins,
     lock::ProjectLock,
     project::{EpochSetting, Project},
 };
 
-use repro_verifier::pack;
+use repro_verifier::pack::{self, PackInputs};
 
 use super::{
     Args,
@@ -24,7 +25,7 @@ use super::{
     grants::grants,
     lineage::lineage,
     outputs::Outputs,
-    place::{Files, Place},
+    place::{Files, PROJECT, Place},
     redaction,
     values::{EpochArg, Pair, RunCount, seconds},
 };
@@ -45,12 +46,16 @@ pub(crate) struct Asked {
     pub(crate) project: Project,
     /// `repro.lock`.
     pub(crate) lock: Option<ProjectLock>,
+    /// What images mean, whatever the lock says.
+    pub(crate) pins: Pins,
     /// What steps are lent.
     pub(crate) grants: Grants,
     /// What the user says of the data.
     pub(crate) lineage: BTreeMap<String, String>,
     /// What must not be signed.
     pub(crate) redactor: Redactor,
+    /// For whoever builds again.
+    pub(crate) inputs: PackInputs,
 }
 
 /// Reads the project and decides everything.
@@ -73,6 +78,9 @@ pub(crate) fn asked(
     if let Ok(store) = settings.store_dir() {
         exclude.push(absolute(store)?);
     }
+    // What a rebuild wrote where it was started.
+    let rebuilt = absolute(Path::new(super::REBUILD_EVIDENCE))?;
+    exclude.extend(Some(rebuilt).filter(|path| is_pack(path)));
     let grants = grants(&args.secrets, &args.agents)?;
     let build_args = build_args(&args.arguments)?;
     let lineage = lineage(&args.lineage, &settings.lineage, &project)?;
@@ -114,14 +122,27 @@ pub(crate) fn asked(
     let redactor = Redactor::new(&project.redaction)
         .map_err(|error| CommandError::new(ErrorKind::Usage, &error))?;
     redaction::refuse(&redactor, &request, &lineage)?;
+    let inputs = PackInputs {
+        dockerfile: Some(request.dockerfile.text.clone()),
+        project: place.read(PROJECT)?,
+        lock: place.lock_text(lock.as_ref())?,
+        contexts: BTreeMap::new(),
+    };
     Ok(Asked {
         request,
         project,
         lock,
+        pins: Pins::new(),
         grants,
         lineage,
         redactor,
+        inputs,
     })
+}
+
+/// Whether an evidence pack lies there.
+pub(crate) fn is_pack(path: &Path) -> bool {
+    path.join(pack::layout::INDEX_BUNDLE).is_file()
 }
 
 /// Dockerfile, ignore file and lock of a context that is a directory.
@@ -148,7 +169,7 @@ pub(super) fn directory_files(
 }
 
 /// The context, absolute and without links in it: what is excluded from it is found by path.
-pub(super) fn context(path: &Path) -> Result<PathBuf, CommandError> {
+pub(crate) fn context(path: &Path) -> Result<PathBuf, CommandError> {
     let failed = |error: std::io::Error| {
         CommandError::new(io_kind(&error), &error)
             .context(format!("cannot use {} as the context", path.display()))
@@ -164,7 +185,7 @@ pub(super) fn context(path: &Path) -> Result<PathBuf, CommandError> {
 }
 
 /// Absolute, links in its existing part resolved, whether or not it is there yet.
-fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
     let failed = |error: std::io::Error| {
         CommandError::new(io_kind(&error), &error).context(format!("cannot use {}", path.display()))
     };

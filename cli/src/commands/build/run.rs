@@ -13,19 +13,23 @@ use repro_core::{
     image::load_image,
     store::Store,
 };
-use repro_toolchains::{Sources, materialise::Workshop};
+use repro_toolchains::{Sources, fetch::Mirror, materialise::Workshop};
 use repro_verifier::{
     compare,
-    pack::{self, PackContents, Signer, WrittenPack, layout::ReportFormat},
-    predicate::{provenance::BuilderInfo, reproducibility::Verdict},
+    pack::{self, PackContents, PackInputs, Sbom, Signer, WrittenPack, layout::ReportFormat},
+    predicate::{
+        provenance::{BuilderId, BuilderInfo},
+        reproducibility::{RebuildOf, Verdict},
+    },
     render,
     report::{Compared, Report},
 };
 
 use super::{
-    Args, OnDifference, bisect,
+    Args, OnDifference, SnapshotterArg, bisect,
     call::{Method, say_findings, say_targets},
     contexts::contexts,
+    inputs,
     network::Wanted,
     outputs::Outputs,
     place::Place,
@@ -40,8 +44,9 @@ use crate::{
     error::{CommandError, ErrorKind},
     exit::ExitStatus,
     output::Format,
+    registries::RegistryArgs,
     reports::{Reports, Subject},
-    signing::Opened,
+    signing::{Opened, SigningArgs},
 };
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandError> {
@@ -74,10 +79,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     let store = context.open_store()?;
     asked.request.contexts = contexts(&args.contexts, &store, &asked.request.platform)?;
     if call.method == Method::Check {
-        let wanted = Wanted::Nothing;
-        let findings = with_builder(args, context, &asked, &store, wanted, |builder, request| {
-            builder.check(request)
-        })?;
+        let (means, wanted) = (args.means(), Wanted::Nothing);
+        let findings = with_builder(
+            &means,
+            context,
+            &asked,
+            &store,
+            wanted,
+            |builder, request| builder.check(request),
+        )?;
         return say_findings(output, format, &asked.request, &findings);
     }
     let pushes = push::destinations(args, &asked.request)?;
@@ -94,25 +104,32 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     ];
     let stale: Vec<_> = named.into_iter().chain(reports.files().map(Some)).collect();
     results::forget(&stale)?;
-    let builder = BuilderInfo {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        binary: program_digest()?,
-        kernel_release: kernel_release(),
-    };
+    let builder = builder_info(&args.builder_id)?;
     let options = options(&store);
-    let wanted = Wanted::Replay;
-    let (record, findings) =
-        with_builder(args, context, &asked, &store, wanted, |builder, request| {
+    let (means, wanted) = (args.means(), Wanted::Replay);
+    let (record, findings, contexts) = with_builder(
+        &means,
+        context,
+        &asked,
+        &store,
+        wanted,
+        |builder, request| {
             let build = builder.start(request)?;
             let record = build.record();
             let mut findings = bisect::compare(&record, &store, &options)?;
             if args.more.bisect_axes {
                 findings.bisection = bisect::bisect(&build, &record, &store, &options, &findings)?;
             }
+            let contexts = build.contexts().clone();
             let mut record = build.finish();
             record.lineage.clone_from(&asked.lineage);
-            Ok::<_, CommandError>((record, findings))
-        })?;
+            Ok::<_, CommandError>((record, findings, contexts))
+        },
+    )?;
+    inputs::remember(&store, &contexts)?;
+    if args.evidence_context {
+        asked.inputs.contexts = contexts;
+    }
     let compared = Compared {
         b: findings.b.as_ref(),
         control: findings.control.as_ref(),
@@ -123,7 +140,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     let report = redaction::report(redactor, Report::on(&record, compared)?)?;
     reports.write(Subject::Build(&report), output)?;
     deliver(args, context, &asked, &store, &record, &report)?;
-    let pack = write_pack(args, &store, &record, &report, &builder)?;
+    let evidence = Evidence {
+        dir: &args.evidence,
+        signing: &args.signing,
+        sbom: args.same.sbom(),
+        inputs: &asked.inputs,
+        rebuild_of: None,
+    };
+    let pack = write_pack(&evidence, &store, &record, &report, &builder)?;
     say(args, context, &record, &report, &pack)?;
     if let Some(path) = &patch {
         suggest::write(path, &asked.request, &report, output)?;
@@ -141,9 +165,22 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     Ok(status)
 }
 
+/// What a build does its work with, as far as options say it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Means<'a> {
+    /// Where packages are looked for first.
+    pub(crate) mirrors: &'a [Mirror],
+    /// How registries are reached.
+    pub(crate) registries: &'a RegistryArgs,
+    /// How steps get their trees.
+    pub(crate) snapshotter: SnapshotterArg,
+    /// Steps that each run has going at a time.
+    pub(crate) jobs: Option<NonZeroUsize>,
+}
+
 /// The build itself, or a look at it, with everything that may be stopped by a signal.
 pub(crate) fn with_builder<T, E>(
-    args: &Args,
+    means: &Means<'_>,
     context: &Context,
     asked: &Asked,
     store: &Store,
@@ -158,16 +195,19 @@ where
         context,
         store,
         &request.invocation,
-        &args.mirrors,
+        means.mirrors,
         asked.grants.clone(),
-        args.snapshotter.snapshots(),
+        means.snapshotter.snapshots(),
     )?;
     let events = context.settings.view.start(&context.settings.output);
-    let registry = args.registries.client(store, Arc::clone(&engine.cancelled));
+    let registry = means
+        .registries
+        .client(store, Arc::clone(&engine.cancelled));
     let sources = Sources {
         registry: &registry,
         project: &asked.project,
         lock: asked.lock.as_ref(),
+        pins: &asked.pins,
         lock_mode: request.lock_mode,
         platform: &request.platform,
         workshop: Workshop {
@@ -181,7 +221,7 @@ where
     };
     let lock_state = match &wanted {
         Wanted::Capture { .. } => LockState::InTheMaking,
-        Wanted::Nothing | Wanted::Replay => LockState::Written,
+        Wanted::Nothing | Wanted::Replay | Wanted::Restore(_) => LockState::Written,
     };
     let network = wanted.network(
         (request, &asked.project, asked.lock.as_ref()),
@@ -202,7 +242,7 @@ where
         sources: &sources,
         events: events.as_ref(),
         clock: &SystemClock,
-        jobs: args.jobs.unwrap_or_else(processors),
+        jobs: means.jobs.unwrap_or_else(processors),
     };
     let done = work(&builder, request).map_err(CommandError::from);
     drop(network);
@@ -215,7 +255,7 @@ fn processors() -> NonZeroUsize {
 }
 
 /// How runs are compared.
-fn options(store: &Store) -> compare::Options {
+pub(crate) fn options(store: &Store) -> compare::Options {
     let mut options = compare::Options::new(store.blobs().tmp().to_owned());
     options.host_cpus = NonZeroU32::try_from(processors()).ok();
     options.threads = processors();
@@ -261,8 +301,23 @@ fn deliver(
     Ok(())
 }
 
-fn write_pack(
-    args: &Args,
+/// Where evidence goes, and what is in it besides what was seen.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Evidence<'a> {
+    /// The pack.
+    pub(crate) dir: &'a Path,
+    /// Who signs; without anybody a key is made for this pack alone.
+    pub(crate) signing: &'a SigningArgs,
+    /// Whether packages are listed.
+    pub(crate) sbom: Sbom,
+    /// For whoever builds again.
+    pub(crate) inputs: &'a PackInputs,
+    /// Whose build this was again, if it was.
+    pub(crate) rebuild_of: Option<&'a RebuildOf>,
+}
+
+pub(crate) fn write_pack(
+    evidence: &Evidence<'_>,
     store: &Store,
     record: &BuildRecord,
     report: &Report,
@@ -275,7 +330,7 @@ fn write_pack(
     });
     let reports = reports.collect::<Result<BTreeMap<_, _>, CommandError>>()?;
     // The last step has ended.
-    let opened = args.signing.open()?;
+    let opened = evidence.signing.open()?;
     let signer = match &opened {
         Opened::Known(key) => Signer::Key(key.as_ref()),
         Opened::Ephemeral(key) => Signer::Ephemeral(key),
@@ -287,10 +342,12 @@ fn write_pack(
         findings: &findings,
         reports: &reports,
         builder,
-        sbom: args.same.sbom(),
+        sbom: evidence.sbom,
         signer,
+        inputs: evidence.inputs,
+        rebuild_of: evidence.rebuild_of,
     };
-    Ok(pack::write(&args.evidence, &contents)?)
+    Ok(pack::write(evidence.dir, &contents)?)
 }
 
 fn say(
@@ -383,6 +440,16 @@ fn status(on_difference: OnDifference, record: &BuildRecord, report: &Report) ->
         }
         (Verdict::Inconclusive, _) => ExitStatus::Inconclusive,
     }
+}
+
+/// This program, as provenance names it.
+pub(crate) fn builder_info(id: &BuilderId) -> Result<BuilderInfo, CommandError> {
+    Ok(BuilderInfo {
+        id: id.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        binary: program_digest()?,
+        kernel_release: kernel_release(),
+    })
 }
 
 /// SHA-256 of the running program, as the provenance names it.

@@ -1,7 +1,7 @@
 //! Provenance from the record of a build. What is not in the record was not measured and is
 //! not said.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use repro_core::{
     build::{
@@ -23,9 +23,53 @@ use crate::{
     uris,
 };
 
+/// The URI of a builder, as its operator gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuilderId(String);
+
+/// A text that is no URI.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no URI of a builder, such as https://acme.example/builders/ci")]
+pub struct BuilderIdError(String);
+
+impl FromStr for BuilderId {
+    type Err = BuilderIdError;
+
+    fn from_str(text: &str) -> Result<Self, BuilderIdError> {
+        const MAX: usize = 2048;
+        let (scheme, rest) = text.split_once(':').unwrap_or_default();
+        let in_scheme = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+.-".contains(&b);
+        let good = text.len() <= MAX
+            && scheme.starts_with(|c: char| c.is_ascii_lowercase())
+            && scheme.bytes().all(in_scheme)
+            && !rest.is_empty()
+            && rest.bytes().all(|b| b.is_ascii_graphic());
+        if good {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(BuilderIdError(text.to_owned()))
+        }
+    }
+}
+
+impl Default for BuilderId {
+    /// This program on a machine of its user.
+    fn default() -> Self {
+        Self(uris::BUILDER_LOCAL.to_owned())
+    }
+}
+
+impl fmt::Display for BuilderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// The program that built, as its caller knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuilderInfo {
+    /// Who operates it.
+    pub id: BuilderId,
     /// Version of `repro`.
     pub version: String,
     /// SHA-256 of its executable.
@@ -70,7 +114,7 @@ impl Provenance {
             build_definition: definition(record, run),
             run_details: RunDetails {
                 builder: Builder {
-                    id: builder_id(run).into(),
+                    id: builder_id(run, builder),
                     version: BTreeMap::from([("repro".to_owned(), builder.version.clone())]),
                     builder_dependencies: builder_dependencies(run, builder),
                 },
@@ -129,7 +173,7 @@ fn definition(record: &BuildRecord, run: &RunRecord) -> BuildDefinition {
             source_date_epoch: chosen,
         },
         internal_parameters: InternalParameters {
-            ruleset: record.ruleset,
+            ruleset: record.ruleset.into(),
             effective_epoch: epoch,
             epoch_source: record.epoch.source,
             run: run.id,
@@ -140,7 +184,7 @@ fn definition(record: &BuildRecord, run: &RunRecord) -> BuildDefinition {
     }
 }
 
-fn dependency(input: &InputRecord) -> ResourceDescriptor {
+pub(crate) fn dependency(input: &InputRecord) -> ResourceDescriptor {
     let kind = match input.kind {
         InputKind::Dockerfile => "dockerfile",
         InputKind::Context => "context",
@@ -149,6 +193,7 @@ fn dependency(input: &InputRecord) -> ResourceDescriptor {
         InputKind::Source => "source",
         InputKind::Package => "package",
         InputKind::Fetch => "fetch",
+        InputKind::Judged => "judged",
     };
     let name = match (input.kind, &input.name) {
         // The two that every build has go by fixed names, whatever their files are called.
@@ -218,10 +263,11 @@ fn step_evidence(
 }
 
 /// The mode of operation of whoever built: each that keeps other things apart has an id of its own.
-const fn builder_id(run: &RunRecord) -> &'static str {
+/// Who gives another id answers for what it means.
+fn builder_id(run: &RunRecord, builder: &BuilderInfo) -> String {
     match run.user_ids {
-        UserIds::Range => uris::BUILDER_LOCAL,
-        UserIds::One => uris::BUILDER_LOCAL_ONE_ID,
+        UserIds::One if builder.id == BuilderId::default() => uris::BUILDER_LOCAL_ONE_ID.into(),
+        UserIds::Range | UserIds::One => builder.id.to_string(),
     }
 }
 

@@ -6,10 +6,18 @@ use repro_core::build::RunId;
 use serde_json::{Value, json};
 
 use super::{
-    refusal::{forge, seal, written},
+    forge::{self, written},
     *,
 };
 use crate::{link, link::Link, pack::layout};
+
+fn seal(place: &Path) {
+    forge::seal(place, &signing());
+}
+
+fn forge(place: &Path, path: &str, edit: &dyn Fn(&mut Value)) {
+    forge::forge(place, &signing(), path, edit);
+}
 
 fn network_a() -> String {
     layout::network(RunId::A)

@@ -35,7 +35,8 @@ fn one_changed_byte_in_any_file_is_refused() {
                 let report = verify(&place);
                 // Of the index bundle alone nobody keeps a digest: where the change is in what
                 // no reader takes as meaning, everything is as before.
-                let same = path == crate::pack::layout::INDEX_BUNDLE && report == whole;
+                let same =
+                    path == crate::pack::layout::INDEX_BUNDLE && says(&report) == says(&whole);
                 assert!(
                     report.conclusion == Conclusion::Refused || same,
                     "{path} at {at} ^ {change:#x}"
@@ -44,7 +45,7 @@ fn one_changed_byte_in_any_file_is_refused() {
         }
         fs::write(&file, &bytes[..bytes.len() - 1]).unwrap();
         let cut = verify(&place);
-        let line_end = path == crate::pack::layout::INDEX_BUNDLE && cut == whole;
+        let line_end = path == crate::pack::layout::INDEX_BUNDLE && says(&cut) == says(&whole);
         assert!(
             cut.conclusion == Conclusion::Refused || line_end,
             "{path} cut"

@@ -1,110 +1,23 @@
 //! Packs that are well signed and wrong: each refused with its own code.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::symlink, path::Path};
+use std::{fs, os::unix::fs::symlink, path::Path};
 
-use repro_core::{digest::Digest, json::canonical};
-use serde_json::{Map, Value, json};
+use repro_core::build::Variation;
+use serde_json::{Value, json};
 
-use super::*;
-use crate::{
-    attestation::Attestation,
-    pack::layout,
-    predicate::{
-        Predicate as _,
-        evidence_index::{EvidenceIndex, PackIndex},
-    },
-    statement::{Statement, Subject},
-    strict_json,
-    verify::files::PackFiles,
+use super::{
+    forge::{RUN_A, RUN_B, written},
+    *,
 };
-use repro_core::{build::Variation, store::StoredBlob};
+use crate::{pack::layout, verify::files::PackFiles};
 
-pub(super) fn written(case: &Case) -> (tempfile::TempDir, std::path::PathBuf) {
-    let dir = tempfile::tempdir().unwrap();
-    let place = dir.path().join("pack");
-    case.write(&place, Signer::Key(&signing())).unwrap();
-    (dir, place)
+fn seal(place: &Path) {
+    forge::seal(place, &signing());
 }
 
-/// Makes the index anew over what lies there, as a signer with the key could.
-pub(super) fn seal(place: &Path) {
-    let files = PackFiles::list(place).unwrap();
-    let own = [layout::INDEX, layout::INDEX_BUNDLE];
-    let listed: BTreeMap<String, StoredBlob> = files
-        .paths()
-        .iter()
-        .filter(|path| !own.contains(&path.as_str()))
-        .map(|path| {
-            let bytes = fs::read(place.join(path)).unwrap();
-            let blob = StoredBlob {
-                digest: Digest::of(&bytes),
-                size: bytes.len() as u64,
-            };
-            (path.clone(), blob)
-        })
-        .collect();
-    let index: Value = read(&place.join(layout::INDEX_BUNDLE));
-    let signed: EvidenceIndex = serde_json::from_value(index["predicate"].clone()).unwrap();
-    let bytes = canonical(&PackIndex::new(listed.clone())).unwrap();
-    let statement = EvidenceIndex {
-        files: listed.len() as u64,
-        ..signed
-    }
-    .statement(vec![Subject {
-        name: layout::INDEX.into(),
-        digest: Digest::of(&bytes),
-    }])
-    .unwrap();
-    fs::write(place.join(layout::INDEX), bytes).unwrap();
-    sign(&place.join(layout::INDEX_BUNDLE), statement);
+fn forge(place: &Path, path: &str, edit: &dyn Fn(&mut Value)) {
+    forge::forge(place, &signing(), path, edit);
 }
-
-pub(super) fn sign(path: &Path, statement: Statement) {
-    let attestation = Attestation::sign(statement, &signing()).unwrap();
-    fs::write(path, attestation.to_bytes().unwrap()).unwrap();
-}
-
-/// The statement in a bundle, as JSON.
-pub(super) fn read(path: &Path) -> Value {
-    let keys = [signing().public_key()];
-    let attestation = Attestation::parse(&fs::read(path).unwrap()).unwrap();
-    let verified = attestation.verify(&keys).unwrap();
-    strict_json::parse(&verified.statement().to_bytes().unwrap(), 1 << 20).unwrap()
-}
-
-/// Changes a signed statement, signs it again, and everything that names it.
-pub(super) fn forge(place: &Path, path: &str, edit: &dyn Fn(&mut Value)) {
-    let full = place.join(path);
-    let mut value = read(&full);
-    edit(&mut value);
-    let predicate: Map<String, Value> = serde_json::from_value(value["predicate"].clone()).unwrap();
-    let subjects = value["subject"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|subject| Subject {
-            name: subject["name"].as_str().unwrap().into(),
-            digest: Digest::from_hex(subject["digest"]["sha256"].as_str().unwrap()).unwrap(),
-        });
-    let statement = Statement {
-        subjects: subjects.collect(),
-        predicate_type: value["predicateType"].as_str().unwrap().into(),
-        predicate,
-    };
-    sign(&full, statement);
-    if path.starts_with("provenance/") {
-        let digest = Digest::of(&fs::read(&full).unwrap()).to_string();
-        let number = usize::from(path.contains("run-b"));
-        forge(place, layout::REPRODUCIBILITY, &|value| {
-            value["predicate"]["runs"][number]["provenance"] = digest.as_str().into();
-        });
-        return;
-    }
-    seal(place);
-}
-
-const RUN_A: &str = "provenance/run-a.sigstore.json";
-const RUN_B: &str = "provenance/run-b.sigstore.json";
 
 /// What is wrong, by whom it is refused.
 #[test]
@@ -379,7 +292,7 @@ fn another_key_or_none_is_refused() {
     let (_dir, place) = written(&Case::reproducible());
     let other = key(KeyKind::P256, 9).public_key();
     for keys in [vec![], vec![other]] {
-        let report = verify_pack(&place, Trust::Keys(&keys), NOW).unwrap();
+        let report = verify_pack(&place, &Terms::new(Trust::Keys(&keys), NOW)).unwrap();
         assert!(failed(&report).contains(&CheckCode::Signature));
         assert!(failed(&report).contains(&CheckCode::SomethingVerified));
         assert_eq!(report.verdict, None);

@@ -1,0 +1,170 @@
+//! Summaries: of this verification, for others, and of another verifier, taken at his word.
+
+use std::{fs, path::PathBuf};
+
+use repro_core::digest::Digest;
+use repro_verifier::{
+    keys::SigningKey,
+    summary::{self, Expected, IssueError, Issuer},
+    terms::{Policy, TrustRules},
+    uris,
+    verify::{Check, Verification},
+};
+
+use crate::{
+    error::{CommandError, io_kind},
+    files::{self, Limit},
+    output::Output,
+};
+
+/// Options on summaries.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Summaries")]
+pub(super) struct SummaryArgs {
+    /// Write the result to DIR for others, signed: vsa and svr, and vsa-reproduced where independent
+    /// builders agree, each as Sigstore bundle and as DSSE envelope
+    #[arg(long = "summary", value_name = "DIR", requires = "key")]
+    dir: Option<PathBuf>,
+    /// Sign summaries with this private key
+    #[arg(
+        id = "key",
+        long = "sign-with",
+        value_name = "FILE",
+        requires = "dir",
+        env = "REPRO_SIGN_WITH"
+    )]
+    key: Option<PathBuf>,
+    /// Name yourself in summaries by this URI
+    #[arg(long, value_name = "URI", default_value = uris::VERIFIER_LOCAL)]
+    verifier_id: String,
+    /// Where consumers get the image: written into summaries, and demanded of the one of --vsa
+    #[arg(long, value_name = "URI")]
+    resource_uri: Option<String>,
+    /// Check this summary (VSA) of a verifier in the trust file
+    #[arg(long, value_name = "FILE", requires = "resource_uri")]
+    vsa: Option<PathBuf>,
+    /// Demand that the summary is about the image with this digest; that of the packs unless given
+    #[arg(long, value_name = "DIGEST", requires = "vsa")]
+    digest: Option<Digest>,
+}
+
+/// What summaries are written with.
+#[derive(Debug)]
+pub(super) struct Signing<'a> {
+    args: &'a SummaryArgs,
+    dir: &'a PathBuf,
+    key: SigningKey,
+}
+
+impl SummaryArgs {
+    /// Opens the key, where summaries are to be written.
+    pub(super) fn signing(&self) -> Result<Option<Signing<'_>>, CommandError> {
+        let (Some(dir), Some(path)) = (&self.dir, &self.key) else {
+            return Ok(None);
+        };
+        let pem = zeroize::Zeroizing::new(files::read_text(path, Limit::Key)?);
+        let key = SigningKey::from_pem(&pem).map_err(|error| {
+            CommandError::from(error).context(format!("cannot use {}", path.display()))
+        })?;
+        Ok(Some(Signing {
+            args: self,
+            dir,
+            key,
+        }))
+    }
+
+    /// Checks the summary that was given, if one was.
+    pub(super) fn check(
+        &self,
+        rules: &TrustRules,
+        policy: Option<&Policy>,
+        verification: Option<&Verification>,
+        now: i64,
+    ) -> Result<Option<Check>, CommandError> {
+        let (Some(path), Some(resource_uri)) = (&self.vsa, &self.resource_uri) else {
+            return Ok(None);
+        };
+        let bytes = files::read(path, Limit::Summary)?;
+        let reports = verification.map_or([].as_slice(), |verification| &verification.packs);
+        let reports = reports.iter().map(|(_, report)| report);
+        let statements: Vec<Digest> = reports
+            .clone()
+            .flat_map(|report| &report.statements)
+            .map(|statement| statement.digest)
+            .collect();
+        let image = self
+            .digest
+            .or_else(|| reports.clone().find_map(|report| report.image));
+        // What options add is not what the other verifier can have gone by.
+        let policy_file = policy.filter(|policy| policy.digest.is_some());
+        let expected = Expected {
+            rules,
+            image,
+            resource_uri,
+            level: policy.and_then(|policy| policy.level),
+            policy: policy_file,
+            statements: &statements,
+            now,
+        };
+        Ok(Some(summary::check(&bytes, &expected)))
+    }
+}
+
+impl Signing<'_> {
+    /// Writes the summaries. Where nothing is known that they could be about, there are none, and
+    /// that is said.
+    pub(super) fn write(
+        &self,
+        verification: &Verification,
+        now: i64,
+        output: &Output,
+    ) -> Result<(), CommandError> {
+        let issuer = Issuer {
+            id: &self.args.verifier_id,
+            version: env!("CARGO_PKG_VERSION"),
+            time: now,
+            resource_uri: self.args.resource_uri.as_deref(),
+            key: &self.key,
+        };
+        let summaries = match summary::issue(verification, &issuer) {
+            Ok(summaries) => summaries,
+            Err(error @ (IssueError::NoImage | IssueError::SeveralImages(..))) => {
+                output.warning(&format!("no summary was written: {error}"));
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        fs::create_dir_all(self.dir).map_err(|error| {
+            CommandError::new(io_kind(&error), &error)
+                .context(format!("cannot make {}", self.dir.display()))
+        })?;
+        // A summary of before must not stand beside those of now.
+        for name in ["vsa", "vsa-reproduced", "svr"] {
+            for end in ["sigstore.json", "dsse.json"] {
+                let path = self.dir.join(format!("{name}.{end}"));
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(CommandError::new(io_kind(&error), &error)
+                            .context(format!("cannot replace {}", path.display())));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        for summary in &summaries {
+            for (end, bytes) in [
+                ("sigstore.json", &summary.bundle),
+                ("dsse.json", &summary.envelope),
+            ] {
+                files::write(&self.dir.join(format!("{}.{end}", summary.name)), bytes)?;
+            }
+        }
+        let names: Vec<&str> = summaries.iter().map(|summary| summary.name).collect();
+        output.status(&format!(
+            "{} signed in {}",
+            names.join(", "),
+            self.dir.display()
+        ));
+        Ok(())
+    }
+}
