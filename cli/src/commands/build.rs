@@ -13,7 +13,7 @@ pub(crate) mod network;
 pub(crate) mod outputs;
 pub(crate) mod place;
 mod push;
-mod redaction;
+pub(crate) mod redaction;
 pub(crate) mod request;
 pub(crate) mod results;
 mod run;

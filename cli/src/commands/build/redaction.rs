@@ -8,7 +8,7 @@ use std::{
 
 use repro_core::{
     build::{BuildRecord, BuildRequest, Finding},
-    redact::{Counts, Redactor},
+    redact::{self, Counts, Redactor},
     store::{BlobStore, Store, put_bytes},
 };
 use repro_verifier::report::Report;
@@ -100,6 +100,18 @@ pub(crate) fn record(
 /// The same in the report, which quotes files.
 pub(crate) fn report(redactor: &Redactor, report: Report) -> Result<Report, CommandError> {
     document(redactor, report, &mut Counts::new())
+}
+
+/// Record and report of a build that was done again. What its order says in clear stays so; what was seen
+/// is searched, for the shapes that every build is searched for.
+pub(crate) fn of_rebuild(
+    rebuilt: (BuildRecord, Report),
+    store: &Store,
+) -> Result<(BuildRecord, Report), CommandError> {
+    let (seen, said) = rebuilt;
+    let given = seen.build_args.keys().cloned().collect();
+    let record = record(redact::builtin(), &given, seen, store)?;
+    Ok((record, report(redact::builtin(), said)?))
 }
 
 /// Every text of a document, wherever it stands: a field that is added later is searched too.

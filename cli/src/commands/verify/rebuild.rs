@@ -224,6 +224,7 @@ pub(super) fn run(
     };
     let options = build::options(&store);
     let (Rebuilt { record, report }, agreement) = rebuild::rebuild(pack, &order, &by, &options)?;
+    let (record, report) = build::redaction::of_rebuild((record, report), &store)?;
     let Used { origins, inputs } = by.used.into_inner();
     let rebuild_of = RebuildOf {
         provenance: order.provenance,

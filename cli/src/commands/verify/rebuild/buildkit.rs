@@ -104,7 +104,8 @@ pub(in crate::commands::verify) fn verify(
         output.text(&table(&order.rows))?;
     }
     let asked = gather(args, context, &order, tmp.path(), &platform)?;
-    let (record, report) = build_again(args, context, &store, &asked.0, order.provenance, pinned)?;
+    let rebuilt = build_again(args, context, &store, &asked.0, order.provenance, pinned)?;
+    let (record, report) = build::redaction::of_rebuild(rebuilt, &store)?;
     let a = record.runs.first().and_then(|run| run.image.as_ref());
     let rebuilt = a.map(|image| image.manifest);
     let options = build::options(&store);
