@@ -148,7 +148,7 @@ FROM busybox
 ENV A=b
 COPY --chown=1000:1000 . /src/
 WORKDIR /made/here
-RUN env > /env && umask > /umask && id > /id && ls -lnR /src > /list && cat /proc/self/limits > /limits
+RUN env > /env && umask > /umask && id > /id && ls -lnR --full-time /src > /list && cat /proc/self/limits > /limits
 RUN ls -la /proc/self/fd | wc -l > /descriptors && cat /proc/self/status | grep -E '^(Cap|Seccomp:|NoNewPrivs|Groups)' > /status
 USER nobody
 RUN id && touch /tmp/mine

@@ -12,7 +12,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use repro_core::{digest::Digest, json::canonical, store::StoredBlob};
-use repro_tests::{Ended, Repro, TestContext, User};
+use repro_tests::{Repro, TestContext, User};
 use repro_verifier::{
     attestation::Attestation, keys::SigningKey, predicate::evidence_index::PackIndex,
     statement::Statement,
@@ -61,10 +61,6 @@ fn rebuild(context: &TestContext, pack: &Path, evidence: &str) -> Repro {
         .arg("--evidence")
         .arg(context.path(evidence))
         .through(alone())
-}
-
-fn document(ended: &Ended) -> Value {
-    serde_json::from_str(&ended.stdout).unwrap()
 }
 
 /// The statement in a bundle.
@@ -133,7 +129,7 @@ fn a_pack_with_its_context_is_enough_for_another_machine() {
     keys(&other);
     fs::copy(context.path("first.pub"), other.path("first.pub")).unwrap();
     let ended = rebuild(&other, &pack, "again").arg("--json").run().exits(0);
-    let found = document(&ended);
+    let found = ended.json();
     let rebuild_document = &found["rebuild"];
     assert_eq!(rebuild_document["outcome"], "agrees");
     assert_eq!(rebuild_document["verdict"], "reproducible");
@@ -399,13 +395,8 @@ fn a_lie_that_is_well_signed_is_found_and_its_file_named() {
         assert!(found.stdout.contains(text), "{text}: {}", found.stdout);
     }
     // The layer of the base stage's program is the same; the file is named.
-    let document = json(
-        &rebuild(&context, &lie, "again")
-            .args(["--json", "--context"])
-            .arg(&honest)
-            .run()
-            .exits(1),
-    );
+    let again = rebuild(&context, &lie, "again").args(["--json", "--context"]);
+    let found = again.arg(&honest).run().exits(1).json();
     let differences = found["rebuild"]["difference"]["differences"]
         .as_array()
         .unwrap();
@@ -663,7 +654,7 @@ fn an_image_of_buildkit_is_built_again_from_its_commit() {
         .arg(&by.layout)
         .run()
         .exits(0);
-    let found = document(&attached);
+    let found = attached.json();
     assert_eq!(found["likeness"], "same");
     assert_eq!(found["attested"], by.manifest["digest"]);
     // Another commit than the one that was built.

@@ -191,7 +191,6 @@ const LEAKS: &[(&str, &str)] = &[
     ("kernel-release", "kernel-name"),
     ("kernel-version", "kernel-name"),
     ("last-pid", "pids"),
-    ("mounts", "kernel-name"),
     ("personality", "address-space"),
     ("pid", "pids"),
 ];

@@ -193,7 +193,7 @@ fn one(
     {
         headers.insert(header::ACCEPT, accept);
     }
-    let answer = match upstream.send(&Method::GET, &fetch.key.url, &headers, Vec::new()) {
+    let answer = match upstream.send(&Method::GET, &fetch.key.url, &headers, &[]) {
         Ok(answer) => answer,
         Err(UpstreamError::Address(address)) => return Ok(Err(Absence::Address(address))),
         Err(UpstreamError::Connection(why)) => return Ok(Err(Absence::Connection(why))),

@@ -1,6 +1,11 @@
 //! The servers that a capture asks.
 
-use std::net::IpAddr;
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use hyper::{HeaderMap, Method};
 use ureq::{
@@ -16,6 +21,17 @@ use ureq::{
 
 use super::hosts::Allowed;
 use crate::http::{self, SILENCE};
+
+/// Connections to one host that are kept for the next request. Package managers ask for hundreds of
+/// files, a dozen and more at a time, and each new connection costs a look-up and a handshake.
+const IDLE_PER_HOST: usize = 24;
+/// Pauses before a request is sent once more. One file of hundreds that fails by chance would cost
+/// the whole capture.
+const PAUSES: [Duration; 3] = [
+    Duration::from_millis(300),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+];
 
 /// Asks servers that are allowed.
 pub(super) struct Upstream {
@@ -37,6 +53,8 @@ impl Upstream {
         // Redirects are the client's to follow, so that each is looked at and written down.
         let config = http::config(RootCerts::PlatformVerifier)
             .max_redirects(0)
+            .max_idle_connections(4 * IDLE_PER_HOST)
+            .max_idle_connections_per_host(IDLE_PER_HOST)
             .allow_non_standard_methods(true)
             .timeout_recv_response(Some(SILENCE * 4))
             .timeout_per_read(Some(SILENCE * 2))
@@ -44,6 +62,7 @@ impl Upstream {
         let resolver = Checked {
             allowed: allowed.clone(),
             inner: DefaultResolver::default(),
+            known: Mutex::default(),
         };
         Self {
             allowed,
@@ -55,35 +74,72 @@ impl Upstream {
         &self.allowed
     }
 
-    /// Sends a request, and waits for the head of the answer. Blocks.
+    /// Sends a request, and waits for the head of the answer. Blocks. What changes nothing at the
+    /// server is sent again where no answer came.
     pub(super) fn send(
         &self,
         method: &Method,
         url: &str,
         headers: &HeaderMap,
-        body: Vec<u8>,
+        body: &[u8],
     ) -> Result<Response<Body>, UpstreamError> {
+        let harmless = body.is_empty() && [Method::GET, Method::HEAD].contains(method);
+        let mut pauses = PAUSES.iter().filter(|_| harmless);
+        loop {
+            let error = match self.send_once(method, url, headers, body) {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            match pauses.next() {
+                Some(pause) if by_chance(&error) => http::pause(*pause, &|| false),
+                _ => return Err(error.into()),
+            }
+        }
+    }
+
+    fn send_once(
+        &self,
+        method: &Method,
+        url: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Response<Body>, ureq::Error> {
         let mut request = Request::builder().method(method.clone()).uri(url);
         for (name, value) in headers {
             request = request.header(name.clone(), value.clone());
         }
         // What comes is kept as it comes: the same bytes for whoever asks.
         request = request.header("accept-encoding", "identity");
-        let wrong = |error: ureq::http::Error| UpstreamError::Connection(error.to_string());
         let with_body =
             !body.is_empty() || [Method::POST, Method::PUT, Method::PATCH].contains(method);
-        let result = if with_body {
-            self.agent.run(request.body(body).map_err(wrong)?)
+        if with_body {
+            self.agent.run(request.body(body)?)
         } else {
-            self.agent.run(request.body(()).map_err(wrong)?)
-        };
-        result.map_err(|error| match error {
+            self.agent.run(request.body(())?)
+        }
+    }
+}
+
+/// Whether another try can end otherwise: nobody was found, reached or heard.
+const fn by_chance(error: &ureq::Error) -> bool {
+    matches!(
+        error,
+        ureq::Error::Io(_)
+            | ureq::Error::HostNotFound
+            | ureq::Error::ConnectionFailed
+            | ureq::Error::Timeout(_)
+    )
+}
+
+impl From<ureq::Error> for UpstreamError {
+    fn from(error: ureq::Error) -> Self {
+        match error {
             ureq::Error::Other(other) => match other.downcast::<AddressRefused>() {
-                Ok(refused) => UpstreamError::Address(refused.0),
-                Err(other) => UpstreamError::Connection(other.to_string()),
+                Ok(refused) => Self::Address(refused.0),
+                Err(other) => Self::Connection(other.to_string()),
             },
-            error => UpstreamError::Connection(error.to_string()),
-        })
+            error => Self::Connection(error.to_string()),
+        }
     }
 }
 
@@ -98,6 +154,9 @@ struct AddressRefused(IpAddr);
 struct Checked {
     allowed: Allowed,
     inner: DefaultResolver,
+    /// What was found, by host and port. A capture is short, and one look-up for each file is what
+    /// makes resolvers refuse.
+    known: Mutex<BTreeMap<String, ResolvedSocketAddrs>>,
 }
 
 impl Resolver for Checked {
@@ -107,6 +166,14 @@ impl Resolver for Checked {
         config: &Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let host = uri
+            .authority()
+            .map(|host| format!("{:?} {host}", uri.scheme_str()));
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = host.as_ref().and_then(|host| known().get(host).cloned());
+        if let Some(good) = before {
+            return Ok(good);
+        }
         let found = self.inner.resolve(uri, config, timeout)?;
         let proxy = config.proxy().map(ureq::Proxy::uri);
         if proxy.is_some_and(|proxy| proxy.authority() == uri.authority()) {
@@ -125,7 +192,12 @@ impl Resolver for Checked {
             Some(address) if good.is_empty() => {
                 Err(ureq::Error::Other(Box::new(AddressRefused(address))))
             }
-            _ => Ok(good),
+            _ => {
+                if let Some(host) = host {
+                    known().insert(host, good.clone());
+                }
+                Ok(good)
+            }
         }
     }
 }

@@ -56,6 +56,8 @@ catalogue! {
     EmbeddedHostname = "embedded-hostname",
     /// A time is told by the clock of a place.
     LocalTime = "local-time",
+    /// The name or version of the kernel is in the content.
+    EmbeddedKernel = "embedded-kernel",
     /// The number of CPUs is in the content.
     EmbeddedCpuCount = "embedded-cpu-count",
     /// A process id is in the content or the name.

@@ -1,6 +1,10 @@
 //! From two contents to the causes of their difference.
 
-use std::{collections::BTreeMap, io, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    ops::Range,
+};
 
 use memchr::memmem;
 use repro_core::{build::Variation, tree::show_bytes};
@@ -128,8 +132,8 @@ pub fn find_causes(
     for window in windows(a, b, &scan)? {
         window.judge(facts, &mut collected);
     }
-    if let Some(offset) = scan.canary {
-        collected.add_beyond(Cause::EmbeddedHostname, Confidence::Certain, offset);
+    for (cause, offset) in scan.canaries {
+        collected.add_beyond(cause, Confidence::Certain, offset);
     }
     Ok(collected.finish(scan.first))
 }
@@ -157,19 +161,20 @@ struct Scan {
     parts: Vec<Range<u64>>,
     secret_a: bool,
     secret_b: bool,
-    /// Where run B's content holds its host or domain name, if run A's holds it nowhere.
-    canary: Option<u64>,
+    /// Where run B's content holds a value that only run B has, and run A's content none of its
+    /// cause.
+    canaries: BTreeMap<Cause, u64>,
 }
 
 fn scan(a: &dyn ContentView, b: &dyn ContentView, facts: &Facts) -> io::Result<Option<Scan>> {
     let canaries = canaries(facts);
-    let mut canary_in_a = false;
+    let mut in_a = BTreeSet::new();
     let mut scan = Scan {
         first: a.len().min(b.len()),
         parts: Vec::new(),
         secret_a: false,
         secret_b: false,
-        canary: None,
+        canaries: BTreeMap::new(),
     };
     let mut differs = a.len() != b.len();
     let mut covered = 0;
@@ -182,14 +187,13 @@ fn scan(a: &dyn ContentView, b: &dyn ContentView, facts: &Facts) -> io::Result<O
         fill(b, from, &mut chunk_b)?;
         scan.secret_a |= secret_marker(from, &chunk_a).is_some();
         scan.secret_b |= secret_marker(from, &chunk_b).is_some();
-        canary_in_a |= canaries
-            .iter()
-            .any(|name| memmem::find(&chunk_a, name).is_some());
-        if scan.canary.is_none() {
-            let found = canaries
-                .iter()
-                .find_map(|name| memmem::find(&chunk_b, name));
-            scan.canary = found.map(|at| from + at as u64);
+        for (cause, value) in &canaries {
+            if memmem::find(&chunk_a, value).is_some() {
+                in_a.insert(*cause);
+            }
+            if let Some(at) = memmem::find(&chunk_b, value) {
+                scan.canaries.entry(*cause).or_insert(from + at as u64);
+            }
         }
         for at in differing(&chunk_a, &chunk_b) {
             let at = from + at as u64;
@@ -208,27 +212,31 @@ fn scan(a: &dyn ContentView, b: &dyn ContentView, facts: &Facts) -> io::Result<O
         }
         offset = from + CHUNK as u64;
     }
-    if canary_in_a {
-        scan.canary = None;
-    }
+    scan.canaries.retain(|cause, _| !in_a.contains(cause));
     Ok(differs.then_some(scan))
 }
 
-/// Run B's host and domain name, where run A has others. The one that no other machine has proves
-/// itself also where nothing is known of the runs.
-fn canaries(facts: &Facts) -> Vec<&[u8]> {
+/// The values of run B that a file can have caught, where run A has others, with what their catching
+/// is called. Those that no other machine has prove themselves also where nothing is known of the runs.
+fn canaries(facts: &Facts) -> Vec<(Cause, &[u8])> {
     let names = [
         (&facts.a.hostname, &facts.b.hostname),
         (&facts.a.domainname, &facts.b.domainname),
     ];
-    names
+    let names = names
         .into_iter()
         .filter(|(a, b)| a != b)
         .filter_map(|(_, b)| b.as_deref().map(str::as_bytes))
         .chain([Variation::HOSTNAME_CANARY.as_bytes()])
-        .filter(|name| !name.is_empty())
+        .filter(|name| !name.is_empty());
+    names
+        .map(|name| (Cause::EmbeddedHostname, name))
+        .chain(KERNEL.map(|name| (Cause::EmbeddedKernel, name.as_bytes())))
         .collect()
 }
+
+/// What `uname -r` and `uname -v` say in run B.
+const KERNEL: [&str; 2] = [Variation::KERNEL_CANARY, Variation::KERNEL_VERSION_CANARY];
 
 /// Reads up to [`CHUNK`] bytes at `offset`.
 fn fill(content: &dyn ContentView, offset: u64, chunk: &mut Vec<u8>) -> io::Result<()> {
@@ -399,8 +407,8 @@ impl Window {
     /// Names the cause of one change, by the value that differs.
     fn name(&self, change: &Change, facts: &Facts) -> Option<(Cause, Confidence)> {
         let (a, b) = (&self.a[change.a.clone()], &self.b[change.b.clone()]);
-        if self.holds_canary(change, facts) {
-            return Some((Cause::EmbeddedHostname, Confidence::Certain));
+        if let Some(cause) = self.canary(change, facts) {
+            return Some((cause, Confidence::Certain));
         }
         if change.binary {
             return binary_moment((&self.a, &change.a), (&self.b, &change.b), facts)
@@ -429,12 +437,15 @@ impl Window {
             })
     }
 
-    /// Whether run B's host or domain name stands where the change is, and run A's file does
-    /// not hold it there.
-    fn holds_canary(&self, change: &Change, facts: &Facts) -> bool {
-        canaries(facts)
+    /// What is caught where the change is: a value that only run B has, and that run A's file does
+    /// not hold there.
+    fn canary(&self, change: &Change, facts: &Facts) -> Option<Cause> {
+        let caught =
+            |value| touches(&self.b, &change.b, value) && !touches(&self.a, &change.a, value);
+        let (cause, _) = canaries(facts)
             .into_iter()
-            .any(|name| touches(&self.b, &change.b, name) && !touches(&self.a, &change.a, name))
+            .find(|(_, value)| caught(value))?;
+        Some(cause)
     }
 }
 

@@ -146,8 +146,9 @@ fn versions(
 }
 
 /// Causes that say what of the run is in a file, wherever it lies.
-const PROVEN: [Cause; 4] = [
+const PROVEN: [Cause; 5] = [
     Cause::EmbeddedHostname,
+    Cause::EmbeddedKernel,
     Cause::EmbeddedCpuCount,
     Cause::EmbeddedProcessId,
     Cause::EmbeddedAddress,
@@ -290,9 +291,13 @@ impl Search<'_> {
             found = replaced(cause, found);
         }
         for mut finding in found {
-            if matches!(finding.cause, Cause::Unknown | Cause::EmbeddedPath)
-                && let Some(cause) = paths
-            {
+            let path = match finding.cause {
+                Cause::Unknown | Cause::EmbeddedPath => true,
+                // A directory of a random name, such as pip compiles in.
+                Cause::RandomContent => paths == Some(Cause::DebugPath),
+                _ => false,
+            };
+            if path && let Some(cause) = paths {
                 finding.cause = cause;
                 finding.confidence = Confidence::Likely;
             }

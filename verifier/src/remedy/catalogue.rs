@@ -71,7 +71,12 @@ pub(super) fn acts(cause: Cause) -> &'static [Act] {
             OnPaths(&["ar ", "AR"], "objcopy --enable-deterministic-archives {}"),
         ],
         Cause::ArchiveExtra => &[Rewrite(Program::Zip), Rewrite(Program::Cpio)],
-        Cause::DebugPath | Cause::EmbeddedPath => &[Rewrite(Program::CompilerPath)],
+        Cause::DebugPath => &[
+            Rewrite(Program::CompilerPath),
+            // Built in a directory of a random name, which no map of prefixes can name beforehand.
+            Export(&["pip ", "pip3 ", "python"], &["CFLAGS=-g0"]),
+        ],
+        Cause::EmbeddedPath => &[Rewrite(Program::CompilerPath)],
         Cause::LtoSymbol => &[Rewrite(Program::CompilerSeed)],
         Cause::LinkerBuildId => &[Rewrite(Program::LinkerId)],
         Cause::GoBuildId => &[Export(&["go "], &["GOFLAGS='-trimpath -buildvcs=false'"])],

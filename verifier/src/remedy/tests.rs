@@ -166,6 +166,12 @@ fn every_mechanical_remedy_is_a_patch_that_applies() {
             "RUN gcc -ffile-prefix-map=$PWD=. -g x.c\n".into(),
         ),
         (
+            Cause::DebugPath,
+            "pip install --no-binary x x",
+            "usr/lib/x.so",
+            export("CFLAGS=-g0", "pip install --no-binary x x"),
+        ),
+        (
             Cause::LtoSymbol,
             "gcc -flto -c x.c",
             "x.o",

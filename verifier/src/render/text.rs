@@ -4,7 +4,7 @@
 mod fit;
 mod why;
 
-use repro_core::build::as_written;
+use repro_core::build::{Reason, as_written};
 
 use self::fit::{Block, fit};
 use super::{
@@ -138,7 +138,10 @@ fn build_head(report: &Report, width: usize) -> Vec<Line> {
     ];
     let mut reason = words::reason(report.reason).to_owned();
     if report.first_divergence.is_some() {
-        reason.push_str(", first here:");
+        reason.push_str(match report.reason {
+            Reason::Reproduced => "; on the way to it they differ first here:",
+            _ => ", first here:",
+        });
     }
     for part in wrapped(&reason, width.saturating_sub(2)) {
         lines.push(Line::new(Style::Plain, format!("  {part}")));

@@ -45,7 +45,7 @@ codes! {
     Base64 "V06" "encodings are canonical base64" "there is no envelope";
     Signature "V07" "signatures are by accepted keys" "there is no envelope";
     SameBytes "V08" "what is used is what was signed" "there is no envelope";
-    Builder "V09" "the builder is known" "there is no provenance";
+    Builder "V09" "the builder is known, and trusted that far" "there is no provenance";
     KeyWindow "V10" "keys were valid when they signed" "no key has a validity window, and none is revoked";
     Types "V11" "statement and predicate types are as expected" "there is no statement";
     Subjects "V12" "subjects have well-formed digests" "there is no statement";

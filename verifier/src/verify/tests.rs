@@ -14,6 +14,7 @@ use super::*;
 use crate::{
     keys::{KeyKind, SigningKey},
     pack::Signer,
+    predicate::reproducibility::Verdict,
     testing::{Case, NOW, key},
 };
 

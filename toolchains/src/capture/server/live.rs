@@ -59,7 +59,7 @@ pub(super) fn capture(
     // A client that is gone gets no answer; everything else happens all the same.
     let say = |reply: oneshot::Sender<_>, response| drop(reply.send(response));
     let to_send = headers::to_send(&asked.headers);
-    let answer = match upstream.send(&asked.method, &asked.url, &to_send, asked.body.clone()) {
+    let answer = match upstream.send(&asked.method, &asked.url, &to_send, &asked.body) {
         Ok(answer) => answer,
         Err(UpstreamError::Address(address)) => {
             let refusal = asked.refusal(RefusalReason::Address(address));

@@ -52,6 +52,21 @@ pub(super) const CONTENT: &[(Cause, CauseInfo)] = &[
         },
     ),
     (
+        Cause::EmbeddedKernel,
+        CauseInfo {
+            title: "the name of the kernel is in the file",
+            meaning: "A program wrote what `uname` says of the build machine's kernel into the \
+                          file: its release, or its version.",
+            detection: "The kernel of run B has a release that exists nowhere else. A file of run \
+                            B that contains it where run A's file has other bytes proves the cause.",
+            remedy: "Do not record `uname -r` or `uname -v`: name the kernel that the program is \
+                         meant for, or leave the line out (configure scripts often have a variable \
+                         for the system's type: `--build=x86_64-linux-gnu`).",
+            axis: Some(Axis::KernelName),
+            links: links::GENERAL,
+        },
+    ),
+    (
         Cause::EmbeddedCpuCount,
         CauseInfo {
             title: "the number of CPUs is in the file",

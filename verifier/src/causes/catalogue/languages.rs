@@ -290,7 +290,8 @@ pub(super) const LANGUAGES: &[(Cause, CauseInfo)] = &[
             meaning: "The compiler records the directory it ran in and the names of sources.",
             detection: "Sections of debug data differ in a path.",
             remedy: "`-ffile-prefix-map=$PWD=.`, or build at a fixed path; strip what need not \
-                     be debugged.",
+                     be debugged. pip compiles in a directory of a random name: `export \
+                     CFLAGS=-g0` leaves debug data out.",
             axis: None,
             links: links::PATHS,
         },

@@ -489,9 +489,10 @@ const SOURCES: &[Family] = &[
             ),
             (
                 "captured environment",
-                "name of the host, processors, process ids, paths",
+                "name of the host, kernel, processors, process ids, paths",
                 By(&[
                     Cause::EmbeddedHostname,
+                    Cause::EmbeddedKernel,
                     Cause::EmbeddedCpuCount,
                     Cause::EmbeddedProcessId,
                     Cause::EmbeddedPath,

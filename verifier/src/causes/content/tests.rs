@@ -6,8 +6,8 @@ use super::*;
 use crate::causes::{RunFacts, Window as RunWindow};
 
 use Cause::{
-    EmbeddedAddress, EmbeddedCpuCount, EmbeddedHostname, EmbeddedProcessId, EmbeddedTimestamp,
-    GeneratedKey, LineOrder, RandomContent, Unknown,
+    EmbeddedAddress, EmbeddedCpuCount, EmbeddedHostname, EmbeddedKernel, EmbeddedProcessId,
+    EmbeddedTimestamp, GeneratedKey, LineOrder, RandomContent, Unknown,
 };
 use Confidence::{Certain, Likely};
 
@@ -70,6 +70,16 @@ fn planted_pairs_get_their_cause() {
             b"root@repro-a:/src (none)\n",
             b"root@repro-b-canary:/src repro-b-domain-canary\n",
             vec![(EmbeddedHostname, Certain)],
+        ),
+        (
+            b"6.1.0-28-amd64\n",
+            b"5.4.0-repro-b-kernel\n",
+            vec![(EmbeddedKernel, Certain)],
+        ),
+        (
+            b"Linux repro-a 6.1.0 #1 SMP Debian 6.1\n",
+            b"Linux repro-b-canary 5.4.0-repro-b-kernel #1 SMP repro-b-kernel\n",
+            vec![(EmbeddedHostname, Certain), (EmbeddedKernel, Certain)],
         ),
         (b"8\n", b"1\n", vec![(EmbeddedCpuCount, Likely)]),
         (

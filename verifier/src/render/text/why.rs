@@ -5,7 +5,7 @@ use repro_core::event::counted;
 use super::{
     super::{
         axes,
-        escape::{cut, printable, shortened},
+        escape::{columns, cut, printable, shortened},
         sheet::Sheet,
         style::{Line, Style},
         words,
@@ -65,12 +65,21 @@ pub(super) fn causes(
 fn block(sheet: Sheet<'_>, cause: &CauseSummary, width: usize) -> Block {
     let mut head = Line::new(Style::Warning, format!("  {}", cause.code));
     head = head.with(Style::Plain, format!(": {}", printable(&cause.title)));
-    if cause.confidence != Confidence::Unknown || !cause.primary || axes::of_cause(cause).is_some()
-    {
-        head = head.with(Style::Dim, format!(" ({})", Sheet::sureness(cause)));
+    let told = cause.confidence != Confidence::Unknown
+        || !cause.primary
+        || axes::of_cause(cause).is_some();
+    let mut below = None;
+    if told {
+        let sureness = Sheet::sureness(cause);
+        // Which axis breaks it stands at the end: below where it would be cut off.
+        if columns(&head.to_string()) + columns(&sureness) + 3 > width {
+            below = Some(Line::new(Style::Dim, format!("    {sureness}")).cut(width));
+        } else {
+            head = head.with(Style::Dim, format!(" ({sureness})"));
+        }
     }
-    let head = head.cut(width);
-    let mut named = vec![head];
+    let mut named = vec![head.cut(width)];
+    named.extend(below);
     named.extend(whence(sheet, cause, width));
     let evidence = sheet.example(cause).and_then(|row| row.evidence.as_ref());
     let evidence = evidence.map_or_else(Vec::new, |evidence| values(evidence, width));
