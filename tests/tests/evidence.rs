@@ -19,11 +19,15 @@ fn token() -> String {
     ["gh", "p_", &"aB3x".repeat(9)].concat()
 }
 
-/// Files of the pack in which `needle` stands, in statements also behind base64.
+/// Files of the pack in which `needle` stands, also in hexadecimal, in statements also behind base64.
 fn found(pack: &Path, needle: &str) -> Vec<PathBuf> {
+    let hex: String = needle.bytes().map(|byte| format!("{byte:02x}")).collect();
     let has = |bytes: &[u8]| {
-        let mut windows = bytes.windows(needle.len());
-        windows.any(|window| window == needle.as_bytes())
+        let is = |form: &str| {
+            let mut windows = bytes.windows(form.len());
+            windows.any(|window| window == form.as_bytes())
+        };
+        is(needle) || is(&hex)
     };
     files_below(pack)
         .into_iter()
@@ -166,7 +170,7 @@ fn lineage_is_signed_shown_and_comes_from_the_nearest_place() {
 /// A step that looks for the key wherever a step can look, and prints what it finds.
 const SEARCH: &str = r#"FROM busybox
 RUN set +e; mark() { grep -l "$1" "$2" 2>/dev/null && echo "FOUND in $2"; }; \
-    for needle in 'PRIVATE KEY' "$(printf 'NEEDLE%sVALUE' -)"; do \
+    for needle in "$(printf 'PRIVATE%sKEY' ' ')" "$(printf 'NEEDLE%sVALUE' -)"; do \
       env | grep -e "$needle" && echo "FOUND in the environment"; \
       for file in /proc/[0-9]*/environ /proc/[0-9]*/cmdline; do mark "$needle" "$file"; done; \
       for fd in /proc/[0-9]*/fd/*; do \

@@ -13,6 +13,7 @@ use repro_core::{
 };
 use repro_verifier::report::Report;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::error::{CommandError, ErrorKind, io_kind};
 
@@ -124,6 +125,7 @@ fn document<T: Serialize + DeserializeOwned>(
     let before = counts.clone();
     let mut value = serde_json::to_value(&document).map_err(|error| internal(&error))?;
     redactor.json(&mut value, counts);
+    hide_bytes(redactor, &mut value, counts);
     if *counts == before {
         return Ok(document);
     }
@@ -135,6 +137,35 @@ fn document<T: Serialize + DeserializeOwned>(
             )
             .hint("make them narrower: they must not fit digests, times or names of images")
     })
+}
+
+/// The surroundings of a difference are quoted as bytes in hexadecimal. Where something is found in them
+/// all of them become stars: as many, since places in them are counted.
+fn hide_bytes(redactor: &Redactor, value: &mut Value, counts: &mut Counts) {
+    match value {
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| hide_bytes(redactor, item, counts)),
+        Value::Object(fields) => {
+            if let Some(Value::String(hex)) = fields.get_mut("hex")
+                && let Some(bytes) = decode(hex)
+                && let Cow::Owned(_) = redactor.bytes(&bytes, counts)
+            {
+                *hex = "2a".repeat(bytes.len());
+            }
+            fields
+                .values_mut()
+                .for_each(|field| hide_bytes(redactor, field, counts));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn decode(hex: &str) -> Option<Vec<u8>> {
+    let pairs = hex.as_bytes().chunks(2);
+    pairs
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect()
 }
 
 /// What the image's history shows to everyone who has it.
