@@ -55,8 +55,8 @@ fn planted_secrets_are_in_no_file_of_the_pack() {
     // report, in a URL.
     let dockerfile = format!(
         "FROM busybox\n\
-         RUN a={head} && echo \"token ${{a}}{tail} of someone@mail.example\" && echo ${{a}}{tail} >&2\n\
-         RUN a={head} && echo \"$(hostname) ${{a}}{tail} someone@mail.example\" > /stamp.txt\n\
+         RUN a={head} m=mail && echo \"token ${{a}}{tail} of someone@${{m}}.example\" && echo ${{a}}{tail} >&2\n\
+         RUN a={head} m=mail && echo \"$(hostname) ${{a}}{tail} someone@${{m}}.example\" > /stamp.txt\n\
          RUN a=ab && echo \"https://me:${{a}}{tail}@files.example/x\"\n"
     );
     let project = context.project("planted", &[("Dockerfile", &dockerfile)]);

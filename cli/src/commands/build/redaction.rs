@@ -153,9 +153,20 @@ fn hide_bytes(redactor: &Redactor, value: &mut Value, counts: &mut Counts) {
             {
                 *hex = "2a".repeat(bytes.len());
             }
-            fields
-                .values_mut()
-                .for_each(|field| hide_bytes(redactor, field, counts));
+            let before = counts.clone();
+            if let Some(around) = fields.get_mut("around") {
+                hide_bytes(redactor, around, counts);
+            }
+            // The short excerpts beside them can begin amidst what was found.
+            if *counts != before {
+                for side in ["a", "b"] {
+                    if let Some(Value::String(excerpt)) = fields.get_mut(side) {
+                        "[redacted]".clone_into(excerpt);
+                    }
+                }
+            }
+            let rest = fields.iter_mut().filter(|(name, _)| *name != "around");
+            rest.for_each(|(_, field)| hide_bytes(redactor, field, counts));
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
