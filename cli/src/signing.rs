@@ -144,7 +144,7 @@ pub(crate) enum Opened {
     /// Somebody that a verifier can know.
     Known(Box<dyn Sign>),
     /// A key made for this run.
-    Ephemeral(SigningKey),
+    Ephemeral(Box<SigningKey>),
 }
 
 impl SigningArgs {
@@ -193,7 +193,7 @@ impl SigningArgs {
         }
         let Some(source) = &self.key else {
             let key = SigningKey::generate(KeyKind::P256, &mut ambient::fill_random)?;
-            return Ok(Opened::Ephemeral(key));
+            return Ok(Opened::Ephemeral(Box::new(key)));
         };
         let text = source.text()?;
         let first = text.lines().next().unwrap_or_default();

@@ -21,7 +21,8 @@ fn token() -> String {
 
 /// Files of the pack in which `needle` stands, also in hexadecimal, in statements also behind base64.
 fn found(pack: &Path, needle: &str) -> Vec<PathBuf> {
-    let hex: String = needle.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex: Vec<String> = needle.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex.concat();
     let has = |bytes: &[u8]| {
         let is = |form: &str| {
             let mut windows = bytes.windows(form.len());

@@ -241,10 +241,10 @@ impl From<PackError> for CommandError {
             PackError::Sbom(SbomError::Image(_)) => {
                 Self::new(ErrorKind::Input, &error).hint(DAMAGED)
             }
-            PackError::Sbom(SbomError::Canonical(_) | SbomError::Epoch(_)) => {
-                Self::new(ErrorKind::Internal, &error)
-            }
-            PackError::NoReport | PackError::Provenance { .. } | PackError::Canonical(_) => {
+            PackError::NoReport
+            | PackError::Provenance { .. }
+            | PackError::Canonical(_)
+            | PackError::Sbom(SbomError::Canonical(_) | SbomError::Epoch(_)) => {
                 Self::new(ErrorKind::Internal, &error)
             }
         }

@@ -22,7 +22,7 @@ const PROTOCOL: (&str, &str) = ("REPRO_SIGNER_PROTOCOL", "1");
 /// Longest answer, in bytes. A key has less than 300, a signature less than 80.
 const ANSWER_MAX: u64 = 16 << 10;
 /// How long one answer may take: somebody may have to type a PIN or touch a token.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Why a program gave no answer.
 #[derive(Debug, thiserror::Error)]

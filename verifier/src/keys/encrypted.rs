@@ -67,13 +67,12 @@ mod tests {
     use super::*;
     use crate::{keys::KeyKind, testing::key};
 
-    fn fill(bytes: &mut [u8]) -> io::Result<()> {
-        bytes.fill(3);
-        Ok(())
-    }
-
     #[test]
     fn a_passphrase_opens_its_key_and_no_other_does() {
+        let mut fill = |bytes: &mut [u8]| {
+            bytes.fill(3);
+            Ok(())
+        };
         for kind in [KeyKind::P256, KeyKind::Ed25519] {
             let key = key(kind, 1);
             let pem = key.to_encrypted_pem(b"correct horse", &mut fill).unwrap();

@@ -333,7 +333,7 @@ pub(crate) fn write_pack(
     let opened = evidence.signing.open()?;
     let signer = match &opened {
         Opened::Known(key) => Signer::Key(key.as_ref()),
-        Opened::Ephemeral(key) => Signer::Ephemeral(key),
+        Opened::Ephemeral(key) => Signer::Ephemeral(key.as_ref()),
     };
     let findings = report.findings();
     let contents = PackContents {
