@@ -1,7 +1,7 @@
 //! What must not be signed: credentials and personal data in arguments, labels, logs and URLs, found by
 //! their shapes.
 //!
-//! The one place for it. [`table`] has the shapes; whoever refuses or replaces something asks here.
+//! The one place for it. `table` has the shapes; whoever refuses or replaces something asks here.
 //! A shape is found or not: nothing is guessed from how random a text looks, since digests do too.
 
 mod table;
