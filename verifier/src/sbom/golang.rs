@@ -114,9 +114,9 @@ mod tests {
 
     #[test]
     fn modules_replacements_and_go_itself() {
-        let list = "path\tcmd/app\nmod\texample.org/app\t(devel)\t\n\
-                    dep\tgolang.org/x/sys\tv0.20.0\th1:x=\ndep\texample.org/old\tv1.0.0\n\
-                    =>\texample.org/fork/new\tv1.0.1\th1:y=\nbuild\t-compiler=gc\n";
+        let list = "path\tcmd/app\nmod\tcode.example/app\t(devel)\t\n\
+                    dep\tmods.example/x/sys\tv0.20.0\th1:x=\ndep\tcode.example/old\tv1.0.0\n\
+                    =>\tcode.example/fork/new\tv1.0.1\th1:y=\nbuild\t-compiler=gc\n";
         let found = of_section(&section("go1.22.3 X:x", list)).unwrap();
         let short: Vec<String> = found
             .iter()
@@ -126,9 +126,9 @@ mod tests {
             short,
             [
                 "/stdlib@1.22.3",
-                "example.org/app@",
-                "golang.org/x/sys@v0.20.0",
-                "example.org/fork/new@v1.0.1",
+                "code.example/app@",
+                "mods.example/x/sys@v0.20.0",
+                "code.example/fork/new@v1.0.1",
             ]
         );
     }
