@@ -117,9 +117,7 @@ impl fmt::Debug for Redactor {
 /// The shapes of the table alone.
 #[must_use]
 pub fn builtin() -> &'static Redactor {
-    static BUILTIN: LazyLock<Redactor> = LazyLock::new(|| {
-        Redactor::new(&Settings::default()).expect("the shapes of the table compile")
-    });
+    static BUILTIN: LazyLock<Redactor> = LazyLock::new(Redactor::default);
     &BUILTIN
 }
 
@@ -128,6 +126,13 @@ fn compile(regex: &str) -> Result<Regex, regex::Error> {
         .unicode(false)
         .size_limit(PATTERN_MAX)
         .build()
+}
+
+impl Default for Redactor {
+    /// The shapes of the table alone.
+    fn default() -> Self {
+        Self::new(&Settings::default()).expect("the shapes of the table compile")
+    }
 }
 
 impl Redactor {

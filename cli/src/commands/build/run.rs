@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     num::{NonZeroU32, NonZeroUsize},
+    path::Path,
     sync::Arc,
 };
 

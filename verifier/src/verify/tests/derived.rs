@@ -1,6 +1,6 @@
 //! Statements that follow from others, well signed and saying something else.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use repro_core::build::RunId;
 use serde_json::{Value, json};

@@ -10,6 +10,7 @@ use repro_core::{
     digest::{Digest, HashingReader},
     image::{Index, MAX_DOCUMENT, Manifest, find_platform},
     platform::Platform,
+    redact::Redactor,
     store::{BlobStore, Store, read_small},
 };
 use repro_toolchains::{project::Project, registry::Platforms};
@@ -283,6 +284,8 @@ fn gather(
         request.epoch = EpochChoice::BuildArg(epoch);
     }
     let asked = Asked {
+        lineage: std::collections::BTreeMap::default(),
+        redactor: Redactor::default(),
         request,
         project: Project::default(),
         lock: None,
