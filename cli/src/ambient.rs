@@ -24,6 +24,30 @@ impl Stream {
     }
 }
 
+/// What the caller's variables say of the data that a build is made from and for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct CallersLineage {
+    /// `DATA_SOURCE`.
+    pub(crate) source: Option<OsString>,
+    /// `DATA_PIPELINE`.
+    pub(crate) transform: Option<OsString>,
+    /// `DLP_POLICY_VERSION`.
+    pub(crate) policy_version: Option<OsString>,
+}
+
+impl CallersLineage {
+    /// Variable, name in the lineage and value of each that is set.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&'static str, &'static str, &OsString)> {
+        [
+            ("DATA_SOURCE", "source", &self.source),
+            ("DATA_PIPELINE", "transform", &self.transform),
+            ("DLP_POLICY_VERSION", "policy-version", &self.policy_version),
+        ]
+        .into_iter()
+        .filter_map(|(variable, name, value)| Some((variable, name, value.as_ref()?)))
+    }
+}
+
 /// The size of a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Screen {
@@ -52,6 +76,8 @@ pub(crate) struct Ambient {
     pub(crate) data_home: Option<PathBuf>,
     /// `SOURCE_DATE_EPOCH`.
     pub(crate) source_date_epoch: Option<OsString>,
+    /// What the caller's variables say of the data.
+    pub(crate) lineage: CallersLineage,
     /// `RUST_LOG`.
     pub(crate) log_filter: Option<String>,
     /// `NO_COLOR` (no-color.org): set and not empty.
@@ -82,6 +108,11 @@ impl Ambient {
             home: variable("HOME").map(PathBuf::from),
             data_home: variable("XDG_DATA_HOME").map(PathBuf::from),
             source_date_epoch: variable("SOURCE_DATE_EPOCH"),
+            lineage: CallersLineage {
+                source: variable("DATA_SOURCE"),
+                transform: variable("DATA_PIPELINE"),
+                policy_version: variable("DLP_POLICY_VERSION"),
+            },
             log_filter: variable("RUST_LOG").and_then(|value| value.into_string().ok()),
             no_color: variable("NO_COLOR").is_some_and(|value| !value.is_empty()),
             stdout: stream(std::io::stdout().is_terminal()),
@@ -104,6 +135,19 @@ pub(crate) fn build_argument(name: &str) -> Option<OsString> {
 /// The caller's value of a variable that holds a secret.
 pub(crate) fn secret(name: &str) -> Option<OsString> {
     build_argument(name)
+}
+
+/// Whether somebody can be asked for a passphrase.
+pub(crate) fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Asks on the terminal for something that is not shown while it is typed.
+pub(crate) fn ask_in_secret(question: &str) -> std::io::Result<zeroize::Zeroizing<String>> {
+    let terminal = console::Term::stderr();
+    terminal.write_str(question)?;
+    let answer = zeroize::Zeroizing::new(terminal.read_secure_line()?);
+    Ok(answer)
 }
 
 /// Whether a CI runs the program: `CI`, as all of them set it.

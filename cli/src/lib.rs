@@ -31,6 +31,7 @@ mod registries;
 mod reports;
 mod settings;
 mod sides;
+mod signing;
 mod text;
 mod trust;
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
-    ambient::Ambient,
+    ambient::{Ambient, CallersLineage},
     args::{GlobalArgs, JsonArgs},
     error::{CommandError, ErrorKind},
     output::{Format, Messages, Output, Talk},
@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) view: View,
     /// `SOURCE_DATE_EPOCH` of the caller.
     pub(crate) source_date_epoch: Option<std::ffi::OsString>,
+    /// What the caller's variables say of the data.
+    pub(crate) lineage: CallersLineage,
 }
 
 /// Nothing says where the store is.
@@ -92,6 +94,7 @@ impl Settings {
             output: Output::new(ambient, global.color, talk, messages, forms.format),
             view,
             source_date_epoch: ambient.source_date_epoch.clone(),
+            lineage: ambient.lineage.clone(),
         })
     }
 

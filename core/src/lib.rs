@@ -15,6 +15,7 @@ pub mod image;
 pub mod json;
 pub mod layer;
 pub mod platform;
+pub mod redact;
 pub mod reference;
 pub mod ruleset;
 pub mod store;

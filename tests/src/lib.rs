@@ -30,7 +30,7 @@ pub use built::Built;
 pub use context::TestContext;
 pub use events::{Events, tasks};
 pub use output::{Ended, Output};
-pub use pack::Pack;
+pub use pack::{Pack, files_below, statement};
 pub use podman::podman;
 pub use processes::{descendants, mounts_below, processes_with, wait_until};
 pub use program::{Repro, program, root, succeeds, target, tool};

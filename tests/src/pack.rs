@@ -5,7 +5,36 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use repro_core::fs::sorted_names;
 use serde_json::Value;
+
+use crate::{succeeds, tool};
+
+/// Every file below `dir`.
+#[must_use]
+pub fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for name in sorted_names(dir).expect("a directory can be listed") {
+        let path = dir.join(name);
+        if path.is_dir() {
+            found.extend(files_below(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The statement in a bundle, decoded by a program that is none of ours.
+#[must_use]
+pub fn statement(bundle: &Path) -> Value {
+    let script = "import base64, json, sys; bundle = json.load(open(sys.argv[1])); \
+                  payload = bundle['dsseEnvelope']['payload']; \
+                  sys.stdout.buffer.write(base64.b64decode(payload, validate=True))";
+    let mut python = std::process::Command::new(tool("python3"));
+    let text = succeeds(python.args(["-c", script]).arg(bundle));
+    serde_json::from_str(&text).expect("a statement is JSON")
+}
 
 /// A pack on disk.
 #[derive(Debug)]

@@ -234,7 +234,7 @@ const HOSTS: &str = "core/src/hosts.rs";
 
 /// Hosts in texts that nobody connects to: types of statements and schemas, specifications, licences, and
 /// what is reserved for examples.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "docs.oasis-open.org",
     "example.com",
     "example.net",
@@ -246,6 +246,7 @@ const NAMES: [&str; 14] = [
     "peps.python.org",
     "reproducible-builds.org",
     "slsa.dev",
+    "spdx.dev",
     "specs.opencontainers.org",
     "www.apache.org",
     "www.w3.org",

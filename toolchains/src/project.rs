@@ -13,6 +13,7 @@ use std::{
 use repro_core::{
     build::{Axis, ContextModes},
     epoch::Epoch,
+    redact,
 };
 
 pub use self::{
@@ -59,6 +60,8 @@ pub struct Project {
     pub base_images: Option<Vec<ImagePattern>>,
     /// `[lineage]`: goes into the provenance as it stands.
     pub lineage: BTreeMap<String, String>,
+    /// `[redaction]`: what must not be signed, besides what never is.
+    pub redaction: redact::Settings,
 }
 
 /// `[build]`: defaults for what the command line can say as well.
@@ -128,6 +131,9 @@ mod tests {
             base-images = ["images.example/acme/*", "registry.example/base/**"]
             [lineage]
             source = "s3://exports/2026-11"
+            [redaction]
+            personal = "refuse"
+            pattern = [{ name = "badge", regex = "B[0-9]{6}", class = "personal" }]
             "#,
         )
         .unwrap();
@@ -152,6 +158,8 @@ mod tests {
         let bases = project.base_images.unwrap();
         assert!(bases[0].matches(&"images.example/acme/x:1".parse().unwrap()));
         assert_eq!(project.lineage["source"], "s3://exports/2026-11");
+        assert_eq!(project.redaction.personal, redact::Personal::Refuse);
+        assert_eq!(project.redaction.patterns[0].class, redact::Class::Personal);
     }
 
     #[test]
@@ -197,6 +205,19 @@ mod tests {
             ("[inputs]\nz = { purl = 'pkg:npm/z@1' }\n", 2, 14, "pkg:deb"),
             ("[network]\nallow = ['a b']\n", 2, 9, "host"),
             ("[build]\ndockerfile = '../x'\n", 2, 14, "context"),
+            ("[redaction]\npersonal = 'x'\n", 2, 12, "keep"),
+            (
+                "[[redaction.pattern]]\nname = 'a'\nregex = '('\n",
+                1,
+                1,
+                "regular",
+            ),
+            (
+                "[[redaction.pattern]]\nname = 'A'\nregex = 'x'\n",
+                1,
+                1,
+                "name",
+            ),
             ("x = [\n", 1, 6, "unclosed"),
         ] {
             let found = parse(text).unwrap_err();

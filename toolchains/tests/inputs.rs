@@ -217,7 +217,7 @@ fn input(
     Sources {
         project: &project,
         lock,
-        pins: &Pins::new(),
+        pins: &repro_toolchains::Pins::new(),
         lock_mode: LockMode::Locked,
         platform: &Platform::host(),
         registry: &registry,

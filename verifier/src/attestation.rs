@@ -8,7 +8,7 @@ use repro_core::json::CanonicalError;
 use crate::{
     bundle::{BUNDLE_MAX, Bundle, BundleError},
     dsse::{Envelope, EnvelopeFileError},
-    keys::{KeyId, PublicKey, SignatureError, SigningKey},
+    keys::{KeyId, PublicKey, Sign, SignError, SignatureError},
     statement::{Statement, StatementError},
 };
 
@@ -129,8 +129,8 @@ fn join(keys: &[PublicKey]) -> String {
 
 impl Attestation<Verified> {
     /// Signs `statement`.
-    pub fn sign(statement: Statement, key: &SigningKey) -> Result<Self, CanonicalError> {
-        let envelope = Envelope::sign(statement.to_bytes()?, key);
+    pub fn sign(statement: Statement, key: &dyn Sign) -> Result<Self, SignError> {
+        let envelope = Envelope::sign(statement.to_bytes()?, key)?;
         let id = key.public_key().id();
         Ok(Self {
             bundle: Bundle::new(envelope, id.to_string()),
@@ -166,7 +166,10 @@ impl<State> Attestation<State> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{keys::KeyKind, statement::Subject};
+    use crate::{
+        keys::{KeyKind, SigningKey},
+        statement::Subject,
+    };
     use repro_core::digest::Digest;
 
     fn key(kind: KeyKind, seed: u8) -> SigningKey {

@@ -175,7 +175,7 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        let envelope = Envelope::sign(b"{}".to_vec(), &key);
+        let envelope = Envelope::sign(b"{}".to_vec(), &key).unwrap();
         let bundle = Bundle::new(envelope, key.public_key().id().to_string());
         let bytes = bundle.to_bytes().unwrap();
         assert_eq!(Bundle::parse(&bytes).unwrap(), bundle);

@@ -26,5 +26,6 @@ pub use catalogue::{Cause, CauseInfo, Confidence, UnknownCause, explain};
 pub use content::{ContentFinding, ContentView, Excerpt, Excerpts, find_causes, name_cause};
 pub use deep::find_file_causes;
 pub use facts::{Facts, FactsError, RunFacts, Window};
+pub(crate) use formats::column_of_sqlite;
 pub use secrecy::{SecretMarker, excerpts_by_name, secret_marker};
 pub(crate) use traces::trace_of_entry;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use repro_core::json::{CanonicalError, canonical};
 
 use crate::{
-    keys::{PublicKey, SignatureError, SigningKey},
+    keys::{self, PublicKey, Sign, SignError, SignatureError},
     strict_json::{self, JsonError},
 };
 
@@ -91,14 +91,13 @@ pub fn pae(payload_type: &str, body: &[u8]) -> Vec<u8> {
 
 impl Envelope {
     /// Signs `payload`.
-    #[must_use]
-    pub fn sign(payload: Vec<u8>, key: &SigningKey) -> Self {
-        let signature = key.sign(&pae(PAYLOAD_TYPE, &payload));
-        Self {
+    pub fn sign(payload: Vec<u8>, key: &dyn Sign) -> Result<Self, SignError> {
+        let signature = keys::sign(key, &pae(PAYLOAD_TYPE, &payload))?;
+        Ok(Self {
             payload,
             signature,
             key_hint: String::new(),
-        }
+        })
     }
 
     /// Parses an envelope that stands alone, of at most `limit` bytes.
@@ -172,7 +171,7 @@ fn decode(what: &'static str, text: &str) -> Result<Vec<u8>, EnvelopeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::KeyKind;
+    use crate::keys::{KeyKind, SigningKey};
 
     /// The test vector of the DSSE protocol text. Its signature is printed in raw form; the key
     /// and the message are what counts.
@@ -222,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_payload_handed_out_is_the_payload_verified() {
-        let envelope = Envelope::sign(b"{}".to_vec(), &key());
+        let envelope = Envelope::sign(b"{}".to_vec(), &key()).unwrap();
         let again = Envelope::from_raw(envelope.to_raw()).unwrap();
         assert_eq!(again, envelope);
         assert_eq!(again.verify(&key().public_key()), Ok(b"{}".as_slice()));

@@ -4,13 +4,17 @@
 //! (RFC 5280) for the public one. The algorithm of a signature is fixed by the type of the key
 //! and never read from the data that it signs.
 
+mod encrypted;
 mod pem;
 mod public;
+mod sign;
 mod signing;
 
 use std::{fmt, io, str::FromStr};
 
+pub use pem::{KeyFile, key_file};
 pub use public::{PublicKey, SignatureError};
+pub use sign::{Sign, SignError, sign};
 pub use signing::SigningKey;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -109,8 +113,14 @@ pub enum KeyError {
     )]
     PrivateAsPublic,
     /// PKCS#8 with a password.
-    #[error("this key is encrypted with a password, which this version does not open")]
+    #[error("this key is encrypted, and no passphrase was given")]
     Encrypted,
+    /// PKCS#8 with another password.
+    #[error("the passphrase does not open this key")]
+    Passphrase,
+    /// A passphrase that protects nothing.
+    #[error("an empty passphrase protects nothing")]
+    EmptyPassphrase,
     /// A PEM label of another format.
     #[error(
         "PEM label {found:?} is not {expected:?}; convert the key to PKCS#8 or SubjectPublicKeyInfo"

@@ -1,7 +1,8 @@
 //! The evidence pack: everything that was seen, in one directory, signed as a whole.
 
+mod derived;
 mod holder;
-mod image;
+pub(crate) mod image;
 pub mod layout;
 mod replace;
 mod stage;
@@ -22,14 +23,15 @@ use repro_core::{
 
 use crate::{
     attestation::Attestation,
-    keys::{KeyId, SigningKey},
+    keys::{KeyId, Sign, SignError},
     predicate::{
         Predicate,
         evidence_index::{EvidenceIndex, PackIndex},
         provenance::{BuilderInfo, Provenance, ProvenanceError},
         reproducibility::{Findings, RebuildOf, Reproducibility},
     },
-    statement::{ResourceDescriptor, Subject},
+    sbom::SbomError,
+    statement::{ResourceDescriptor, Statement, Subject},
 };
 pub use holder::unfinished;
 use layout::ReportFormat;
@@ -40,14 +42,14 @@ use stage::Stage;
 #[derive(Debug, Clone, Copy)]
 pub enum Signer<'a> {
     /// A key that the verifier can know.
-    Key(&'a SigningKey),
+    Key(&'a dyn Sign),
     /// A key made for this pack. Its public half goes into the pack: it shows that the pack is
     /// whole, not who made it.
-    Ephemeral(&'a SigningKey),
+    Ephemeral(&'a dyn Sign),
 }
 
 impl<'a> Signer<'a> {
-    const fn key(self) -> &'a SigningKey {
+    const fn key(self) -> &'a dyn Sign {
         match self {
             Self::Key(key) | Self::Ephemeral(key) => key,
         }
@@ -80,12 +82,24 @@ pub struct PackContents<'a> {
     pub reports: &'a BTreeMap<ReportFormat, Vec<u8>>,
     /// The program that built.
     pub builder: &'a BuilderInfo,
+    /// Whether packages are looked for, which takes a reading of every layer.
+    pub sbom: Sbom,
     /// Whose word it is.
     pub signer: Signer<'a>,
     /// For somebody who builds again.
     pub inputs: &'a PackInputs,
     /// Whose build this was again, if it was.
     pub rebuild_of: Option<&'a RebuildOf>,
+}
+
+/// Whether a pack has a bill of materials.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sbom {
+    /// It has.
+    #[default]
+    Written,
+    /// It has none.
+    LeftOut,
 }
 
 impl fmt::Debug for PackContents<'_> {
@@ -123,6 +137,12 @@ pub enum PackError {
         #[source]
         source: ProvenanceError,
     },
+    /// Something could not be signed.
+    #[error("the evidence is not signed")]
+    Sign(#[from] SignError),
+    /// The bill of materials cannot be made.
+    #[error("there is no bill of materials")]
+    Sbom(#[from] SbomError),
     /// A value without canonical form.
     #[error("a statement has no canonical form")]
     Canonical(#[from] CanonicalError),
@@ -191,19 +211,23 @@ pub fn write(dir: &Path, contents: &PackContents<'_>) -> Result<WrittenPack, Pac
         )?;
     }
     write_inputs(&mut stage, contents)?;
-    let provenance = write_runs(&mut stage, contents)?;
+    let runs = write_runs(&mut stage, contents)?;
+    let provenance = runs.iter().map(|(run, written)| (*run, written.bundle));
 
     let mut report_file = ResourceDescriptor::named("report.json", Digest::of(report));
     report_file.media_type = Some("application/json".into());
     let verdict = Reproducibility {
         rebuild_of: contents.rebuild_of.cloned(),
-        ..Reproducibility::new(contents.record, contents.findings, &provenance, report_file)
+        ..Reproducibility::new(
+            contents.record,
+            contents.findings,
+            &provenance.collect(),
+            report_file,
+        )
     };
     let statement = verdict.statement(verdict.subjects())?;
-    stage.file(
-        layout::REPRODUCIBILITY,
-        &Attestation::sign(statement, key)?.to_bytes()?,
-    )?;
+    let verdict_bundle = bundle(&mut stage, layout::REPRODUCIBILITY, statement, key)?;
+    derived::write(&mut stage, contents, &runs, (&verdict, verdict_bundle))?;
     if let Signer::Ephemeral(key) = contents.signer {
         stage.file(layout::EPHEMERAL_KEY, key.public_key().to_pem().as_bytes())?;
     }
@@ -226,10 +250,7 @@ pub fn write(dir: &Path, contents: &PackContents<'_>) -> Result<WrittenPack, Pac
         digest: written.index,
     }])?;
     stage.file(layout::INDEX, &bytes)?;
-    stage.file(
-        layout::INDEX_BUNDLE,
-        &Attestation::sign(statement, key)?.to_bytes()?,
-    )?;
+    bundle(&mut stage, layout::INDEX_BUNDLE, statement, key)?;
     stage.put_in_place(dir)?;
     Ok(written)
 }
@@ -256,12 +277,31 @@ fn write_inputs(stage: &mut Stage, contents: &PackContents<'_>) -> Result<(), Pa
     Ok(())
 }
 
-/// Writes logs and provenance of every run; gives the digests of the provenance bundles.
+/// Signs a statement and writes its bundle; gives the bundle's digest.
+fn bundle(
+    stage: &mut Stage,
+    path: &str,
+    statement: Statement,
+    key: &dyn Sign,
+) -> Result<Digest, PackError> {
+    let bytes = Attestation::sign(statement, key)?.to_bytes()?;
+    stage.file(path, &bytes)?;
+    Ok(Digest::of(&bytes))
+}
+
+/// The provenance of a run that made an image.
+struct WrittenRun {
+    bundle: Digest,
+    subjects: Vec<Subject>,
+    provenance: Provenance,
+}
+
+/// Writes logs and provenance of every run.
 fn write_runs(
     stage: &mut Stage,
     contents: &PackContents<'_>,
-) -> Result<BTreeMap<RunId, Digest>, PackError> {
-    let mut bundles = BTreeMap::new();
+) -> Result<BTreeMap<RunId, WrittenRun>, PackError> {
+    let mut written = BTreeMap::new();
     for run in &contents.record.runs {
         for (path, log) in layout::logs(run) {
             stage.blob(&path, contents.blobs, log)?;
@@ -275,12 +315,16 @@ fn write_runs(
         if subjects.is_empty() {
             continue;
         }
-        let statement = provenance.statement(subjects)?;
-        let bytes = Attestation::sign(statement, contents.signer.key())?.to_bytes()?;
-        stage.file(&layout::provenance(run.id), &bytes)?;
-        bundles.insert(run.id, Digest::of(&bytes));
+        let statement = provenance.statement(subjects.clone())?;
+        let path = layout::provenance(run.id);
+        let run_written = WrittenRun {
+            bundle: bundle(stage, &path, statement, contents.signer.key())?,
+            subjects,
+            provenance,
+        };
+        written.insert(run.id, run_written);
     }
-    Ok(bundles)
+    Ok(written)
 }
 
 #[cfg(test)]

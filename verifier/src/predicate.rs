@@ -4,7 +4,10 @@
 pub mod evidence_index;
 pub mod provenance;
 pub mod reproducibility;
+pub mod runtime_trace;
+pub mod scai;
 pub mod svr;
+pub mod test_result;
 pub mod vsa;
 
 use repro_core::json::CanonicalError;

@@ -80,6 +80,7 @@ impl Case {
             counts,
             first_divergence: None,
             causes: Vec::new(),
+            failed_axes: BTreeSet::new(),
         };
         Self::with(["same", "same"], findings)
     }
@@ -103,6 +104,7 @@ impl Case {
             counts,
             first_divergence: Some(FirstDivergence { index: 1, line: 3 }),
             causes: vec![cause],
+            failed_axes: [Axis::Hostname].into(),
         };
         Self::with(["repro-a", "repro-b-canary"], findings)
     }
@@ -132,6 +134,8 @@ impl Case {
             settings: RunSettings::default(),
             secrets: BTreeSet::new(),
             agents: BTreeSet::new(),
+            lineage: BTreeMap::new(),
+            redacted: BTreeMap::new(),
             inputs: vec![
                 input("dockerfile", InputKind::Dockerfile, None),
                 input("context", InputKind::Context, None),
@@ -189,6 +193,7 @@ impl Case {
             findings: &self.findings,
             reports: &self.reports,
             builder: &builder,
+            sbom: pack::Sbom::Written,
             signer,
             inputs: &self.inputs,
             rebuild_of: self.rebuild_of.as_ref(),

@@ -20,14 +20,22 @@ pub const EVIDENCE_INDEX: &str = uri!("evidence-index/v1");
 pub const JUDGED: &str = "judged";
 /// Builder id: this program on a machine of its user, steps in its own sandbox.
 pub const BUILDER_LOCAL: &str = uri!("builder/local/v1");
+/// Builder id: the same where the kernel grants one id for all users of a step, and so keeps them apart
+/// no more.
+pub const BUILDER_LOCAL_ONE_ID: &str = uri!("builder/local-one-id/v1");
+/// Builders that this version knows: what a key that is given alone may speak for.
+pub const BUILDERS: &[&str] = &[BUILDER_LOCAL, BUILDER_LOCAL_ONE_ID];
+/// Type of the monitor in runtime traces: the sandbox's own counters of what a step asks the network
+/// for.
+pub const NETWORK_MONITOR: &str = uri!("network-monitor/v1");
+/// What the names of bills of materials begin with.
+pub const SBOM: &str = uri!("sbom/");
 /// Schema of `report.json`.
 pub const REPORT: &str = uri!("report/v1");
 /// Schema of what `repro diff --json` writes.
 pub const DIFF: &str = uri!("diff/v1");
 /// Predicate type of the statement on one cache entry.
 pub const CACHE_ENTRY: &str = uri!("cache-entry/v1");
-/// Builders that this version knows: what a key that is given alone may speak for.
-pub const BUILDERS: &[&str] = &[BUILDER_LOCAL];
 /// Verifier id of summaries, unless the caller has one of his own.
 pub const VERIFIER_LOCAL: &str = uri!("verifier/local/v1");
 /// What a summary names where no policy was given: that everything holds (`docs/policy.md`).

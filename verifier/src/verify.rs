@@ -4,6 +4,7 @@
 mod beside;
 mod blobs;
 mod check;
+mod derived;
 pub mod files;
 mod image;
 mod index;
@@ -119,9 +120,10 @@ fn look_into(
     for (_, signed) in &evidence.provenance {
         provenance::check(signed, terms.now, &mut checks);
     }
-    let granted = trusted::check(&rules, &evidence, terms.now, &mut checks);
     let layers = image::check(&files, &evidence, &mut checks);
     runs::check(&files, &evidence, &mut checks);
+    evidence.derived = derived::check(&files, &keys, &evidence, &mut checks);
+    let granted = trusted::check(&rules, &evidence, terms.now, &mut checks);
     evidence.require(&mut checks);
     if let Some(policy) = terms.policy {
         let facts = policy::Facts {
@@ -149,6 +151,8 @@ struct Evidence {
     index: Option<Signed<EvidenceIndex>>,
     provenance: Vec<(RunId, Signed<Provenance>)>,
     verdict: Option<Signed<Reproducibility>>,
+    /// What follows from these.
+    derived: Vec<Stated>,
 }
 
 impl Evidence {
@@ -182,7 +186,12 @@ impl Evidence {
         let index = self.index.iter().map(Stated::of);
         let verdict = self.verdict.iter().map(Stated::of);
         let provenance = self.provenance.iter().map(|(_, signed)| Stated::of(signed));
-        index.chain(provenance).chain(verdict).collect()
+        let derived = self.derived.iter().cloned();
+        index
+            .chain(provenance)
+            .chain(verdict)
+            .chain(derived)
+            .collect()
     }
 
     fn signers(&self) -> Vec<KeyIdText> {

@@ -49,6 +49,8 @@ pub(super) fn record(
         settings: request.settings.clone(),
         secrets: request.secrets.clone(),
         agents: request.agents.clone(),
+        lineage: BTreeMap::new(),
+        redacted: BTreeMap::new(),
         inputs: sorted(inputs.iter().cloned().chain(fetched(used)).collect()),
         plan: planned(plan),
         runs,

@@ -94,6 +94,7 @@ fn recorded(layers: usize) -> BuildRecord {
         plan: crate::plan::tests::good("FROM scratch\n"),
         context: None,
         named: BTreeMap::new(),
+        taken: BTreeMap::new(),
         inputs: Vec::new(),
         epoch: EpochRecord {
             value: Epoch::MIN,

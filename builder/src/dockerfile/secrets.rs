@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use repro_core::redact;
+
 /// Parts of a name that say secret.
 const NAMES: [&str; 13] = [
     "apikey",
@@ -20,23 +22,6 @@ const NAMES: [&str; 13] = [
 ];
 /// Parts of a name that say the rest is no secret.
 const PUBLIC: [&str; 6] = ["public", "pub", "url", "file", "path", "version"];
-/// What tokens of well-known services begin with, and the fewest characters they have.
-const PREFIXES: [(&str, usize); 13] = [
-    ("AKIA", 20),
-    ("ASIA", 20),
-    ("AIza", 39),
-    ("ghp_", 40),
-    ("gho_", 40),
-    ("ghu_", 40),
-    ("ghs_", 40),
-    ("github_pat_", 40),
-    ("glpat-", 20),
-    ("hf_", 30),
-    ("npm_", 40),
-    ("xoxb-", 20),
-    ("xoxp-", 20),
-];
-
 /// Why an argument looks like a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretSign {
@@ -64,15 +49,7 @@ pub fn looks_like_secret(name: &str, value: &str) -> Option<SecretSign> {
     if says_secret(name) {
         return Some(SecretSign::Name);
     }
-    let token = |(prefix, length): &(&str, usize)| {
-        value.len() >= *length
-            && value.starts_with(prefix)
-            && value
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
-    };
-    let private_key = value.contains("-----BEGIN ") && value.contains("PRIVATE KEY-----");
-    (private_key || PREFIXES.iter().any(token) || has_password(value)).then_some(SecretSign::Value)
+    redact::builtin().refused(value).map(|_| SecretSign::Value)
 }
 
 /// Whether a name says that its value is a secret.
@@ -101,18 +78,6 @@ pub(super) fn breaks_rule(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let has = |words: &[&str]| name.split('_').any(|part| words.contains(&part));
     has(&SECRET) && !has(&ALLOWED)
-}
-
-/// `scheme://user:password@host`.
-fn has_password(value: &str) -> bool {
-    let Some((_, rest)) = value.split_once("://") else {
-        return false;
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    authority
-        .rsplit_once('@')
-        .and_then(|(user, _)| user.split_once(':'))
-        .is_some_and(|(_, password)| !password.is_empty())
 }
 
 #[cfg(test)]

@@ -8,10 +8,12 @@ mod docker;
 mod docker_table;
 mod grants;
 pub(crate) mod inputs;
+mod lineage;
 pub(crate) mod network;
 pub(crate) mod outputs;
 pub(crate) mod place;
 mod push;
+pub(crate) mod redaction;
 pub(crate) mod request;
 pub(crate) mod results;
 mod run;
@@ -21,9 +23,7 @@ mod values;
 
 pub(crate) use contexts::{ContextArg, contexts};
 pub(crate) use grants::{SecretArg, SshArg, grants};
-pub(crate) use run::{
-    Evidence, Means, builder_info, options, run, signing_key, with_builder, write_pack,
-};
+pub(crate) use run::{Evidence, Means, builder_info, options, run, with_builder, write_pack};
 use values::OnDifference;
 pub(crate) use values::{Pair, RunCount, SnapshotterArg, one_platform};
 
@@ -39,6 +39,7 @@ use crate::{
     args::{JsonArgs, ProgressArgs},
     registries::RegistryArgs,
     reports::ReportArgs,
+    signing::SigningArgs,
 };
 use annotation::AnnotationArg;
 use bisect::MoreRuns;
@@ -210,14 +211,15 @@ pub(crate) struct Args {
     )]
     pub(crate) mirrors: Vec<Mirror>,
 
-    /// Sign with this private key; with a key made for this build alone unless given
-    #[arg(
-        long,
-        value_name = "FILE",
-        help_heading = "Evidence",
-        env = "REPRO_KEY"
-    )]
-    pub(crate) key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) signing: SigningArgs,
+    /// Say of the data what source, transform or policy-version it has; other names are yours
+    ///
+    /// Signed in the provenance, as said: nothing of it is measured. Comes before the variables
+    /// `DATA_SOURCE` (source), `DATA_PIPELINE` (transform) and `DLP_POLICY_VERSION` (policy-version), and
+    /// these before [lineage] of repro.toml; an empty value takes an entry away.
+    #[arg(long = "lineage", value_name = "NAME=VALUE", help_heading = "Evidence")]
+    pub(crate) lineage: Vec<Pair>,
     /// Write the evidence pack to this directory
     #[arg(
         long,
@@ -301,7 +303,8 @@ impl Args {
             source_date_epoch: None,
             locked: false,
             mirrors: lock.mirrors.clone(),
-            key: None,
+            signing: SigningArgs::default(),
+            lineage: Vec::new(),
             evidence: PathBuf::from(EVIDENCE),
             builder_id: BuilderId::default(),
             evidence_context: false,

@@ -16,6 +16,7 @@ use crate::{
     error::{CommandError, ErrorKind, io_kind},
     exit::ExitStatus,
     output::Format,
+    signing::new_passphrase,
     text,
 };
 
@@ -33,6 +34,7 @@ const PUBLIC: u32 = 0o644;
 Examples:
   repro keygen
   repro keygen release --type ed25519
+  repro keygen --encrypt
   repro build --key repro.key .
   repro verify repro-out --key repro.pub")]
 pub(crate) struct Args {
@@ -42,6 +44,13 @@ pub(crate) struct Args {
     /// Algorithm: p256 or ed25519
     #[arg(long = "type", value_name = "TYPE", default_value = "p256")]
     kind: KeyKind,
+    /// Encrypt the private key with a passphrase: that of the file, of the variable
+    /// `REPRO_KEY_PASSPHRASE`, else asked for on the terminal
+    #[arg(long)]
+    encrypt: bool,
+    /// Read the passphrase from this file
+    #[arg(long, value_name = "FILE", requires = "encrypt")]
+    key_passphrase_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) json: JsonArgs,
 }
@@ -56,7 +65,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
         }
     }
     let key = SigningKey::generate(args.kind, &mut ambient::fill_random)?;
-    let pem = key.to_pem()?;
+    let pem = if args.encrypt {
+        let passphrase = new_passphrase(args.key_passphrase_file.as_deref())?;
+        key.to_encrypted_pem(passphrase.as_bytes(), &mut ambient::fill_random)?
+    } else {
+        key.to_pem()?
+    };
     write_new(&private, PRIVATE, pem.as_bytes())?;
     if let Err(error) = write_new(&public, PUBLIC, key.public_key().to_pem().as_bytes()) {
         // A private key without its public half is of use to nobody but a thief.

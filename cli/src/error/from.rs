@@ -19,10 +19,11 @@ use repro_core::{
 };
 use repro_verifier::{
     compare::{CompareError, DirectoryError},
-    keys::KeyError,
+    keys::{KeyError, SignError},
     pack::PackError,
     rebuild::{OrderError, buildkit::BuildkitError},
     report::ReportError,
+    sbom::SbomError,
     verify::FilesError,
 };
 
@@ -202,6 +203,10 @@ impl From<KeyError> for CommandError {
             KeyError::Entropy(_) | KeyError::BrokenEntropy(_) => {
                 Self::new(ErrorKind::Machine, &error)
             }
+            KeyError::Passphrase | KeyError::Encrypted | KeyError::EmptyPassphrase => {
+                Self::new(ErrorKind::Usage, &error)
+                    .hint("set REPRO_KEY_PASSPHRASE, or name a file: --key-passphrase-file FILE")
+            }
             _ => Self::new(ErrorKind::Usage, &error).hint("`repro keygen` makes a pair of keys"),
         }
     }
@@ -231,10 +236,29 @@ impl From<PackError> for CommandError {
                 Self::new(ErrorKind::Usage, &error).hint("name another one: --evidence DIR")
             }
             PackError::Image(_) => Self::new(ErrorKind::Input, &error).hint(DAMAGED),
-            PackError::NoReport | PackError::Provenance { .. } | PackError::Canonical(_) => {
+            PackError::Sign(error) => error.into(),
+            PackError::Sbom(SbomError::TooLarge { .. }) => Self::new(ErrorKind::Usage, &error)
+                .hint("leave the list of packages out: --sbom=false"),
+            PackError::Sbom(SbomError::Image(_)) => {
+                Self::new(ErrorKind::Input, &error).hint(DAMAGED)
+            }
+            PackError::NoReport
+            | PackError::Provenance { .. }
+            | PackError::Canonical(_)
+            | PackError::Sbom(SbomError::Canonical(_) | SbomError::Epoch(_)) => {
                 Self::new(ErrorKind::Internal, &error)
             }
         }
+    }
+}
+
+impl From<SignError> for CommandError {
+    fn from(error: SignError) -> Self {
+        let kind = match error {
+            SignError::Canonical(_) => ErrorKind::Internal,
+            SignError::Signer(_) | SignError::Wrong(_) => ErrorKind::Machine,
+        };
+        Self::new(kind, &error)
     }
 }
 

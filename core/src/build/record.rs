@@ -54,6 +54,13 @@ pub struct BuildRecord {
     pub secrets: BTreeSet<String>,
     /// Names of `--ssh`.
     pub agents: BTreeSet<String>,
+    /// What the user says of the data that the build is made from and for: `source`, `transform`,
+    /// `policy-version` and names of their own. Nothing here was measured.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lineage: BTreeMap<String, String>,
+    /// How often something was replaced in this record and its logs, by the kind of what it was.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub redacted: BTreeMap<String, u64>,
     /// Everything that came from outside, sorted by uri.
     pub inputs: Vec<InputRecord>,
     /// The steps of the plan, in order; `StepRecord::index` points here.

@@ -10,6 +10,7 @@ use std::{
 use repro_core::{
     build::{Axis, ContextModes},
     epoch::Epoch,
+    redact,
 };
 use serde::{Deserialize, Deserializer, de::Error as _};
 use toml::Spanned;
@@ -39,6 +40,25 @@ struct File {
     policy: Policy,
     #[serde(default)]
     lineage: BTreeMap<String, String>,
+    #[serde(default)]
+    redaction: Redaction,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Redaction {
+    #[serde(default)]
+    personal: redact::Personal,
+    #[serde(default)]
+    pattern: Vec<Spanned<Pattern>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pattern {
+    name: String,
+    regex: String,
+    class: Option<redact::Class>,
 }
 
 #[derive(Default, Deserialize)]
@@ -159,10 +179,39 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Project, Diagnostic> {
         base_images: (raw.policy.base_images)
             .map(|patterns| patterns.into_iter().map(|pattern| pattern.0).collect()),
         lineage: raw.lineage,
+        redaction: redaction(raw.redaction).map_err(|(span, message)| refuse(span, message))?,
     })
 }
 
 type Misplaced = (Range<usize>, String);
+
+/// Each pattern alone, so that the message has the place of the one that is wrong.
+fn redaction(raw: Redaction) -> Result<redact::Settings, Misplaced> {
+    let mut settings = redact::Settings {
+        personal: raw.personal,
+        patterns: Vec::new(),
+    };
+    if raw.pattern.len() > redact::PATTERNS_MAX {
+        let span = raw.pattern[redact::PATTERNS_MAX].span();
+        return Err((
+            span,
+            redact::PatternError::Many(raw.pattern.len()).to_string(),
+        ));
+    }
+    for pattern in raw.pattern {
+        let span = pattern.span();
+        let Pattern { name, regex, class } = pattern.into_inner();
+        let class = class.unwrap_or(redact::Class::Secret);
+        let pattern = redact::Pattern { name, regex, class };
+        let alone = redact::Settings {
+            personal: settings.personal,
+            patterns: vec![pattern.clone()],
+        };
+        redact::Redactor::new(&alone).map_err(|error| (span, error.to_string()))?;
+        settings.patterns.push(pattern);
+    }
+    Ok(settings)
+}
 
 fn build(raw: Build) -> Result<BuildSection, Misplaced> {
     let dockerfile = match raw.dockerfile {

@@ -16,6 +16,8 @@ mod tar;
 mod xml;
 mod zip;
 
+pub(crate) use sqlite::column as column_of_sqlite;
+
 use std::{borrow::Cow, fmt::Write as _};
 
 use super::{Cause, Confidence};

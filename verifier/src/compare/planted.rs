@@ -133,6 +133,8 @@ impl Build {
             settings: RunSettings::default(),
             secrets: BTreeSet::new(),
             agents: BTreeSet::new(),
+            lineage: BTreeMap::new(),
+            redacted: BTreeMap::new(),
             inputs: Vec::new(),
             plan: plan.collect(),
             runs,

@@ -5,7 +5,30 @@ use pkcs8::der::SecretDocument;
 use super::{KEY_FILE_MAX, KeyError};
 
 pub(super) const PRIVATE: &str = "PRIVATE KEY";
+pub(super) const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 pub(super) const PUBLIC: &str = "PUBLIC KEY";
+
+/// What a file is by its first line, without a look at the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyFile {
+    /// A private key as it is.
+    Private,
+    /// A private key behind a passphrase.
+    Encrypted,
+}
+
+/// What a file with this first line is, if it can be signed with.
+pub fn key_file(first_line: &str) -> Result<KeyFile, KeyError> {
+    match label(first_line).ok_or(KeyError::NoPem)? {
+        PRIVATE => Ok(KeyFile::Private),
+        ENCRYPTED => Ok(KeyFile::Encrypted),
+        PUBLIC => Err(KeyError::PublicAsPrivate),
+        other => Err(KeyError::Label {
+            expected: PRIVATE,
+            found: other.chars().take(40).collect(),
+        }),
+    }
+}
 
 /// The DER inside the one PEM block of `text`, which must have the label `expected`.
 ///
@@ -18,7 +41,7 @@ pub(super) fn decode(text: &str, expected: &'static str) -> Result<SecretDocumen
     let label = label(text).ok_or(KeyError::NoPem)?;
     if label != expected {
         return Err(match label {
-            "ENCRYPTED PRIVATE KEY" => KeyError::Encrypted,
+            ENCRYPTED => KeyError::Encrypted,
             PUBLIC => KeyError::PublicAsPrivate,
             _ if expected == PUBLIC && label.ends_with(PRIVATE) => KeyError::PrivateAsPublic,
             _ => KeyError::Label {

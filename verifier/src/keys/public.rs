@@ -109,6 +109,15 @@ impl PublicKey {
         }
     }
 
+    /// The 32 bytes of an Ed25519 key; `None` for others.
+    #[must_use]
+    pub fn ed25519_bytes(&self) -> Option<[u8; 32]> {
+        match &self.point {
+            Point::P256(_) => None,
+            Point::Ed25519(key) => Some(key.to_bytes()),
+        }
+    }
+
     /// Checks that `signature` is this key's over `message`.
     ///
     /// An ECDSA signature with a high `s` passes: signers of the field do not normalise it, and

@@ -66,6 +66,10 @@ impl SigningKey {
         let info: PrivateKeyInfoRef<'_> = der
             .decode_msg()
             .map_err(|error: pkcs8::der::Error| KeyError::Encoding(error.into()))?;
+        Self::of_info(info)
+    }
+
+    pub(super) fn of_info(info: PrivateKeyInfoRef<'_>) -> Result<Self, KeyError> {
         match info.algorithm.oid {
             ED25519_OID => {
                 let key = ed25519_dalek::SigningKey::try_from(info).map_err(KeyError::Encoding)?;

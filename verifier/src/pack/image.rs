@@ -2,13 +2,26 @@
 
 use repro_core::{
     digest::Digest,
-    image::{Index, REF_NAME, load_image},
+    image::{Index, REF_NAME, StoredImage, load_image},
     json::canonical,
     reference::ImageRef,
     store::BlobStore,
 };
 
-use super::{PackError, layout::IMAGE, stage::Stage};
+use super::{
+    PackError,
+    layout::{IMAGE, image_blob},
+    stage::Stage,
+};
+
+/// The blobs of an image, each once: two layers with the same bytes are one.
+pub(crate) fn parts(image: &StoredImage) -> Vec<Digest> {
+    let mut parts = vec![image.descriptor.digest, image.manifest.config.digest];
+    parts.extend(image.layers.iter().map(|layer| layer.digest));
+    parts.sort_unstable();
+    parts.dedup();
+    parts
+}
 
 /// Copies the image with the manifest `manifest`.
 pub(super) fn write(
@@ -18,14 +31,8 @@ pub(super) fn write(
     tags: &[ImageRef],
 ) -> Result<(), PackError> {
     let image = load_image(blobs, manifest)?;
-    let mut parts = vec![manifest, image.manifest.config.digest];
-    parts.extend(image.layers.iter().map(|layer| layer.digest));
-    // Two layers with the same bytes are one blob.
-    parts.sort_unstable();
-    parts.dedup();
-    for part in parts {
-        let path = format!("{IMAGE}/blobs/sha256/{}", part.hex());
-        stage.blob(&path, blobs, part)?;
+    for part in parts(&image) {
+        stage.blob(&image_blob(part), blobs, part)?;
     }
     let mut descriptor = image.descriptor;
     if let Some(tag) = tags.first() {

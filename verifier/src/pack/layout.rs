@@ -15,6 +15,18 @@ pub const INDEX_BUNDLE: &str = "index.sigstore.json";
 pub const IMAGE: &str = "image";
 /// The signed verdict.
 pub const REPRODUCIBILITY: &str = "reproducibility/reproducibility.sigstore.json";
+/// The verdict as test results.
+pub const TEST_RESULT: &str = "reproducibility/test-result.sigstore.json";
+/// The attribute that follows from the verdict, where the image is reproducible.
+pub const ATTRIBUTES: &str = "reproducibility/attributes.sigstore.json";
+/// Where the bill of materials lies.
+pub const SBOM: &str = "sbom";
+/// What its statement and its document end in.
+pub const SBOM_BUNDLE_END: &str = ".sigstore.json";
+/// See [`SBOM_BUNDLE_END`].
+pub const SBOM_DOCUMENT_END: &str = ".spdx.json";
+/// Where the links lie.
+pub const LINKS: &str = "links";
 /// The public half of a key that was made for this pack and thrown away. It proves that the
 /// pack is whole, not who made it.
 pub const EPHEMERAL_KEY: &str = "ephemeral.pub";
@@ -74,6 +86,26 @@ impl ReportFormat {
 #[must_use]
 pub fn provenance(run: RunId) -> String {
     format!("provenance/run-{run}.sigstore.json")
+}
+
+/// What the steps of a run asked the network for.
+#[must_use]
+pub fn network(run: RunId) -> String {
+    format!("network/run-{run}.sigstore.json")
+}
+
+/// The bill of materials on an image with this name: its statement, and the document alone.
+#[must_use]
+pub fn sbom(image: &str) -> (String, String) {
+    let name = crate::sbom::file_name(image);
+    let path = |end: &str| format!("{SBOM}/{name}{end}");
+    (path(SBOM_BUNDLE_END), path(SBOM_DOCUMENT_END))
+}
+
+/// A part of the image.
+#[must_use]
+pub fn image_blob(digest: Digest) -> String {
+    format!("{IMAGE}/blobs/sha256/{}", digest.hex())
 }
 
 /// The logs of a run: path to blob.

@@ -41,13 +41,21 @@ fn the_files_of_a_pack() {
             "image/oci-layout",
             "index.json",
             "index.sigstore.json",
+            "links/run-a.e2e78b13.link",
+            "links/run-b.e2e78b13.link",
             "logs/run-a/01.log",
             "logs/run-b/01.log",
+            "network/run-a.sigstore.json",
+            "network/run-b.sigstore.json",
             "provenance/run-a.sigstore.json",
             "provenance/run-b.sigstore.json",
+            "reproducibility/attributes.sigstore.json",
             "reproducibility/report.json",
             "reproducibility/report.md",
             "reproducibility/reproducibility.sigstore.json",
+            "reproducibility/test-result.sigstore.json",
+            "sbom/sbom-example.sigstore.json",
+            "sbom/sbom-example.spdx.json",
         ]
     );
     assert_eq!(written.files + 2, files.paths().len() as u64);

@@ -1,7 +1,6 @@
 //! SLSA provenance v1 of one run. `docs/provenance.md` describes the build type.
 
 mod of_run;
-mod purl;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::Predicate;
 use crate::statement::ResourceDescriptor;
 
-pub(crate) use of_run::dependency;
 pub use of_run::{BuilderId, BuilderIdError, BuilderInfo, ProvenanceError, keyword};
+pub(crate) use of_run::{dependency, mode};
 
 /// The predicate. Its fields are SLSA's; those with an underscore in the name are ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,6 +161,14 @@ pub struct Metadata {
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     pub lineage: BTreeMap<String, String>,
+    /// How often something was replaced in this statement and in the logs, by the kind of what it
+    /// was: a parameter with such a place in it is not the one that was given.
+    #[serde(
+        rename = "repro_redacted",
+        default,
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub redacted: BTreeMap<String, u64>,
     /// Every step that ended, in order of the plan.
     #[serde(rename = "repro_steps", default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepEvidence>,
@@ -346,6 +353,19 @@ mod tests {
         let metadata = value(&record)["runDetails"]["metadata"].clone();
         assert_eq!(metadata["repro_steps"][1]["ssh"], json!(["default"]));
         assert_eq!(metadata.get("repro_hermetic"), None::<&Value>);
+    }
+
+    #[test]
+    fn each_mode_of_operation_has_an_id_of_its_own() {
+        let mut record = testing::record();
+        let id = |record: &repro_core::build::BuildRecord| {
+            let run = &record.runs[0];
+            let (provenance, _) = Provenance::of_run(record, run, &testing::builder()).unwrap();
+            provenance.run_details.builder.id
+        };
+        assert_eq!(id(&record), crate::uris::BUILDER_LOCAL);
+        record.runs[0].user_ids = repro_core::build::UserIds::One;
+        assert_eq!(id(&record), crate::uris::BUILDER_LOCAL_ONE_ID);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! `reproducibility/v1`: the verdict on two runs, in the short form that is signed. The long
 //! form is `report.json`, which it names by digest.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use repro_core::{
     build::{Axis, BuildRecord, RunId, RunRecord},
@@ -193,6 +196,8 @@ pub struct Findings {
     pub first_divergence: Option<FirstDivergence>,
     /// Why, most important first; what is beyond [`CAUSES_MAX`] is in `report.json` only.
     pub causes: Vec<CauseCount>,
+    /// The axes that a cause, or a run with some of the axes, names.
+    pub failed_axes: BTreeSet<Axis>,
 }
 
 impl Predicate for Reproducibility {

@@ -7,7 +7,8 @@ use std::{
 
 use repro_core::{
     build::{
-        BuildRecord, Failure, NetworkObservation, PlannedStep, Reason, RunId, RunRecord, StepRecord,
+        Axis, BuildRecord, Failure, NetworkObservation, PlannedStep, Reason, RunId, RunRecord,
+        StepRecord,
     },
     json::{CanonicalError, canonical},
     tree::show_bytes,
@@ -21,7 +22,7 @@ use super::{
     },
 };
 use crate::{
-    bisect::Bisection,
+    bisect::{Bisection, Breaks},
     causes::{Cause, Confidence},
     compare::{Comparison, Difference, first_divergence},
     predicate::reproducibility::{CauseCount, Counts, Findings, FirstDivergence, Verdict},
@@ -186,7 +187,27 @@ impl Report {
                     primary: cause.primary,
                 })
                 .collect(),
+            failed_axes: self.failed_axes(),
         }
+    }
+
+    /// The axes that were varied and that a cause, or a run with some of the axes, names.
+    fn failed_axes(&self) -> BTreeSet<Axis> {
+        let causes = self.causes.iter().filter(|cause| cause.primary);
+        let named = causes.filter_map(|cause| cause.axis);
+        let bisected = self.bisection.iter().flat_map(|bisection| {
+            let paths = bisection.paths.iter().map(|path| &path.breaks);
+            paths.chain(&bisection.failure)
+        });
+        let axes = bisected.flat_map(|breaks| match breaks {
+            Breaks::Chance => BTreeSet::new(),
+            Breaks::Axis { axis } => [*axis].into(),
+            Breaks::Together { axes } => axes.clone(),
+        });
+        named
+            .chain(axes)
+            .filter(|axis| self.axes.varied.contains_key(axis))
+            .collect()
     }
 
     /// Number of paths with a listed difference of which `counted` is true; a path in the layers

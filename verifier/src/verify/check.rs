@@ -62,7 +62,7 @@ codes! {
     Quorum "V23" "independent builders agree" "one pack is one builder's word";
     Times "V24" "times are in order and not in the future" "there is no provenance";
     Sbom "V25" "the bill of materials fits the image" "there is no bill of materials";
-    Tests "V26" "test results are known and good" "there are no test results";
+    Tests "V26" "test results and attributes follow from the verdict" "there are no test results";
     Summary "V27" "the verification summary fits" "there is no verification summary";
     Transparency "V28" "transparency log entries hold" "there are no log entries, and none was demanded";
     Pack "V29" "the pack is what its index lists" "there is no pack";

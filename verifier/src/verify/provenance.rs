@@ -7,7 +7,7 @@ use super::{
     statements::Signed,
 };
 use crate::{
-    predicate::provenance::{NetworkMode, Provenance, keyword},
+    predicate::provenance::{NetworkMode, Provenance, StepEvidence, keyword},
     uris,
 };
 
@@ -76,14 +76,17 @@ fn copies_context(provenance: &Provenance) -> bool {
     })
 }
 
+/// The steps that ran a program.
+pub(super) fn run_steps(provenance: &Provenance) -> impl Iterator<Item = &StepEvidence> {
+    let steps = provenance.run_details.metadata.steps.iter();
+    steps.filter(|step| keyword(&step.instruction) == "RUN")
+}
+
 fn hermetic(signed: &Signed<Provenance>, checks: &mut Checks) {
     let on = signed.path.as_str();
     let metadata = &signed.predicate.run_details.metadata;
     let code = CheckCode::Hermetic;
-    let runs = metadata
-        .steps
-        .iter()
-        .filter(|step| keyword(&step.instruction) == "RUN");
+    let runs = run_steps(&signed.predicate);
     let mut count = 0_u64;
     let mut attempts = 0_u64;
     let mut replayed = 0_u64;

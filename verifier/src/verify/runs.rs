@@ -163,6 +163,10 @@ fn control(evidence: &Evidence, verdict: &Reproducibility) -> Result<(), String>
 
 /// Both runs are of one build.
 fn same_build(a: &Signed<Provenance>, b: &Signed<Provenance>) -> Result<(), String> {
+    let lineage = |run: &Signed<Provenance>| run.predicate.run_details.metadata.lineage.clone();
+    demand(lineage(a) == lineage(b), || {
+        "the runs were given different lineage".into()
+    })?;
     let (a, b) = (&a.predicate.build_definition, &b.predicate.build_definition);
     demand(a.external_parameters == b.external_parameters, || {
         "the runs were given different parameters".into()

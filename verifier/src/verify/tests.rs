@@ -1,6 +1,7 @@
 //! Packs as they are written, and everything that must not pass for one.
 
 mod attempts;
+mod derived;
 mod forge;
 mod fuzz;
 mod mutation;

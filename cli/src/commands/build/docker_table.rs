@@ -40,10 +40,10 @@ pub(crate) const FLAGS: &[Flag] = &[
         short: None,
         value: Some("type=TYPE[,...]"),
         effect: Effect::Differs(
-            "Provenance is always written, to the evidence and signed; `--attach` says where it lies beside the image. No list of packages is made.",
+            "Provenance is always written, to the evidence and signed; `--attach` says where it lies beside the image. So is the list of packages, unless `type=sbom,disabled=true`.",
         ),
         tried: &["--attest", "type=provenance"],
-        refused_values: &["type=sbom"],
+        refused_values: &["type=sbom,generator=x"],
     },
     Flag {
         name: "build-arg",
@@ -467,9 +467,11 @@ pub(crate) const FLAGS: &[Flag] = &[
         name: "sbom",
         short: None,
         value: None,
-        effect: Effect::Differs("No list of packages is made."),
+        effect: Effect::Differs(
+            "The list of packages is made by repro itself, from the databases in the layers, and written to the evidence unless `false`; nothing is attached to the image.",
+        ),
         tried: &["--sbom=false"],
-        refused_values: &["true"],
+        refused_values: &["generator=x"],
     },
     Flag {
         name: "secret",

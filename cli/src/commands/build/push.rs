@@ -120,7 +120,7 @@ pub(super) fn push(
 fn forms(args: &Args) -> &[AttachForm] {
     match (
         &args.attach.forms[..],
-        args.attach.no_attach || args.key.is_none(),
+        args.attach.no_attach || !args.signing.is_given(),
     ) {
         ([], true) => &[],
         ([], false) => &[AttachForm::Referrers],

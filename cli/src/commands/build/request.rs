@@ -8,6 +8,7 @@ use std::{
 use repro_core::{
     build::{Axis, BuildRequest, EpochChoice, Grants, InvocationId, LockMode, NamedText, Runs},
     platform::Platform,
+    redact::Redactor,
     ruleset::Ruleset,
 };
 use repro_toolchains::{
@@ -22,8 +23,10 @@ use super::{
     Args,
     annotation::annotations,
     grants::grants,
+    lineage::lineage,
     outputs::Outputs,
     place::{Files, PROJECT, Place},
+    redaction,
     values::{EpochArg, Pair, RunCount, seconds},
 };
 use crate::{
@@ -47,6 +50,10 @@ pub(crate) struct Asked {
     pub(crate) pins: Pins,
     /// What steps are lent.
     pub(crate) grants: Grants,
+    /// What the user says of the data.
+    pub(crate) lineage: BTreeMap<String, String>,
+    /// What must not be signed.
+    pub(crate) redactor: Redactor,
     /// For whoever builds again.
     pub(crate) inputs: PackInputs,
 }
@@ -76,6 +83,7 @@ pub(crate) fn asked(
     exclude.extend(Some(rebuilt).filter(|path| is_pack(path)));
     let grants = grants(&args.secrets, &args.agents)?;
     let build_args = build_args(&args.arguments)?;
+    let lineage = lineage(&args.lineage, &settings.lineage, &project)?;
     let request = BuildRequest {
         version: 1,
         invocation,
@@ -111,6 +119,9 @@ pub(crate) fn asked(
         ruleset: Ruleset::default(),
         context: place.context(),
     };
+    let redactor = Redactor::new(&project.redaction)
+        .map_err(|error| CommandError::new(ErrorKind::Usage, &error))?;
+    redaction::refuse(&redactor, &request, &lineage)?;
     let inputs = PackInputs {
         dockerfile: Some(request.dockerfile.text.clone()),
         project: place.read(PROJECT)?,
@@ -123,6 +134,8 @@ pub(crate) fn asked(
         lock,
         pins: Pins::new(),
         grants,
+        lineage,
+        redactor,
         inputs,
     })
 }

@@ -17,8 +17,7 @@ use repro_core::{
 use repro_toolchains::{Sources, fetch::Mirror, materialise::Workshop};
 use repro_verifier::{
     compare,
-    keys::{KeyKind, SigningKey},
-    pack::{self, PackContents, PackInputs, Signer, WrittenPack, layout::ReportFormat},
+    pack::{self, PackContents, PackInputs, Sbom, Signer, WrittenPack, layout::ReportFormat},
     predicate::{
         provenance::{BuilderId, BuilderInfo},
         reproducibility::{RebuildOf, Verdict},
@@ -35,7 +34,7 @@ use super::{
     network::Wanted,
     outputs::Outputs,
     place::Place,
-    push,
+    push, redaction,
     request::{Asked, asked},
     results, suggest,
 };
@@ -45,10 +44,10 @@ use crate::{
     engine::Engine,
     error::{CommandError, ErrorKind},
     exit::ExitStatus,
-    files::{self, Limit},
     output::Format,
     registries::RegistryArgs,
     reports::{Reports, Subject},
+    signing::{Opened, SigningArgs},
 };
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandError> {
@@ -77,11 +76,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     if call.method == Method::Targets {
         return say_targets(output, format, &asked.request);
     }
-    // Before the build: a key that cannot be read is better known now than in an hour. It is read
-    // again, and only then opened, when the last step has ended.
-    if let Some(path) = &args.key {
-        drop(signing_key(path)?);
-    }
+    args.signing.check(output)?;
     let store = context.open_store()?;
     asked.request.contexts = contexts(&args.contexts, &store, &asked.request.platform)?;
     if call.method == Method::Check {
@@ -122,7 +117,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
                 findings.bisection = bisect::bisect(&build, &record, &store, &options, &findings)?;
             }
             let contexts = build.contexts().clone();
-            Ok::<_, CommandError>((build.finish(), findings, contexts))
+            let mut record = build.finish();
+            record.lineage.clone_from(&asked.lineage);
+            Ok::<_, CommandError>((record, findings, contexts))
         },
     )?;
     inputs::remember(&store, &contexts)?;
@@ -134,12 +131,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
         control: findings.control.as_ref(),
         bisection: findings.bisection.as_ref(),
     };
-    let report = Report::on(&record, compared)?;
+    let (allowed, redactor) = (&asked.request.allowed_args, &asked.redactor);
+    let record = redaction::record(redactor, allowed, record, &store)?;
+    let report = redaction::report(redactor, Report::on(&record, compared)?)?;
     reports.write(Subject::Build(&report), output)?;
     deliver(args, context, &asked, &store, &record, &report)?;
     let evidence = Evidence {
         dir: &args.evidence,
-        key: args.key.as_deref(),
+        signing: &args.signing,
+        sbom: args.same.sbom(),
         inputs: &asked.inputs,
         rebuild_of: None,
     };
@@ -303,8 +303,10 @@ fn deliver(
 pub(crate) struct Evidence<'a> {
     /// The pack.
     pub(crate) dir: &'a Path,
-    /// The private key; without one a key is made for this pack alone.
-    pub(crate) key: Option<&'a Path>,
+    /// Who signs; without anybody a key is made for this pack alone.
+    pub(crate) signing: &'a SigningArgs,
+    /// Whether packages are listed.
+    pub(crate) sbom: Sbom,
     /// For whoever builds again.
     pub(crate) inputs: &'a PackInputs,
     /// Whose build this was again, if it was.
@@ -324,14 +326,11 @@ pub(crate) fn write_pack(
         Ok((format, bytes.map_err(internal)?))
     });
     let reports = reports.collect::<Result<BTreeMap<_, _>, CommandError>>()?;
-    let key = match evidence.key {
-        Some(path) => signing_key(path)?,
-        None => SigningKey::generate(KeyKind::P256, &mut ambient::fill_random)?,
-    };
-    let signer = if evidence.key.is_some() {
-        Signer::Key(&key)
-    } else {
-        Signer::Ephemeral(&key)
+    // The last step has ended.
+    let opened = evidence.signing.open()?;
+    let signer = match &opened {
+        Opened::Known(key) => Signer::Key(key.as_ref()),
+        Opened::Ephemeral(key) => Signer::Ephemeral(key.as_ref()),
     };
     let findings = report.findings();
     let contents = PackContents {
@@ -340,18 +339,12 @@ pub(crate) fn write_pack(
         findings: &findings,
         reports: &reports,
         builder,
+        sbom: evidence.sbom,
         signer,
         inputs: evidence.inputs,
         rebuild_of: evidence.rebuild_of,
     };
     Ok(pack::write(evidence.dir, &contents)?)
-}
-
-pub(crate) fn signing_key(path: &Path) -> Result<SigningKey, CommandError> {
-    let pem = zeroize::Zeroizing::new(files::read_text(path, Limit::Key)?);
-    SigningKey::from_pem(&pem).map_err(|error| {
-        CommandError::from(error).context(format!("cannot sign with {}", path.display()))
-    })
 }
 
 fn say(
@@ -402,7 +395,7 @@ fn say(
             }
         }
     }
-    if args.key.is_none() {
+    if !args.signing.is_given() {
         output.hint(
             "signed with a key made for this build alone: the pack shows what was seen, not who saw \
              it. `repro keygen`, then --key, gives it a name",
@@ -419,7 +412,7 @@ fn say(
 /// Lines that hints may take below the report.
 fn hints(args: &Args) -> usize {
     const EACH: usize = 2;
-    [args.key.is_none(), args.tags.is_empty(), args.suggest]
+    [!args.signing.is_given(), args.tags.is_empty(), args.suggest]
         .into_iter()
         .map(|said| EACH * usize::from(said))
         .sum()

@@ -3,6 +3,7 @@
 
 use clap::ValueEnum;
 use repro_core::build::{HostEntry, LimitSetting, RunSettings};
+use repro_verifier::pack::Sbom;
 
 /// Options of Docker that a build has besides its own.
 #[derive(Debug, Default, clap::Args)]
@@ -50,13 +51,31 @@ pub(crate) struct SameArgs {
     #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = provenance, hide = true)]
     pub(crate) provenance: Option<Provenance>,
-    /// Accepted if false: no list of packages is made
+    /// Write a list of the packages in the image to the evidence; false leaves it out
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-        default_missing_value = "true", value_parser = sbom, hide = true)]
-    sbom: Option<()>,
+        default_missing_value = "true", value_parser = sbom, help_heading = "Evidence")]
+    sbom: Option<Packages>,
     /// As --provenance and --sbom
     #[arg(long = "attest", value_name = "type=TYPE[,...]", value_parser = attest, hide = true)]
-    pub(crate) attest: Vec<Provenance>,
+    attest: Vec<Attest>,
+}
+
+/// One `--attest`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attest {
+    /// `type=provenance`.
+    Provenance(Provenance),
+    /// `type=sbom`.
+    Packages(Packages),
+}
+
+/// Whether packages are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packages {
+    /// They are.
+    Listed,
+    /// They are not.
+    NotListed,
 }
 
 /// `--isolation`.
@@ -96,8 +115,10 @@ pub(crate) enum SameError {
     /// `--provenance` with something else.
     #[error("write true, false, mode=min or mode=max")]
     Provenance,
-    /// `--sbom`.
-    #[error("no list of packages is made; make one from the image that -o writes")]
+    /// `--sbom` with something else.
+    #[error(
+        "write true or false: the list of packages is made by repro itself, and no scanner is run"
+    )]
     Sbom,
     /// `--attest` of another type.
     #[error("write type=provenance or type=sbom")]
@@ -153,21 +174,25 @@ fn provenance(text: &str) -> Result<Provenance, SameError> {
     }
 }
 
-fn sbom(text: &str) -> Result<(), SameError> {
-    if text == "false" {
-        Ok(())
-    } else {
-        Err(SameError::Sbom)
+fn sbom(text: &str) -> Result<Packages, SameError> {
+    match text {
+        "true" => Ok(Packages::Listed),
+        "false" => Ok(Packages::NotListed),
+        _ => Err(SameError::Sbom),
     }
 }
 
-fn attest(text: &str) -> Result<Provenance, SameError> {
+fn attest(text: &str) -> Result<Attest, SameError> {
     let mut fields = text.split(',');
     let (kind, rest) = (fields.next(), fields.collect::<Vec<_>>());
     match (kind, rest.as_slice()) {
-        (Some("type=provenance" | "type=sbom"), ["disabled=true"]) => Ok(Provenance::NotInImage),
-        (Some("type=provenance"), []) => Ok(Provenance::Wanted),
-        (Some("type=provenance"), [mode]) => provenance(mode),
+        (Some("type=provenance"), ["disabled=true"]) => {
+            Ok(Attest::Provenance(Provenance::NotInImage))
+        }
+        (Some("type=provenance"), []) => Ok(Attest::Provenance(Provenance::Wanted)),
+        (Some("type=provenance"), [mode]) => Ok(Attest::Provenance(provenance(mode)?)),
+        (Some("type=sbom"), []) => Ok(Attest::Packages(Packages::Listed)),
+        (Some("type=sbom"), ["disabled=true"]) => Ok(Attest::Packages(Packages::NotListed)),
         (Some("type=sbom"), _) => Err(SameError::Sbom),
         _ => Err(SameError::Attest),
     }
@@ -190,11 +215,25 @@ impl SameArgs {
         if self.pull == Some(true) {
             notes.push("--pull: images come from the store, or by digest from their registry; no tag is looked up");
         }
-        let mut wanted = self.attest.iter().chain(&self.provenance);
-        if wanted.any(|provenance| *provenance == Provenance::Wanted) {
+        let attested = Attest::Provenance(Provenance::Wanted);
+        if self.provenance == Some(Provenance::Wanted) || self.attest.contains(&attested) {
             notes.push("provenance is written to the evidence, and not into the image");
         }
+        let listed = Attest::Packages(Packages::Listed);
+        if self.sbom == Some(Packages::Listed) || self.attest.contains(&listed) {
+            notes.push("the list of packages is written to the evidence, and not into the image");
+        }
         notes
+    }
+
+    /// Whether packages are listed in the evidence: unless one of the options says no.
+    pub(crate) fn sbom(&self) -> Sbom {
+        let left_out = Attest::Packages(Packages::NotListed);
+        if self.sbom == Some(Packages::NotListed) || self.attest.contains(&left_out) {
+            Sbom::LeftOut
+        } else {
+            Sbom::Written
+        }
     }
 }
 
@@ -230,20 +269,31 @@ mod tests {
     }
 
     #[test]
-    fn attestations_are_provenance_in_the_evidence_and_nothing_else() {
-        assert_eq!(attest("type=provenance"), Ok(Provenance::Wanted));
-        assert_eq!(attest("type=provenance,mode=max"), Ok(Provenance::Wanted));
-        assert_eq!(
-            attest("type=provenance,disabled=true"),
-            Ok(Provenance::NotInImage)
-        );
-        assert_eq!(
-            attest("type=sbom,disabled=true"),
-            Ok(Provenance::NotInImage)
-        );
-        assert_eq!(attest("type=sbom"), Err(SameError::Sbom));
-        assert_eq!(attest("type=sbom,generator=x"), Err(SameError::Sbom));
-        assert_eq!(attest("sbom"), Err(SameError::Attest));
+    fn attestations_are_those_in_the_evidence_and_no_others() {
+        let provenance_is = |wanted| Ok(Attest::Provenance(wanted));
+        let packages_are = |listed| Ok(Attest::Packages(listed));
+        for (text, means) in [
+            ("type=provenance", provenance_is(Provenance::Wanted)),
+            (
+                "type=provenance,mode=max",
+                provenance_is(Provenance::Wanted),
+            ),
+            (
+                "type=provenance,disabled=true",
+                provenance_is(Provenance::NotInImage),
+            ),
+            ("type=sbom", packages_are(Packages::Listed)),
+            ("type=sbom,disabled=true", packages_are(Packages::NotListed)),
+            ("type=sbom,generator=x", Err(SameError::Sbom)),
+            ("sbom", Err(SameError::Attest)),
+        ] {
+            assert_eq!(attest(text), means, "{text}");
+        }
+        assert_eq!(sbom("yes"), Err(SameError::Sbom));
+        let mut args = SameArgs::default();
+        assert_eq!(args.sbom(), Sbom::Written);
+        args.sbom = Some(Packages::NotListed);
+        assert_eq!(args.sbom(), Sbom::LeftOut);
         assert_eq!(provenance("mode=most"), Err(SameError::Provenance));
     }
 }

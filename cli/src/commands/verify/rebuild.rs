@@ -18,7 +18,7 @@ use repro_core::{
 };
 use repro_toolchains::{capture::Allowed, fetch::Mirror, project::HostPattern};
 use repro_verifier::{
-    pack::{self, PackInputs, WrittenPack},
+    pack::{self, PackInputs, Sbom, WrittenPack},
     predicate::{
         provenance::BuilderId,
         reproducibility::{RebuildOf, RebuildOutcome, Verdict},
@@ -43,6 +43,7 @@ use crate::{
     error::CommandError,
     exit::ExitStatus,
     registries::RegistryArgs,
+    signing::SigningArgs,
 };
 pub(super) use buildkit::verify as verify_buildkit;
 use gather::{Gathered, gather};
@@ -214,9 +215,8 @@ pub(super) fn run(
     say::before(&context.settings.output, &order);
     // As in a build: better known now than in an hour.
     check_evidence(&args.evidence, judged)?;
-    if let Some(path) = &args.builder_key {
-        drop(build::signing_key(path)?);
-    }
+    let signing = SigningArgs::of_file(args.builder_key.as_deref());
+    signing.check(&context.settings.output)?;
     let store = context.open_store()?;
     let by = Local {
         args,
@@ -228,6 +228,7 @@ pub(super) fn run(
     };
     let options = build::options(&store);
     let (Rebuilt { record, report }, agreement) = rebuild::rebuild(pack, &order, &by, &options)?;
+    let (record, report) = build::redaction::of_rebuild((record, report), &store)?;
     let Used { origins, inputs } = by.used.into_inner();
     let rebuild_of = RebuildOf {
         provenance: order.provenance,
@@ -237,7 +238,8 @@ pub(super) fn run(
     };
     let evidence = Evidence {
         dir: &args.evidence,
-        key: args.builder_key.as_deref(),
+        signing: &signing,
+        sbom: Sbom::Written,
         inputs: &inputs,
         rebuild_of: Some(&rebuild_of),
     };

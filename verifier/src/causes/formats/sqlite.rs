@@ -100,5 +100,42 @@ fn tables<'a>(bytes: &[u8], budget: &mut Budget) -> Result<Vec<Part<'a>>, NotOpe
     Ok(parts)
 }
 
+/// The contents of column `column`, counted from 0, of the table `table`, where they are bytes; `None`
+/// where `bytes` are no database that can be read.
+pub(crate) fn column(bytes: &[u8], table: &str, column: usize) -> Option<Vec<Vec<u8>>> {
+    if !is_database(bytes) {
+        return None;
+    }
+    let size = u64::try_from(bytes.len()).ok()?;
+    let mut budget = Budget::new(size, u64::MAX);
+    let database = Database::new(bytes).ok()?;
+    let mut root = None;
+    let schema = &mut |_, row: &[Value]| {
+        if let [
+            Value::Text(kind),
+            Value::Text(name),
+            _,
+            Value::Integer(page),
+            _,
+        ] = row
+            && kind == "table"
+            && name == table
+        {
+            root = u32::try_from(*page).ok();
+        }
+        Ok(())
+    };
+    database.rows(1, &mut budget, schema).ok()?;
+    let mut found = Vec::new();
+    let take = &mut |_, row: &[Value]| {
+        if let Some(Value::Blob(bytes)) = row.get(column) {
+            found.push(bytes.clone());
+        }
+        Ok(())
+    };
+    database.rows(root?, &mut budget, take).ok()?;
+    Some(found)
+}
+
 #[cfg(test)]
 mod tests;

@@ -4,17 +4,21 @@
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use repro_core::{
-    build::{BuildRecord, EpochSource, InputKind, InputRecord, RunRecord, StepRecord},
+    build::{
+        BuildRecord, EpochSource, InputKind, InputRecord, NetworkObservation, RunRecord,
+        StepRecord, UserIds,
+    },
     digest::Digest,
 };
 use serde_json::Map;
 
 use super::{
     BuildDefinition, Builder, ExternalParameters, InternalParameters, Metadata, NetworkEvidence,
-    NetworkMode, Provenance, RunDetails, StepEvidence, purl,
+    NetworkMode, Provenance, RunDetails, StepEvidence,
 };
 use crate::{
     pack::layout,
+    purl,
     statement::{ResourceDescriptor, Subject},
     uris,
 };
@@ -110,7 +114,7 @@ impl Provenance {
             build_definition: definition(record, run),
             run_details: RunDetails {
                 builder: Builder {
-                    id: builder.id.to_string(),
+                    id: builder_id(run, builder),
                     version: BTreeMap::from([("repro".to_owned(), builder.version.clone())]),
                     builder_dependencies: builder_dependencies(run, builder),
                 },
@@ -119,7 +123,8 @@ impl Provenance {
                     started_on: run.started_on.clone(),
                     finished_on: run.finished_on.clone(),
                     hermetic: was_hermetic(record, run).then_some(true),
-                    lineage: BTreeMap::new(),
+                    lineage: record.lineage.clone(),
+                    redacted: record.redacted.clone(),
                     steps,
                 },
                 byproducts: logs(run),
@@ -240,10 +245,7 @@ fn step_evidence(
             index: step.index,
         })?;
     let network = (keyword(&planned.instruction) == "RUN").then(|| NetworkEvidence {
-        mode: match step.network.replayed {
-            None => NetworkMode::None,
-            Some(_) => NetworkMode::Replay,
-        },
+        mode: mode(&step.network),
         attempts: step.network.attempts(),
     });
     Ok(StepEvidence {
@@ -258,6 +260,23 @@ fn step_evidence(
         ssh: planned.agents.clone(),
         network,
     })
+}
+
+/// The mode of operation of whoever built: each that keeps other things apart has an id of its own.
+/// Who gives another id answers for what it means.
+fn builder_id(run: &RunRecord, builder: &BuilderInfo) -> String {
+    match run.user_ids {
+        UserIds::One if builder.id == BuilderId::default() => uris::BUILDER_LOCAL_ONE_ID.into(),
+        UserIds::Range | UserIds::One => builder.id.to_string(),
+    }
+}
+
+/// What a step could reach, by what was seen of it.
+pub(crate) const fn mode(seen: &NetworkObservation) -> NetworkMode {
+    match seen.replayed {
+        None => NetworkMode::None,
+        Some(_) => NetworkMode::Replay,
+    }
 }
 
 /// Whether every RUN step ran to its end without a way out. An agent of the user is one.

@@ -41,7 +41,7 @@ pub(super) fn payload(edit: impl Fn(String) -> String) -> Vec<CheckCode> {
         let bundle: Value = serde_json::from_slice(&original).unwrap();
         let payload = bundle["dsseEnvelope"]["payload"].as_str().unwrap();
         let text = String::from_utf8(STANDARD.decode(payload).unwrap()).unwrap();
-        let envelope = Envelope::sign(edit(text).into_bytes(), &signing());
+        let envelope = Envelope::sign(edit(text).into_bytes(), &signing()).unwrap();
         let hint = signing().public_key().id().to_string();
         Bundle::new(envelope, hint).to_bytes().unwrap()
     })

@@ -8,7 +8,7 @@ use crate::verify::files::PackFiles;
 /// Changed at a few hundred places each, so that a run stays below seconds: the first and the
 /// last bytes, and a stride between.
 fn places(length: usize) -> Vec<usize> {
-    let stride = (length / 40).max(1);
+    let stride = (length / 16).max(1);
     let mut places: Vec<usize> = (0..length).step_by(stride).collect();
     places.extend(length.checked_sub(1));
     places

@@ -10,11 +10,12 @@ use repro_core::{
     digest::{Digest, HashingReader},
     image::{Index, MAX_DOCUMENT, Manifest, find_platform},
     platform::Platform,
+    redact::Redactor,
     store::{BlobStore, Store, read_small},
 };
 use repro_toolchains::{project::Project, registry::Platforms};
 use repro_verifier::{
-    pack::{self, PackInputs},
+    pack::{self, PackInputs, Sbom},
     predicate::reproducibility::{RebuildOf, RebuildOutcome, Verdict},
     rebuild::{
         Likeness,
@@ -49,6 +50,7 @@ use crate::{
     registries::{self, RegistryArgs},
     reports::Subject,
     sides::{Loaded, Scratch, Side},
+    signing::SigningArgs,
     text,
 };
 
@@ -83,9 +85,8 @@ pub(in crate::commands::verify) fn verify(
 ) -> Result<ExitStatus, CommandError> {
     let output = &context.settings.output;
     pack::check_replaceable(&args.evidence)?;
-    if let Some(path) = &args.builder_key {
-        drop(build::signing_key(path)?);
-    }
+    let signing = SigningArgs::of_file(args.builder_key.as_deref());
+    signing.check(output)?;
     let store = context.open_store()?;
     let tmp = TempDir::new_in(store.blobs().tmp()).map_err(|error| machine(&error))?;
     let scratch = Scratch::new(&store, tmp.path())?;
@@ -104,7 +105,7 @@ pub(in crate::commands::verify) fn verify(
         output.text(&table(&order.rows))?;
     }
     let asked = gather(args, context, &order, tmp.path(), &platform)?;
-    let (record, report) = build_again(
+    let rebuilt = build_again(
         (args, registries),
         context,
         &store,
@@ -112,6 +113,7 @@ pub(in crate::commands::verify) fn verify(
         order.provenance,
         pinned,
     )?;
+    let (record, report) = build::redaction::of_rebuild(rebuilt, &store)?;
     let a = record.runs.first().and_then(|run| run.image.as_ref());
     let rebuilt = a.map(|image| image.manifest);
     let options = build::options(&store);
@@ -126,7 +128,8 @@ pub(in crate::commands::verify) fn verify(
     };
     let evidence = Evidence {
         dir: &args.evidence,
-        key: args.builder_key.as_deref(),
+        signing: &signing,
+        sbom: Sbom::Written,
         inputs: &asked.0.inputs,
         rebuild_of: Some(&rebuild_of),
     };
@@ -281,6 +284,8 @@ fn gather(
         request.epoch = EpochChoice::BuildArg(epoch);
     }
     let asked = Asked {
+        lineage: std::collections::BTreeMap::default(),
+        redactor: Redactor::default(),
         request,
         project: Project::default(),
         lock: None,

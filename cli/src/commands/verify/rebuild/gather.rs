@@ -16,6 +16,7 @@ use repro_core::{
     image::Compression,
     layer::{LayerWriter, Limits, decompress},
     platform::Platform,
+    redact::Redactor,
     ruleset::Ruleset,
     store::BlobStore as _,
 };
@@ -149,6 +150,8 @@ pub(super) fn gather(
     request.exclude.extend(build::suggest::path(&request));
     Ok(Gathered {
         asked: Asked {
+            lineage: BTreeMap::new(),
+            redactor: Redactor::default(),
             request,
             project,
             lock,
