@@ -132,7 +132,7 @@ fn patch(example: &Example) {
         .args(["--strip=1", "--input=Dockerfile.repro.patch"])
         .current_dir(&example.project)
         .output()
-        .unwrap();
+        .expect("patch starts");
     assert!(patched.status.success(), "{patched:?}");
 }
 

@@ -8,9 +8,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
-use repro_tests::{Pack, Registry, RegistryKind, TestContext, User, tool};
+use repro_tests::{Pack, Registry, RegistryKind, TestContext, User, succeeds, tool};
 use serde_json::{Value, json};
 
 /// An image of busybox and a text, pushed under `name`; the digest of its manifest.
@@ -33,10 +34,7 @@ fn empty() -> TestContext {
 }
 
 fn copy(project: &Path, to: PathBuf) -> PathBuf {
-    fs::create_dir(&to).unwrap();
-    for file in fs::read_dir(project).unwrap().map(Result::unwrap) {
-        fs::copy(file.path(), to.join(file.file_name())).unwrap();
-    }
+    succeeds(Command::new("cp").arg("-r").arg(project).arg(&to));
     to
 }
 
