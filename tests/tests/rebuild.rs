@@ -12,7 +12,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use repro_core::{digest::Digest, json::canonical, store::StoredBlob};
-use repro_tests::{Repro, TestContext, User};
+use repro_tests::{Registry, RegistryKind, Repro, TestContext, User};
 use repro_verifier::{
     attestation::Attestation, keys::SigningKey, predicate::evidence_index::PackIndex,
     statement::Statement,
@@ -695,4 +695,47 @@ fn provenance_that_is_of_something_else_is_refused() {
     let absent = "1".repeat(40);
     refused(commit, absent.into(), 6, "cannot take the commit");
     refused(commit, "--help".into(), 6, "is no id of a commit");
+}
+
+/// What the other side of a registry has is the image and what is attached to it, and nothing else.
+#[test]
+fn an_image_is_pulled_with_its_evidence_built_again_and_attested() {
+    let registry = Registry::start(RegistryKind::default());
+    let context = TestContext::new();
+    keys(&context);
+    let (project, named) = files_alone(&context);
+    let named = format!("named={}", named.display());
+    let name = registry.name("acme/app:1");
+    build(
+        &context,
+        &project,
+        &[
+            "--evidence-context",
+            "--build-context",
+            &named,
+            "--push",
+            "--tag",
+            &name,
+        ],
+    );
+    let other = TestContext::with_empty_store(User::Caller);
+    keys(&other);
+    fs::copy(context.path("first.pub"), other.path("first.pub")).unwrap();
+    let again = other
+        .repro(["verify", "--rebuild", "--json", "--key"])
+        .arg(other.path("first.pub"))
+        .arg("--builder-key")
+        .arg(other.path("second.key"))
+        .arg("--rebuild-evidence")
+        .arg(other.path("again"))
+        .arg("--summary")
+        .arg(other.path("summary"))
+        .arg("--sign-with")
+        .arg(other.path("second.key"))
+        .args(["--resource-uri", &name, &name]);
+    let found = again.run().exits(0).json();
+    assert_eq!(found["rebuild"]["outcome"], "agrees");
+    let summary = other.path("summary").join("vsa.sigstore.json");
+    let attest = other.repro(["attest", &name, "--statement"]);
+    attest.arg(summary).run().exits(0);
 }
