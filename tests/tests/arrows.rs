@@ -234,7 +234,7 @@ const HOSTS: &str = "core/src/hosts.rs";
 
 /// Hosts in texts that nobody connects to: types of statements and schemas, specifications, licences, and
 /// what is reserved for examples.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "docs.oasis-open.org",
     "example.com",
     "example.net",
@@ -242,6 +242,8 @@ const NAMES: [&str; 15] = [
     "in-toto.io",
     "intelgraph.io",
     "json-schema.org",
+    // The group of its policies in Kubernetes.
+    "kyverno.io",
     "no-color.org",
     "peps.python.org",
     "reproducible-builds.org",

@@ -164,7 +164,7 @@ fn a_lock_with_another_digest_of_a_source_is_refused_and_nothing_is_kept() {
     let output = build.run().exits(6);
     output.says([
         "zlib_1.2.13.dfsg.orig.tar.bz2",
-        "the lock says",
+        "is expected",
         "Dockerfile:8",
     ]);
     assert!(!evidence.exists());

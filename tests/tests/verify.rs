@@ -251,7 +251,7 @@ fn a_policy_decides(signed: &Signed) {
     assert_eq!(first.code, Some(0), "{first}");
     for (policy, code, named) in [
         (
-            "[allow]\nbase-images = [\"ghcr.io/acme/*\"]",
+            "[allow]\nbase-images = [\"registry.example/acme/*\"]",
             "V18 ",
             "is not one of the allowed base images",
         ),
@@ -479,7 +479,7 @@ fn images_are_exchanged_with_kyverno(signed: &Signed) {
     let context = &signed.context;
     let policy = context.write(
         "images.toml",
-        "version = 1\n[allow]\nbase-images = [\"ghcr.io/acme/*\", \"registry.example/base/**\"]\n",
+        "version = 1\n[allow]\nbase-images = [\"registry.example/acme/*\", \"registry.example/base/**\"]\n",
     );
     let yaml = context.path("cluster.yaml");
     let place = format!("kyverno:{}", yaml.display());
@@ -494,13 +494,16 @@ fn images_are_exchanged_with_kyverno(signed: &Signed) {
         .arg(&place)
         .run()
         .exits(0);
-    back.prints(["\"ghcr.io/acme/*\"", "\"registry.example/base/**\""]);
+    back.prints([
+        "\"registry.example/acme/*\"",
+        "\"registry.example/base/**\"",
+    ]);
     context
         .repro(["policy", "check"])
         .arg(&place)
         .run()
         .exits(0)
-        .prints(["base image", "ghcr.io/acme/*"]);
+        .prints(["base image", "registry.example/acme/*"]);
     let refused = signed.trusting().arg("--policy").arg(&place).run().exits(4);
     refused.prints(["V18"]);
     let bad = context.write("bad.yaml", "apiVersion: v1\nkind: Pod\n");

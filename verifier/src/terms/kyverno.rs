@@ -390,24 +390,24 @@ mod tests {
         let validate = policy(
             "    - name: registries\n      match: {any: [{resources: {kinds: [Pod]}}]}\n      validate:\n        \
              message: no\n        pattern:\n          spec:\n            =(initContainers):\n              \
-             - image: \"ghcr.io/acme/* | docker.io/library/debian:*\"\n            containers:\n              \
-             - image: \"ghcr.io/acme/* | docker.io/library/debian:*\"\n",
+             - image: \"registry.example/acme/* | docker.io/library/debian:*\"\n            containers:\n              \
+             - image: \"registry.example/acme/* | docker.io/library/debian:*\"\n",
         );
         assert_eq!(
             shown(&validate),
-            ["ghcr.io/acme/**", "docker.io/library/debian"]
+            ["registry.example/acme/**", "docker.io/library/debian"]
         );
         let digest = Digest::of(b"x");
         let verify = policy(&format!(
-            "    - name: signed\n      verifyImages:\n        - imageReferences:\n            - \"ghcr.io/acme/*:*\"\n            \
-             - \"registry.example/*/base@{digest}\"\n            - \"ghcr.io/acme/app-*\"\n          attestors: []\n"
+            "    - name: signed\n      verifyImages:\n        - imageReferences:\n            - \"registry.example/acme/*:*\"\n            \
+             - \"registry.example/*/base@{digest}\"\n            - \"registry.example/acme/app-*\"\n          attestors: []\n"
         ));
         assert_eq!(
             shown(&verify),
             [
-                "ghcr.io/acme/**".to_owned(),
+                "registry.example/acme/**".to_owned(),
                 format!("registry.example/**/base@{digest}"),
-                "ghcr.io/acme/app-*".to_owned()
+                "registry.example/acme/app-*".to_owned()
             ]
         );
     }
@@ -416,8 +416,8 @@ mod tests {
     fn what_is_written_is_read_back() {
         let bases: Vec<AllowedBase> = [
             "docker.io/library/debian",
-            "ghcr.io/acme/*",
-            "ghcr.io/acme/app-*/x",
+            "registry.example/acme/*",
+            "registry.example/acme/app-*/x",
             "registry.example:5000/base/**",
             "docker.io/library/alpine@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
             "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
@@ -445,12 +445,18 @@ mod tests {
             (policy("    []\n"), "no rule names images"),
             (pattern("*"), "cannot be read"),
             (pattern("*/x"), "cannot be read"),
-            (pattern("ghcr.io*"), "cannot be read"),
-            (pattern("ghcr.io/x:1.0"), "a tag"),
+            (pattern("registry.example*"), "cannot be read"),
+            (pattern("registry.example/x:1.0"), "a tag"),
             (pattern("!*:latest"), "the pattern"),
-            (pattern("ghcr.io/* & !ghcr.io/evil/*"), "the pattern"),
-            (pattern("ghcr.io/acme/x?"), "the pattern"),
-            (pattern("ghcr.io/a/* & ghcr.io/b/*"), "the pattern"),
+            (
+                pattern("registry.example/* & !registry.example/evil/*"),
+                "the pattern",
+            ),
+            (pattern("registry.example/acme/x?"), "the pattern"),
+            (
+                pattern("registry.example/a/* & registry.example/b/*"),
+                "the pattern",
+            ),
             (
                 policy("    - name: r\n      preconditions: {}\n      validate: {}\n"),
                 "preconditions",
@@ -461,13 +467,13 @@ mod tests {
             ),
             (
                 policy(
-                    "    - name: r\n      verifyImages:\n        - imageReferences: [\"ghcr.io/*\"]\n          skipImageReferences: [\"x\"]\n",
+                    "    - name: r\n      verifyImages:\n        - imageReferences: [\"registry.example/*\"]\n          skipImageReferences: [\"x\"]\n",
                 ),
                 "skipImageReferences",
             ),
             (
-                pattern("ghcr.io/a/*")
-                    + "    - name: s\n      validate:\n        pattern:\n          spec:\n            containers:\n              - image: \"ghcr.io/b/*\"\n",
+                pattern("registry.example/a/*")
+                    + "    - name: s\n      validate:\n        pattern:\n          spec:\n            containers:\n              - image: \"registry.example/b/*\"\n",
                 "several patterns",
             ),
             ("a: &x [1]\nb: *x".into(), "aliases"),

@@ -92,8 +92,8 @@ mod tests {
                 "linux/amd64",
             ),
             (
-                "pkg:docker/ghcr.io/acme/x@1",
-                "ghcr.io/acme/x:1",
+                "pkg:docker/registry.example/acme/x@1",
+                "registry.example/acme/x:1",
                 "linux/arm64",
             ),
             (

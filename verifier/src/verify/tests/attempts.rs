@@ -88,7 +88,7 @@ pub(super) fn under(policy: &str, edit: impl Fn(&mut Value)) -> Vec<CheckCode> {
 
 pub(super) fn base(uri: &'static str) -> Vec<CheckCode> {
     under(
-        "[allow]\nbase-images = [\"registry.io/allowed/repo\"]",
+        "[allow]\nbase-images = [\"registry.example/allowed/repo\"]",
         |p| {
             p["buildDefinition"]["resolvedDependencies"][0]["uri"] = uri.into();
         },

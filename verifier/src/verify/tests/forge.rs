@@ -114,7 +114,21 @@ pub(super) fn forge(place: &Path, key: &SigningKey, path: &str, edit: &dyn Fn(&m
     seal(place, key);
 }
 
-/// A pack of a case, by another key and another builder, with `edit` of both runs.
+/// Takes out what follows from other statements, and would have to be made again with them.
+fn without_derived(place: &Path) {
+    for path in [layout::TEST_RESULT, layout::ATTRIBUTES] {
+        let path = place.join(path);
+        if path.exists() {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    for dir in ["network", layout::SBOM, layout::LINKS] {
+        fs::remove_dir_all(place.join(dir)).unwrap();
+    }
+}
+
+/// A pack of a case, by another key and another builder, with `edit` of both runs. It has no statements
+/// that follow from others.
 pub(super) fn by_builder(
     case: &Case,
     key: &SigningKey,
@@ -122,6 +136,7 @@ pub(super) fn by_builder(
     edit: &dyn Fn(&mut Value),
 ) -> (tempfile::TempDir, PathBuf) {
     let (dir, place) = written(case);
+    without_derived(&place);
     for path in [RUN_A, RUN_B] {
         forge(&place, key, path, &|value| {
             value["predicate"]["runDetails"]["builder"]["id"] = builder.into();

@@ -491,7 +491,7 @@ const TABLE: &[Row] = &[
                 builder("https://intelgraph.io/repro/builder/local/v1/")
             }),
             ("another case", C::Builder, || {
-                builder("https://INTELGRAPH.io/repro/builder/local/v1")
+                builder("https://intelgraph.io/repro/builder/LOCAL/v1")
             }),
         ],
         elsewhere: "pairs of keys and builders: terms.rs",
@@ -575,19 +575,19 @@ const TABLE: &[Row] = &[
                 })
             }),
             ("a base image outside the list", C::BaseImages, || {
-                base("pkg:docker/registry.io/other/repo@1")
+                base("pkg:docker/registry.example/other/repo@1")
             }),
             ("a host that begins so", C::BaseImages, || {
-                base("pkg:docker/registry.io.evil.com/allowed/repo@1")
+                base("pkg:docker/registry.example.evil.example/allowed/repo@1")
             }),
             ("a name that begins so", C::BaseImages, || {
-                base("pkg:docker/registry.io/allowed/repo-evil@1")
+                base("pkg:docker/registry.example/allowed/repo-evil@1")
             }),
             ("@ in the name", C::BaseImages, || {
-                base("pkg:docker/registry.io/allowed/repo%40evil@1")
+                base("pkg:docker/registry.example/allowed/repo%40evil@1")
             }),
             ("upper case", C::BaseImages, || {
-                base("pkg:docker/registry.io/allowed/REPO@1")
+                base("pkg:docker/registry.example/allowed/REPO@1")
             }),
             ("the default registry's", C::BaseImages, || {
                 base("pkg:docker/allowed/repo@1")

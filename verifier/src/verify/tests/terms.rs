@@ -160,7 +160,7 @@ fn every_demand_is_met_or_refused_with_its_own_code() {
             &[CheckCode::BaseImages],
         ),
         (
-            "[allow]\nbase-images = [\"ghcr.io/**\", \"toolchain:busybox\"]".into(),
+            "[allow]\nbase-images = [\"registry.example/**\", \"toolchain:busybox\"]".into(),
             nothing,
             &[CheckCode::BaseImages],
         ),

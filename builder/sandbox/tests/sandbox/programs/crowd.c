@@ -71,12 +71,18 @@ static int becomes_another(void) {
 }
 
 static int stops(void) {
+  int on[2];
+  char byte = 0;
+  if (pipe(on) != 0) return 8;
   pid_t child = fork();
   if (child == 0) {
     /* Else nobody of its session could let it go on, and the kernel would ignore the second. */
     setpgid(0, 0);
     raise(SIGSTOP);
+    /* Each only when it was seen to go on: a later stop, or the end, takes that news away. */
+    if (read(on[0], &byte, 1) != 1) _exit(8);
     kill(getpid(), SIGTSTP);
+    if (read(on[0], &byte, 1) != 1) _exit(8);
     _exit(7);
   }
   int status;
@@ -89,6 +95,7 @@ static int stops(void) {
     if (waitpid(child, &status, WNOHANG) != 0) return 3;
     kill(child, SIGCONT);
     if (waitpid(child, &status, WCONTINUED) != child || !WIFCONTINUED(status)) return 4;
+    if (write(on[1], &byte, 1) != 1) return 5;
   }
   return waitpid(child, &status, 0) != child || WEXITSTATUS(status) != 7;
 }
