@@ -439,6 +439,13 @@ fn claim(pack: &Path, other: &Path, key: &SigningKey) {
             }
         },
     );
+    // What follows from these statements would have to be made again with them; a pack can go without.
+    for path in ["attributes.sigstore.json", "test-result.sigstore.json"] {
+        fs::remove_file(pack.join("reproducibility").join(path)).unwrap();
+    }
+    for dir in ["links", "network", "sbom"] {
+        fs::remove_dir_all(pack.join(dir)).unwrap();
+    }
     let own = ["index.json", "index.sigstore.json"];
     let files: BTreeMap<String, StoredBlob> = WalkDir::new(pack)
         .into_iter()
