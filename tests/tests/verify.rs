@@ -183,7 +183,7 @@ fn the_table_says_every_check(signed: &Signed) {
         .context
         .repro(["verify", "--trust"])
         .arg(trust)
-        .arg("none");
+        .arg("./none");
     none.run().exits(4).says(["none"]);
 }
 

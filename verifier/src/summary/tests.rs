@@ -114,7 +114,8 @@ fn what_was_verified_is_summarised_and_read_back() {
     assert_eq!(vsa["verificationResult"], "PASSED");
     assert_eq!(vsa["timeVerified"], "2027-01-15T08:00:00Z");
     assert_eq!(vsa["policy"]["uri"], crate::uris::DEFAULT_POLICY);
-    assert_eq!(vsa["inputAttestations"].as_array().unwrap().len(), 4);
+    // Eight statements on the image, two links, and the index.
+    assert_eq!(vsa["inputAttestations"].as_array().unwrap().len(), 11);
     // The envelope alone is what slsa-verifier reads: nothing around it, no key id.
     let envelope: Value = serde_json::from_slice(&summaries[0].envelope).unwrap();
     let keys: Vec<&String> = envelope.as_object().unwrap().keys().collect();
