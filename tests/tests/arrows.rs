@@ -234,11 +234,13 @@ const HOSTS: &str = "core/src/hosts.rs";
 
 /// Hosts in texts that nobody connects to: types of statements and schemas, specifications, licences, and
 /// what is reserved for examples.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 17] = [
     "docs.oasis-open.org",
     "example.com",
     "example.net",
     "example.org",
+    // The type of BuildKit's builds begins with it.
+    "github.com",
     "in-toto.io",
     "intelgraph.io",
     "json-schema.org",

@@ -462,11 +462,13 @@ fn claim(pack: &Path, other: &Path, key: &SigningKey) {
         })
         .filter(|(path, _)| !own.contains(&path.as_str()))
         .collect();
+    let count = files.len();
     let mut index = canonical(&PackIndex::new(files)).unwrap();
     index.push(b'\n');
     fs::write(pack.join("index.json"), &index).unwrap();
     sign("index.sigstore.json", &|statement| {
         statement.subjects[0].digest = Digest::of(&index);
+        statement.predicate["files"] = count.into();
     });
 }
 
@@ -537,7 +539,7 @@ impl ByBuildkit {
     /// Provenance in the form that BuildKit gives it with mode=max.
     fn provenance(&self) -> Value {
         let manifest = self.manifest["digest"].as_str().unwrap();
-        let uri = "https://git.example.org/app.git#main";
+        let uri = "https://example.org/app.git#main";
         json!({
             "_type": "https://in-toto.io/Statement/v1",
             "predicateType": "https://slsa.dev/provenance/v1",

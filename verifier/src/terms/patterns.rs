@@ -96,7 +96,7 @@ impl fmt::Display for AllowedBase {
 /// `/`, and `**` for one or more whole parts.
 ///
 /// What is matched is a name that was parsed and normalised, part by part. Compared as text,
-/// `registry.io*` would allow `registry.io.evil.com`, and `allowed/repo` would allow
+/// `registry.example*` would allow `registry.example.evil.example`, and `allowed/repo` would allow
 /// `allowed/repo-evil`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamePattern {
@@ -256,12 +256,32 @@ mod tests {
     #[test]
     fn names_that_look_like_allowed_ones_are_others() {
         for (allowed, name, good) in [
-            ("registry.io/base/**", "registry.io/base/a/b", true),
-            ("registry.io/base/**", "registry.io/base", false),
-            ("registry.io/base/**", "registry.io/based/a", false),
-            ("registry.io/base/**", "registry.io.evil.com/base/a", false),
-            ("registry.io/base/**", "evil.com/registry.io/base/a", false),
-            ("registry.io/base/**", "registry.io:5000/base/a", false),
+            (
+                "registry.example/base/**",
+                "registry.example/base/a/b",
+                true,
+            ),
+            ("registry.example/base/**", "registry.example/base", false),
+            (
+                "registry.example/base/**",
+                "registry.example/based/a",
+                false,
+            ),
+            (
+                "registry.example/base/**",
+                "registry.example.evil.example/base/a",
+                false,
+            ),
+            (
+                "registry.example/base/**",
+                "evil.example/registry.example/base/a",
+                false,
+            ),
+            (
+                "registry.example/base/**",
+                "registry.example:5000/base/a",
+                false,
+            ),
             ("registry.example/acme/*", "registry.example/acme/x", true),
             (
                 "registry.example/acme/*",
@@ -302,8 +322,12 @@ mod tests {
             ("library/*", "acme/debian", false),
             ("docker.io/**", "acme/debian", true),
             ("localhost:5000/**", "localhost:5000/x", true),
-            ("registry.io/**/base", "registry.io/a/b/base", true),
-            ("registry.io/**/base", "registry.io/base", false),
+            (
+                "registry.example/**/base",
+                "registry.example/a/b/base",
+                true,
+            ),
+            ("registry.example/**/base", "registry.example/base", false),
         ] {
             let reference: ImageRef = name.parse().unwrap();
             assert_eq!(
@@ -322,7 +346,7 @@ mod tests {
             "**",
             "*/x",
             "*.io/x",
-            "registry.io*/x",
+            "registry.example*/x",
             "registry.example/acme/**x",
             "registry.example/ACME/x",
             "registry.example/acme/x:1",
