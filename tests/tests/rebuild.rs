@@ -29,6 +29,8 @@ fn alone() -> &'static [&'static str] {
     }
 }
 
+const VERDICT: &str = "reproducibility/reproducibility.sigstore.json";
+
 /// Keys of two builders.
 fn keys(context: &TestContext) {
     for name in ["first", "second"] {
@@ -147,7 +149,6 @@ fn a_pack_with_its_context_is_enough_for_another_machine() {
         .exits(0);
     let provenance = Digest::of(&fs::read(pack.join("provenance/run-a.sigstore.json")).unwrap());
     let bundle = |dir: &Path, path: &str| statement(&dir.join(path));
-    const VERDICT: &str = "reproducibility/reproducibility.sigstore.json";
     let (first, second) = (bundle(&pack, VERDICT), bundle(&again, VERDICT));
     assert_eq!(first.subjects, second.subjects);
     let of = &second.predicate["rebuildOf"];

@@ -60,6 +60,7 @@ fn an_order_is_what_the_provenance_says() {
 
 #[test]
 fn rules_that_are_not_known_and_values_that_cannot_be_are_no_order() {
+    type Change = fn(&mut crate::predicate::provenance::ExternalParameters);
     let unknown = order(|definition| definition.internal_parameters.ruleset = 7);
     assert_eq!(
         unknown.unwrap_err(),
@@ -68,7 +69,6 @@ fn rules_that_are_not_known_and_values_that_cannot_be_are_no_order() {
             version: Some("0.1.0".into())
         }
     );
-    type Change = fn(&mut crate::predicate::provenance::ExternalParameters);
     let cases: [(&str, Change); 5] = [
         ("sourceDateEpoch", |external| {
             external.source_date_epoch = Some("soon".into());
