@@ -12,13 +12,12 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use repro_core::{digest::Digest, json::canonical, store::StoredBlob};
-use repro_tests::{Registry, RegistryKind, Repro, TestContext, User};
+use repro_tests::{Registry, RegistryKind, Repro, TestContext, User, files_below};
 use repro_verifier::{
     attestation::Attestation, keys::SigningKey, predicate::evidence_index::PackIndex,
     statement::Statement,
 };
 use serde_json::{Value, json};
-use walkdir::WalkDir;
 
 /// A network namespace of its own, without interfaces.
 fn alone() -> &'static [&'static str] {
@@ -448,13 +447,11 @@ fn claim(pack: &Path, other: &Path, key: &SigningKey) {
         fs::remove_dir_all(pack.join(dir)).unwrap();
     }
     let own = ["index.json", "index.sigstore.json"];
-    let files: BTreeMap<String, StoredBlob> = WalkDir::new(pack)
+    let files: BTreeMap<String, StoredBlob> = files_below(pack)
         .into_iter()
-        .map(Result::unwrap)
-        .filter(|entry| entry.file_type().is_file())
-        .map(|entry| {
-            let path = entry.path().strip_prefix(pack).unwrap();
-            let bytes = fs::read(entry.path()).unwrap();
+        .map(|file| {
+            let path = file.strip_prefix(pack).unwrap();
+            let bytes = fs::read(&file).unwrap();
             let blob = StoredBlob {
                 digest: Digest::of(&bytes),
                 size: bytes.len() as u64,

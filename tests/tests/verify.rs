@@ -11,8 +11,7 @@ use std::{
     process::Command,
 };
 
-use repro_core::fs::sorted_names;
-use repro_tests::{Ended, Repro, TestContext, succeeds, tool};
+use repro_tests::{Ended, Repro, TestContext, files_below, succeeds, tool};
 use serde_json::Value;
 
 /// A signed pack, with everything to verify it by.
@@ -110,17 +109,10 @@ fn refusals(ended: &Ended) -> Vec<String> {
         .collect()
 }
 
-/// Every file below `dir`, as paths below it.
-fn files(dir: &Path, below: &str, found: &mut Vec<String>) {
-    for name in sorted_names(&dir.join(below)).unwrap() {
-        let path = format!("{below}/{}", name.to_string_lossy());
-        let path = path.trim_start_matches('/').to_owned();
-        if dir.join(&path).is_dir() {
-            files(dir, &path, found);
-        } else {
-            found.push(path);
-        }
-    }
+/// Every file of a pack, as paths below it.
+fn files(pack: &Path) -> Vec<String> {
+    let below = |path: &PathBuf| path.strip_prefix(pack).unwrap().display().to_string();
+    files_below(pack).iter().map(below).collect()
 }
 
 /// One build for everything that is tried on its pack: a build takes longer than all of it.
@@ -188,8 +180,7 @@ fn the_table_says_every_check(signed: &Signed) {
 }
 
 fn each_thing_tampered_with_is_named(signed: &Signed) {
-    let mut all = Vec::new();
-    files(&signed.pack, "", &mut all);
+    let all = files(&signed.pack);
     for kind in [
         "image/blobs/",
         "reproducibility/report.json",
