@@ -8,10 +8,11 @@
 # DIR (target/bench unless given) takes five gigabytes while it runs. Needs python3, GNU time and diffoscope.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-dir=${1:-target/bench}
+# Absolute, since a bare relative path is the name of an image.
+dir=$(realpath --canonicalize-missing "${1:-target/bench}")
 repro=${REPRO_BIN:-$PWD/target/release/repro}
 mkdir -p "$dir"
-export REPRO_STORE=$PWD/$dir/store
+export REPRO_STORE=$dir/store
 
 for tool in python3 /usr/bin/time diffoscope "$repro"; do
     command -v "$tool" >/dev/null || { echo "tests/bench/diff.sh: $tool is missing" >&2; exit 1; }
@@ -30,7 +31,7 @@ measure() {
 for size in 256 1024; do
     python3 tests/bench/trees.py "$dir/trees-$size" "$size"
     # Once before, so that both find the files in memory.
-    cat "$dir/trees-$size"/{a,b}/usr/*/*/* >/dev/null
+    find "$dir/trees-$size" -type f -exec cat {} + >/dev/null
     measure "repro-$size" "$repro" diff "$dir/trees-$size/a" "$dir/trees-$size/b"
     read -r seconds memory user system <"$dir/repro-$size.time"
     echo "repro, $size MiB: $seconds s ($user user, $system system), $((memory / 1024)) MiB of memory, $(wc -l <"$dir/repro-$size.out") lines"
