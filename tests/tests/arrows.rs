@@ -11,12 +11,13 @@ use repro_core::fs::sorted_names;
 use repro_tests::root;
 
 /// Who may use whom, for what ends up in the program and for its build.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     (
         "repro",
         &[
             "repro-builder",
             "repro-core",
+            "repro-engine",
             "repro-sandbox",
             "repro-toolchains",
             "repro-verifier",
@@ -27,6 +28,7 @@ const ARROWS: [(&str, &[&str]); 6] = [
         &["repro-core", "repro-sandbox", "repro-toolchains"],
     ),
     ("repro-core", &[]),
+    ("repro-engine", &["repro-core", "repro-sandbox"]),
     ("repro-sandbox", &["repro-core"]),
     ("repro-toolchains", &["repro-core", "repro-sandbox"]),
     ("repro-verifier", &["repro-core"]),
