@@ -418,9 +418,10 @@ impl Builder<'_> {
         }
     }
 
-    /// The environment of a run that differs from run A's on `axes`.
-    fn variation(&self, axes: &BTreeSet<Axis>) -> Variation {
-        Variation::run_b(axes).with_snapshotter(self.executor.snapshotter())
+    /// The environment of a run that differs from run A's on `axes`, as far as its executor can make it.
+    fn variation(&self, run: RunId, axes: &BTreeSet<Axis>) -> Variation {
+        let executor = self.executor.of_run(run).unwrap_or(self.executor);
+        Variation::run_b(axes).with_snapshotter(executor.snapshotter())
     }
 
     fn runs(
@@ -429,11 +430,11 @@ impl Builder<'_> {
         prepared: &Prepared,
     ) -> Result<Vec<RunRecord>, BuildError> {
         let context = self.context_of_runs(request, prepared);
-        let plain = self.variation(&BTreeSet::new());
+        let plain = self.variation(RunId::A, &BTreeSet::new());
         let (a, b) = match request.runs {
             Runs::One => (run(&context, RunId::A, &plain, None), None),
             Runs::Two | Runs::TwoAndControl => {
-                let varied = self.variation(&request.vary);
+                let varied = self.variation(RunId::B, &request.vary);
                 let board = Board::default();
                 std::thread::scope(|scope| {
                     let b = scope.spawn(|| run(&context, RunId::B, &varied, Some(&board)));

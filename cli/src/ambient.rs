@@ -210,6 +210,22 @@ pub(crate) fn surroundings() -> Surroundings {
     }
 }
 
+/// Reads the surroundings that are for container engines.
+pub(crate) fn engines() -> repro_engine::Ambient {
+    let path = |name| variable(name).map(PathBuf::from);
+    repro_engine::Ambient {
+        docker_host: variable("DOCKER_HOST"),
+        docker_context: variable("DOCKER_CONTEXT"),
+        docker_config: path("DOCKER_CONFIG"),
+        docker_tls_verify: variable("DOCKER_TLS_VERIFY"),
+        docker_cert_path: path("DOCKER_CERT_PATH"),
+        container_host: variable("CONTAINER_HOST"),
+        runtime_dir: path("XDG_RUNTIME_DIR"),
+        home: path("HOME"),
+        uid: rustix::process::getuid().as_raw(),
+    }
+}
+
 fn variable(name: &str) -> Option<OsString> {
     #[expect(
         clippy::disallowed_methods,

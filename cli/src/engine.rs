@@ -1,7 +1,7 @@
 //! What runs steps and brings files, ready to work and ready to be stopped.
 
 use std::{
-    error::Error as _,
+    fmt,
     path::Path,
     sync::{
         Arc,
@@ -10,27 +10,33 @@ use std::{
 };
 
 use repro_core::{
-    build::{Executor as _, Grants, InvocationId},
+    build::{Executor, Grants, InvocationId},
     store::{RunDir, Store},
 };
-use repro_sandbox::{NativeExecutor, Snapshots, StageImage};
 use repro_toolchains::fetch::{FetchSettings, Fetcher, Mirror, RetryPolicy, machine_mirrors};
 
-use crate::{commands::Context, error::CommandError};
+use crate::{commands::Context, error::CommandError, place::PlaceArgs};
 
 /// Where the machine's own package sources are listed.
 pub(crate) const APT: &str = "/etc/apt";
 
 /// Executor and downloads of one invocation. A signal stops both.
-#[derive(Debug)]
 pub(crate) struct Engine {
-    pub(crate) executor: Arc<NativeExecutor>,
+    pub(crate) executor: Arc<dyn Executor>,
     pub(crate) fetcher: Fetcher,
     /// Set when a signal comes, for what else has to end then.
     pub(crate) cancelled: Arc<AtomicBool>,
     invocation: InvocationId,
     /// Locked while it lives: if this process is killed, the next one knows what to sweep.
     scratch: RunDir,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("executor", &self.executor.name())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Engine {
@@ -41,20 +47,12 @@ impl Engine {
         invocation: &InvocationId,
         mirrors: &[Mirror],
         grants: Grants,
-        snapshots: Snapshots,
+        place: &PlaceArgs,
     ) -> Result<Self, CommandError> {
-        let executor = NativeExecutor::new(StageImage::capture()?, store.root(), snapshots)?;
-        if let Some(refused) = executor.overlay_refused() {
-            let errno = refused.source().map(|errno| format!(" ({errno})"));
-            context.settings.output.warning(&format!(
-                "overlayfs is refused in the store{}: steps start from plain copies, which takes longer \
-                 and needs more room; `repro doctor` says more",
-                errno.unwrap_or_default()
-            ));
-        }
-        let executor = Arc::new(executor.with_grants(grants));
-        sweep(store, &executor)?;
+        let executor = place.executor(context, store, &grants)?;
+        sweep(store, &*executor)?;
         let scratch = store.create_run(invocation)?;
+        executor.sweep(&store.runs()?)?;
         let cancelled = Arc::new(AtomicBool::new(false));
         let fetcher = Fetcher::new(FetchSettings {
             mirrors: all_mirrors(mirrors),
@@ -92,7 +90,7 @@ impl Engine {
 }
 
 /// Removes what builds left whose process was killed; gives how many they were.
-pub(crate) fn sweep(store: &Store, executor: &NativeExecutor) -> Result<u64, CommandError> {
+pub(crate) fn sweep(store: &Store, executor: &dyn Executor) -> Result<u64, CommandError> {
     let mut swept = 0;
     for stale in store.stale_runs()? {
         executor.discard(stale.invocation())?;

@@ -26,6 +26,7 @@ mod images;
 mod interrupt;
 mod locksmith;
 mod output;
+mod place;
 mod progress;
 mod registries;
 mod reports;

@@ -1,7 +1,6 @@
 //! What makes locks of packages, ready to work.
 
 use repro_core::{build::Grants, ruleset::Ruleset, store::Store};
-use repro_sandbox::Snapshots;
 use repro_toolchains::{
     fetch::Mirror,
     locking::{LockingError, Locksmith},
@@ -13,6 +12,7 @@ use crate::{
     commands::Context,
     engine::{self, Engine},
     error::CommandError,
+    place::PlaceArgs,
     trust::TrustArgs,
 };
 
@@ -34,12 +34,12 @@ pub(crate) fn with_locksmith<T>(
         &invocation,
         mirrors,
         Grants::default(),
-        Snapshots::AsPossible,
+        &PlaceArgs::default(),
     )?;
     let events = context.settings.view.start(&context.settings.output);
     let workshop = Workshop {
         store,
-        executor: engine.executor.as_ref(),
+        executor: &*engine.executor,
         fetcher: &engine.fetcher,
         events: events.as_ref(),
         invocation: &invocation,

@@ -23,8 +23,17 @@ pub const BUILDER_LOCAL: &str = uri!("builder/local/v1");
 /// Builder id: the same where the kernel grants one id for all users of a step, and so keeps them apart
 /// no more.
 pub const BUILDER_LOCAL_ONE_ID: &str = uri!("builder/local-one-id/v1");
+/// Builder id: this program, steps in containers of a Docker engine that its user named.
+pub const BUILDER_DOCKER: &str = uri!("builder/docker/v1");
+/// Builder id: the same with Podman.
+pub const BUILDER_PODMAN: &str = uri!("builder/podman/v1");
 /// Builders that this version knows: what a key that is given alone may speak for.
-pub const BUILDERS: &[&str] = &[BUILDER_LOCAL, BUILDER_LOCAL_ONE_ID];
+pub const BUILDERS: &[&str] = &[
+    BUILDER_LOCAL,
+    BUILDER_LOCAL_ONE_ID,
+    BUILDER_DOCKER,
+    BUILDER_PODMAN,
+];
 /// Type of the monitor in runtime traces: the sandbox's own counters of what a step asks the network
 /// for.
 pub const NETWORK_MONITOR: &str = uri!("network-monitor/v1");

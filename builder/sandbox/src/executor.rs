@@ -574,7 +574,7 @@ fn receive(session: &Session, layer: &mut dyn EntrySink) -> io::Result<()> {
     reader.copy_to(layer)
 }
 
-fn broken_layer(error: io::Error) -> ExecutorError {
+pub(crate) fn broken_layer(error: io::Error) -> ExecutorError {
     let what = "cannot take over the layer of the step".to_owned();
     if error.kind() == io::ErrorKind::StorageFull {
         return ExecutorError::Exhausted {

@@ -35,7 +35,7 @@ use rustix::{
 use self::mounts::Setup;
 pub(crate) use self::{
     attach::{Attachment, PointKind},
-    payload::{Identity, Payload},
+    payload::{Identity, Payload, Watch},
     report::{Place, Report, SIZE as REPORT_SIZE},
 };
 use crate::{
@@ -183,7 +183,7 @@ fn fail(plan: &Plan, place: Place, errno: Errno) -> ! {
 }
 
 /// Makes `input` standard input and `output` both others, not closed on exec.
-fn onto_standard_streams(input: &OwnedFd, output: &OwnedFd) -> Result<(), Errno> {
+pub(crate) fn onto_standard_streams(input: &OwnedFd, output: &OwnedFd) -> Result<(), Errno> {
     rustix::stdio::dup2_stdin(input)?;
     rustix::stdio::dup2_stdout(output)?;
     rustix::stdio::dup2_stderr(output)

@@ -4,6 +4,7 @@ mod blockers;
 mod channel;
 pub mod doctor;
 mod executor;
+pub mod guest;
 mod image;
 mod init;
 pub mod mapping;

@@ -6,16 +6,16 @@
 
 mod device;
 mod enter;
-mod faults;
+pub(crate) mod faults;
 pub(crate) mod job;
 mod machine;
 mod memory;
 mod mounts;
 mod overlay;
 mod plain;
-mod program;
+pub(crate) mod program;
 mod step;
-mod stubs;
+pub(crate) mod stubs;
 
 use std::{
     io,
@@ -34,11 +34,12 @@ use crate::{
 /// The name by which a started process knows that it is a stage.
 pub(crate) const STAGE_NAME: &str = "repro-sandbox-stage";
 
-/// Serves a request and ends the process, if this process was started as a stage; returns at once
-/// otherwise.
+/// Serves a request and ends the process, if this process was started as a stage, or as the helper in
+/// a container; returns at once otherwise.
 ///
 /// To be called first in `main`: a stage must not have started a thread.
 pub fn enter_if_stage() {
+    crate::guest::enter_if_guest();
     let is_stage = std::env::args_os()
         .next()
         .is_some_and(|name| name == STAGE_NAME);
@@ -56,7 +57,7 @@ pub fn enter_if_stage() {
     clippy::exit,
     reason = "a stage is a process of its own, and the caller of enter_if_stage must not go on"
 )]
-fn leave(code: i32) -> ! {
+pub(crate) fn leave(code: i32) -> ! {
     std::process::exit(code)
 }
 

@@ -11,12 +11,15 @@
 //! that a write breaks a hard link (rule 7). `userxattr` turns `redirect_dir` and `metacopy` off
 //! (and takes neither option): a layer holds whole files.
 
+mod align;
 mod archive;
 mod attributes;
+mod capture;
 mod copy;
 mod diff;
 mod distill;
 mod error;
+mod listing;
 mod make;
 mod make_dir;
 mod merge;
@@ -28,16 +31,20 @@ mod root;
 mod sources;
 mod unpack;
 
+pub(crate) use align::{align, align_root, let_time_pass, points};
 pub use archive::open_archive;
+pub(crate) use capture::{capture, names_in};
 pub use copy::{CopyReport, copy};
 pub use diff::{DiffRequest, TimeRule, diff};
 pub use distill::distill;
 pub use error::{CapabilityFault, DeviceKind, TreeError};
+pub use listing::{Listing, Name, Origin};
 pub use make_dir::{make_dir, prepare_upper};
 pub use merge::{Content, Merged, merge};
 pub(crate) use owners::FileId;
 pub use owners::{Ids, Owner, OwnerList, Owners};
 pub use remove::{RemoveError, remove_tree};
 pub use resolve::resolve;
-pub use root::Root;
+pub(crate) use root::Detour;
+pub use root::{MountsSeen, Root};
 pub use unpack::unpack;

@@ -87,7 +87,7 @@ impl Build<'_> {
             events: &events,
             ..builder.context_of_runs(request, prepared)
         };
-        let variation = builder.variation(axes);
+        let variation = builder.variation(RunId::Bisect, axes);
         let ended = run(&context, RunId::Bisect, &variation, None);
         let summary = match &ended {
             Ok(_) => format!("ran with {}", names(axes)),

@@ -132,13 +132,14 @@ pub(crate) fn run(
     board: Option<&Board>,
 ) -> Result<RunEnd, RunError> {
     let guard = board.filter(|_| id == RunId::A).map(EndGuard);
+    let executor = context.executor.of_run(id).unwrap_or(context.executor);
     let mut record = RunRecord {
         id,
         invocation_id: format!("{}/{id}", context.invocation),
-        executor: context.executor.name().to_owned(),
-        user_ids: context.executor.user_ids(),
-        snapshotter: context.executor.snapshotter(),
-        policy: context.executor.policy(),
+        executor: executor.name().to_owned(),
+        user_ids: executor.user_ids(),
+        snapshotter: executor.snapshotter(),
+        policy: executor.policy(),
         variation: variation.clone(),
         started_on: context.clock.rfc3339(),
         finished_on: String::new(),

@@ -37,6 +37,7 @@ use repro_verifier::predicate::provenance::BuilderId;
 use super::lock;
 use crate::{
     args::{JsonArgs, ProgressArgs},
+    place::PlaceArgs,
     registries::RegistryArgs,
     reports::ReportArgs,
     signing::SigningArgs,
@@ -152,9 +153,8 @@ pub(crate) struct Args {
     /// as many as there are processors unless given. The image does not depend on it
     #[arg(long, value_name = "N", env = "REPRO_JOBS")]
     pub(crate) jobs: Option<NonZeroUsize>,
-    /// How a step gets the tree that it starts from. The image does not depend on it
-    #[arg(long, value_enum, default_value_t, env = "REPRO_SNAPSHOTTER")]
-    pub(crate) snapshotter: SnapshotterArg,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
 
     /// Run the build this many times; with 1 nothing is compared
     #[arg(
@@ -294,7 +294,7 @@ impl Args {
             call: None,
             check: false,
             jobs: lock.jobs,
-            snapshotter: lock.snapshotter,
+            place: lock.place.clone(),
             runs: RunCount::One,
             vary: None,
             more: MoreRuns::default(),
@@ -322,7 +322,7 @@ impl Args {
         Means {
             mirrors: &self.mirrors,
             registries: &self.registries,
-            snapshotter: self.snapshotter,
+            place: &self.place,
             jobs: self.jobs,
         }
     }

@@ -27,7 +27,7 @@ use tempfile::NamedTempFile;
 use super::{
     Context,
     build::{
-        self, ContextArg, Pair, SecretArg, SnapshotterArg, SshArg,
+        self, ContextArg, Pair, SecretArg, SshArg,
         network::Wanted,
         place::Place,
         request::{self, Asked, asked},
@@ -41,6 +41,7 @@ use crate::{
     exit::ExitStatus,
     locksmith::with_locksmith,
     output::Format,
+    place::PlaceArgs,
     registries::RegistryArgs,
     trust::TrustArgs,
 };
@@ -118,9 +119,8 @@ pub(crate) struct Args {
     /// Have this many steps going at a time; as many as there are processors unless given
     #[arg(long, value_name = "N", env = "REPRO_JOBS")]
     pub(crate) jobs: Option<NonZeroUsize>,
-    /// How a step gets the tree that it starts from
-    #[arg(long, value_enum, default_value_t, env = "REPRO_SNAPSHOTTER")]
-    pub(crate) snapshotter: SnapshotterArg,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
     /// Look for packages of toolchains and inputs on this mirror first; repeat for several
     #[arg(
         long = "mirror",

@@ -7,7 +7,6 @@ use std::fmt::Write as _;
 
 use clap::Subcommand;
 use repro_core::{build::Grants, image::load_image, reference::ImageRef, ruleset::Ruleset};
-use repro_sandbox::Snapshots;
 use repro_toolchains::{
     definition::{self, PinnedToolchain},
     fetch::Mirror,
@@ -23,6 +22,7 @@ use crate::{
     error::CommandError,
     exit::ExitStatus,
     output::Format,
+    place::PlaceArgs,
     settings::Forms,
     text,
 };
@@ -127,12 +127,12 @@ fn build(
         &invocation,
         &args.mirrors,
         Grants::default(),
-        Snapshots::AsPossible,
+        &PlaceArgs::default(),
     )?;
     let events = context.settings.view.start(output);
     let workshop = Workshop {
         store: &store,
-        executor: engine.executor.as_ref(),
+        executor: &*engine.executor,
         fetcher: &engine.fetcher,
         events: events.as_ref(),
         invocation: &invocation,

@@ -1,6 +1,6 @@
 //! Who runs a step.
 
-use std::io;
+use std::{collections::BTreeSet, io};
 
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +87,8 @@ pub enum Snapshotter {
     /// As a copy in ordinary files, for where overlayfs is refused: slower, and larger while a step
     /// runs.
     PlainCopy,
+    /// By a container engine, as it does for its images.
+    Engine,
 }
 
 impl Snapshotter {
@@ -96,6 +98,7 @@ impl Snapshotter {
         match self {
             Self::Overlay => "overlay",
             Self::PlainCopy => "plain-copy",
+            Self::Engine => "engine",
         }
     }
 }
@@ -118,6 +121,17 @@ pub enum UserIds {
 pub trait Executor: Send + Sync {
     /// The name in reports.
     fn name(&self) -> &'static str;
+
+    /// The one that carries out the steps of `run`, where runs have different ones.
+    fn of_run(&self, _run: RunId) -> Option<&dyn Executor> {
+        None
+    }
+
+    /// Removes what is outside the store and belongs to no invocation of `alive`: what a process left
+    /// that was killed. Gives how many things.
+    fn sweep(&self, _alive: &BTreeSet<InvocationId>) -> Result<u64, ExecutorError> {
+        Ok(0)
+    }
 
     /// Digest of the policy document that every step runs under (canonical JSON).
     fn policy(&self) -> Digest;

@@ -134,6 +134,8 @@ pub enum DirectoryOrder {
     Sorted,
     /// The other way round.
     Reversed,
+    /// As the file system has them: nobody is there to sort.
+    OfFileSystem,
 }
 
 /// What programs are told of the kernel's release.
@@ -305,8 +307,18 @@ impl Variation {
     /// the store, whose number is one.
     #[must_use]
     pub fn with_snapshotter(mut self, snapshotter: Snapshotter) -> Self {
-        if snapshotter == Snapshotter::PlainCopy {
-            self.device = DeviceNumber::OfStore;
+        match snapshotter {
+            Snapshotter::Overlay => {}
+            Snapshotter::PlainCopy => self.device = DeviceNumber::OfStore,
+            // Whoever answers system calls, and whoever makes namespaces, is the engine's own.
+            Snapshotter::Engine => {
+                self.device = DeviceNumber::OfStore;
+                self.clock_shift_s = 0;
+                self.boot_offset_s = 0;
+                self.directory_order = DirectoryOrder::OfFileSystem;
+                self.kernel = KernelName::Real;
+                self.first_pid = Self::run_a().first_pid;
+            }
         }
         self
     }
@@ -348,6 +360,7 @@ impl Variation {
                 match self.directory_order {
                     DirectoryOrder::Sorted => "sorted".into(),
                     DirectoryOrder::Reversed => "reverse sorted".into(),
+                    DirectoryOrder::OfFileSystem => "that of the file system".into(),
                 },
             ),
             (

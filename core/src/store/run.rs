@@ -1,6 +1,7 @@
 //! Scratch directories of running builds, recognisable once their process is gone.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -116,6 +117,16 @@ impl Store {
             }
         }
         Ok(stale)
+    }
+
+    /// The invocations that have a run directory, whether their process lives or not.
+    pub fn runs(&self) -> Result<BTreeSet<InvocationId>, StoreError> {
+        let dir = self.runs_dir();
+        let names = sorted_names(&dir).map_err(StoreError::io("list", &dir))?;
+        let names = names.into_iter().filter_map(|name| name.into_string().ok());
+        Ok(names
+            .filter_map(|name| InvocationId::try_from(name).ok())
+            .collect())
     }
 
     fn runs_lock(&self) -> PathBuf {

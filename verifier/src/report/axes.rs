@@ -36,6 +36,8 @@ pub enum WhyNot {
     LeftOut,
     /// Trees were copied, and copies lie on one file system.
     PlainCopies,
+    /// A container engine ran the steps, and cannot vary it.
+    Engine,
 }
 
 impl WhyNot {
@@ -46,6 +48,7 @@ impl WhyNot {
             Self::OneRun => "no second run",
             Self::LeftOut => "left out",
             Self::PlainCopies => "steps start from plain copies, which lie on one file system",
+            Self::Engine => "a container engine cannot vary it",
         }
     }
 }
@@ -104,6 +107,15 @@ pub struct BrokenPath {
 /// Paths of [`ControlReport::only_here`].
 const MAX_ONLY_HERE: usize = 20;
 
+/// What no container engine can vary: who answers system calls, and who makes namespaces, is its own.
+const BEYOND_ENGINES: [Axis; 5] = [
+    Axis::BootTime,
+    Axis::DirectoryOrder,
+    Axis::Pids,
+    Axis::KernelName,
+    Axis::InodeNumbers,
+];
+
 /// The axes of the runs.
 pub(super) fn axes(record: &BuildRecord) -> AxesReport {
     let run = |id| find(record, id);
@@ -119,6 +131,9 @@ pub(super) fn axes(record: &BuildRecord) -> AxesReport {
         None => WhyNot::OneRun,
         Some(b) if *axis == Axis::InodeNumbers && b.snapshotter == Snapshotter::PlainCopy => {
             WhyNot::PlainCopies
+        }
+        Some(b) if b.snapshotter == Snapshotter::Engine && BEYOND_ENGINES.contains(axis) => {
+            WhyNot::Engine
         }
         Some(_) => WhyNot::LeftOut,
     };

@@ -58,14 +58,26 @@ pub(crate) struct Payload {
     pub(crate) address_space: AddressSpace,
     /// Limits in place of the policy's.
     pub(crate) limits: Vec<(Resource, Rlimit)>,
-    /// The system call filter.
-    pub(crate) filter: Vec<Instruction>,
     /// Takes standard output and standard error.
     pub(crate) log: OwnedFd,
-    /// Takes the filter's listener, and before it the request to be traced.
-    pub(crate) supervisor: OwnedFd,
-    /// Whether the clock is shifted: then somebody traces the program.
-    pub(crate) clock: Clock,
+    /// Who watches its system calls.
+    pub(crate) watch: Watch,
+}
+
+/// Who watches the system calls of a program.
+#[derive(Debug)]
+pub(crate) enum Watch {
+    /// A supervisor, who answers some of them.
+    Supervised {
+        /// The system call filter.
+        filter: Vec<Instruction>,
+        /// Takes the filter's listener, and before it the request to be traced.
+        supervisor: OwnedFd,
+        /// Whether the clock is shifted: then somebody traces the program.
+        clock: Clock,
+    },
+    /// The engine's own filter, which was there before.
+    Engine,
 }
 
 /// Whom a program runs as.
@@ -88,7 +100,7 @@ pub(crate) enum Identity {
 
 impl Payload {
     /// Becomes the program; returns only what failed.
-    pub(super) fn become_program(&self) -> (Place, Errno) {
+    pub(crate) fn become_program(&self) -> (Place, Errno) {
         match self.prepare() {
             Err(failure) => failure,
             Ok(()) => (Place::Exec, self.exec()),
@@ -97,7 +109,14 @@ impl Payload {
 
     fn prepare(&self) -> Result<(), (Place, Errno)> {
         let at = |place: Place| move |errno: Errno| (place, errno);
-        self.get_tracer().map_err(at(Place::Tracer))?;
+        if let Watch::Supervised {
+            supervisor,
+            clock: Clock::Shifted,
+            ..
+        } = &self.watch
+        {
+            get_tracer(supervisor).map_err(at(Place::Tracer))?;
+        }
         setsid().map_err(at(Place::Session))?;
         reset_signals();
         SigSet::empty()
@@ -117,14 +136,21 @@ impl Payload {
         for (index, (resource, limit)) in (0..).zip(&self.limits) {
             setrlimit(*resource, *limit).map_err(at(Place::Limit(index)))?;
         }
-        join_new_session_keyring().map_err(at(Place::Keyring))?;
+        if let Watch::Supervised { .. } = &self.watch {
+            join_new_session_keyring().map_err(at(Place::Keyring))?;
+        }
         let null = open_null().map_err(at(Place::Streams))?;
         onto_standard_streams(&null, &self.log).map_err(at(Place::Streams))?;
         self.enter_directory()
             .map_err(at(Place::WorkingDirectory))?;
-        // While the process still may: afterwards it has not the capability to.
-        let listener = notify::install(&self.filter).map_err(at(Place::Filter))?;
-        self.hand_over(&listener).map_err(at(Place::Listener))?;
+        if let Watch::Supervised {
+            filter, supervisor, ..
+        } = &self.watch
+        {
+            // While the process still may: afterwards it has not the capability to.
+            let listener = notify::install(filter).map_err(at(Place::Filter))?;
+            hand_over(&listener, supervisor).map_err(at(Place::Listener))?;
+        }
         self.become_user()?;
         // Not closed at once: the report of a failed exec still needs its pipe.
         close_range(3, u32::MAX, Closing::OnExec).map_err(at(Place::CloseDescriptors))
@@ -140,42 +166,6 @@ impl Payload {
             ResolveFlags::NO_MAGICLINKS,
         )?;
         fchdir(&directory)
-    }
-
-    /// Lets the supervisor attach, before the filter and before the first program: nothing that it would
-    /// have to see has happened by then.
-    fn get_tracer(&self) -> Result<(), Errno> {
-        match self.clock {
-            Clock::Real => return Ok(()),
-            Clock::Shifted => {}
-        }
-        // The memory is a copy of the stage's, which was made outside the namespace that the
-        // supervisor has power over. There is nobody else yet who could use the permission.
-        set_dumpable_behavior(DumpableBehavior::Dumpable)?;
-        send(&self.supervisor, &[0], SendFlags::NOSIGNAL)?;
-        let mut answer = [0];
-        let (count, _) =
-            retry_on_intr(|| recv(&self.supervisor, &mut answer[..], RecvFlags::empty()))?;
-        if count == 0 {
-            return Err(Errno::PERM);
-        }
-        set_dumpable_behavior(DumpableBehavior::NotDumpable)
-    }
-
-    fn hand_over(&self, listener: &OwnedFd) -> Result<(), Errno> {
-        let fds = [listener.as_fd()];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        if !ancillary.push(SendAncillaryMessage::ScmRights(&fds)) {
-            return Err(Errno::NOBUFS);
-        }
-        sendmsg(
-            &self.supervisor,
-            &[IoSlice::new(&[0])],
-            &mut ancillary,
-            SendFlags::NOSIGNAL,
-        )
-        .map(drop)
     }
 
     /// Gives up what the program shall not have. The order is that of the rights that each call needs.
@@ -238,6 +228,37 @@ impl Payload {
         }
         seen
     }
+}
+
+/// Lets the supervisor attach, before the filter and before the first program: nothing that it would
+/// have to see has happened by then.
+fn get_tracer(supervisor: &OwnedFd) -> Result<(), Errno> {
+    // The memory is a copy of the stage's, which was made outside the namespace that the
+    // supervisor has power over. There is nobody else yet who could use the permission.
+    set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+    send(supervisor, &[0], SendFlags::NOSIGNAL)?;
+    let mut answer = [0];
+    let (count, _) = retry_on_intr(|| recv(supervisor, &mut answer[..], RecvFlags::empty()))?;
+    if count == 0 {
+        return Err(Errno::PERM);
+    }
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+}
+
+fn hand_over(listener: &OwnedFd, supervisor: &OwnedFd) -> Result<(), Errno> {
+    let fds = [listener.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !ancillary.push(SendAncillaryMessage::ScmRights(&fds)) {
+        return Err(Errno::NOBUFS);
+    }
+    sendmsg(
+        supervisor,
+        &[IoSlice::new(&[0])],
+        &mut ancillary,
+        SendFlags::NOSIGNAL,
+    )
+    .map(drop)
 }
 
 fn set_limits() -> Result<(), (Place, Errno)> {

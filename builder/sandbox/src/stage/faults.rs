@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// What a failed operation on a tree becomes.
-pub(super) fn tree_failure(error: &TreeError) -> Failure {
+pub(crate) fn tree_failure(error: &TreeError) -> Failure {
     let what = with_sources(error);
     if let Some(errno) = errno_of(error)
         && is_exhaustion(errno)
@@ -27,7 +27,8 @@ pub(super) fn tree_failure(error: &TreeError) -> Failure {
         TreeError::Io { .. } | TreeError::Sink { .. } | TreeError::Remove { .. } => {
             FailureKind::Internal
         }
-        TreeError::Source(_)
+        TreeError::Engine(_)
+        | TreeError::Source(_)
         | TreeError::Overlay { .. }
         | TreeError::ContentSize { .. }
         | TreeError::RootEntry
@@ -57,12 +58,12 @@ pub(super) fn tree_failure(error: &TreeError) -> Failure {
 }
 
 /// What a user that cannot be determined becomes.
-pub(super) fn user_failure(error: &UserError) -> Failure {
+pub(crate) fn user_failure(error: &UserError) -> Failure {
     Failure::refused(with_sources(error))
 }
 
 /// What a tree that cannot be deleted becomes.
-pub(super) fn remove_failure(error: &RemoveError) -> Failure {
+pub(crate) fn remove_failure(error: &RemoveError) -> Failure {
     Failure::new(FailureKind::Internal, with_sources(error), None)
 }
 

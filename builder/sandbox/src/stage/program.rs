@@ -1,6 +1,6 @@
 //! Running a step's program to its end.
 
-mod launch;
+pub(crate) mod launch;
 mod supervise;
 
 use std::{
@@ -20,11 +20,11 @@ use rustix::{
 use super::{faults::user_failure, machine, stubs::Stubs};
 use crate::{
     channel::Channel,
-    init::{self, Attachment, Plan, mounts},
+    init::{self, Attachment, Plan, Watch, mounts},
     net::{counters::Counters, dns::Responder, loopback},
     protocol::{During, Failure, FailureKind, Notice, Program, Secret},
     seccomp::{
-        Clock,
+        self, Clock, Varying,
         notify::{Answers, Users},
     },
     trace::TracerProcess,
@@ -101,8 +101,16 @@ pub(super) fn run(
         (spec, secrets, network),
         variation,
         (&user, ids),
-        (log, theirs),
-        clock,
+        log,
+        Watch::Supervised {
+            filter: seccomp::program(Varying {
+                users: ids.users(),
+                kernel: variation.kernel,
+                clock,
+            }),
+            supervisor: theirs,
+            clock,
+        },
     )?;
     let mut setup = mounts::plan(
         &stubs.files,
@@ -222,7 +230,7 @@ fn out_of_memory_kills() -> u64 {
         .unwrap_or(0)
 }
 
-fn exit_of(status: i32) -> StepExit {
+pub(crate) fn exit_of(status: i32) -> StepExit {
     if libc::WIFSIGNALED(status) {
         return StepExit::Signal(libc::WTERMSIG(status));
     }

@@ -368,7 +368,7 @@ impl Trees<'_> {
     fn take_view(self) -> Result<(), Failure> {
         match self.scratch.snapshotter() {
             Snapshotter::Overlay => Ok(()),
-            Snapshotter::PlainCopy => self.take_leftovers(&[MERGED_DIR]),
+            Snapshotter::PlainCopy | Snapshotter::Engine => self.take_leftovers(&[MERGED_DIR]),
         }
     }
 

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Mount points at the root of the tree.
-const MOUNT_POINTS: [&str; 3] = ["dev", "proc", "sys"];
+pub(crate) const MOUNT_POINTS: [&str; 3] = ["dev", "proc", "sys"];
 
 /// What was put there.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ pub(super) fn write(
 }
 
 /// Text of the file `name`. What the caller adds comes last: the step's own names mean the step.
-fn content(name: &str, hostname: &str, hosts: &[HostEntry]) -> String {
+pub(crate) fn content(name: &str, hostname: &str, hosts: &[HostEntry]) -> String {
     match name {
         "hostname" => format!("{hostname}\n"),
         "hosts" => {

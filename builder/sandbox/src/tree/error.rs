@@ -57,6 +57,9 @@ pub enum TreeError {
         #[source]
         source: io::Error,
     },
+    /// A container shows something else than its image was made of.
+    #[error("{0:?}: the engine shows something else there than the image that it was given")]
+    Engine(TreePath),
     /// The entries of a layer cannot be read.
     #[error("cannot read the entries of the layer")]
     Source(#[source] io::Error),

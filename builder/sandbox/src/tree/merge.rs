@@ -38,6 +38,30 @@ pub struct Merged {
 }
 
 impl Merged {
+    /// A tree as it is, before a program may change it.
+    pub fn taken(tree: Root<'_>) -> Result<Self, TreeError> {
+        let mut marks = BTreeMap::new();
+        let mut directories = vec![TreePath::root()];
+        while let Some(directory) = directories.pop() {
+            for name in tree.names(&directory)? {
+                let path = join(&directory, &name)?;
+                let Some(node) = tree.node(&path)? else {
+                    continue;
+                };
+                let (inode, ctime) = (node.inode.number, node.ctime);
+                marks.insert(path.clone(), Mark { inode, ctime });
+                if node.is_directory() {
+                    directories.push(path);
+                }
+            }
+        }
+        Ok(Self {
+            content: Content::Copied,
+            marks,
+            shared: BTreeSet::new(),
+        })
+    }
+
     /// Whether what is at `path` is what was put there, as it was. A program can set every time but
     /// that of the last change.
     pub(super) fn is_untouched(&self, path: &TreePath, node: &Node) -> bool {

@@ -5,6 +5,7 @@
 //! number of open files does not grow with the depth that a hostile layer chooses.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsStr,
     fs::File,
     os::{
@@ -49,6 +50,42 @@ pub(super) struct Facts {
 pub struct Root<'fd> {
     fd: BorrowedFd<'fd>,
     ids: Ids<'fd>,
+    detour: Option<Detour<'fd>>,
+}
+
+/// Where a tree that lies in a container is seen through what an engine mounted in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Detour<'fd> {
+    /// A directory that holds, under the same paths, what the tree has at the mount points.
+    pub aside: BorrowedFd<'fd>,
+    /// The mount points, a few, and none below another.
+    pub points: &'fd BTreeSet<TreePath>,
+    /// A name at the root that is no part of the tree.
+    pub hidden: &'fd [u8],
+    /// Who sees the mounts.
+    pub seen: MountsSeen,
+}
+
+/// Who sees what an engine mounted in a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MountsSeen {
+    /// A program. What the tree has at the mount points nobody sees, and nobody changes.
+    ByProgram,
+    /// Nobody: files are copied, to the mount points too.
+    ByNobody,
+}
+
+impl Detour<'_> {
+    /// Whether `path` is a mount point or below one.
+    #[must_use]
+    pub fn covers(&self, path: &TreePath) -> bool {
+        self.points.iter().any(|point| path.starts_with(point))
+    }
+
+    /// Whether what the tree has at `path` is out of reach.
+    pub(super) fn hides(&self, path: &TreePath) -> bool {
+        self.seen == MountsSeen::ByProgram && self.covers(path)
+    }
 }
 
 impl<'fd> Root<'fd> {
@@ -61,7 +98,21 @@ impl<'fd> Root<'fd> {
     /// The tree below `fd`.
     #[must_use]
     pub const fn with(fd: BorrowedFd<'fd>, ids: Ids<'fd>) -> Self {
-        Self { fd, ids }
+        Self {
+            fd,
+            ids,
+            detour: None,
+        }
+    }
+
+    /// The tree below `fd` in a container, whose owners the kernel knows.
+    #[must_use]
+    pub const fn contained(fd: BorrowedFd<'fd>, detour: Detour<'fd>) -> Self {
+        Self {
+            fd,
+            ids: Ids::Kernel,
+            detour: Some(detour),
+        }
     }
 
     /// A directory of this tree as a tree.
@@ -69,7 +120,19 @@ impl<'fd> Root<'fd> {
     where
         'fd: 'a,
     {
-        Root { fd, ids: self.ids }
+        Root {
+            fd,
+            ids: self.ids,
+            detour: None,
+        }
+    }
+
+    /// The directory that `path` is looked up in.
+    fn base(self, path: &TreePath) -> BorrowedFd<'fd> {
+        match self.detour {
+            Some(detour) if detour.covers(path) => detour.aside,
+            _ => self.fd,
+        }
     }
 
     /// The directory.
@@ -86,7 +149,7 @@ impl<'fd> Root<'fd> {
             path.as_os_str()
         };
         openat2(
-            self.fd,
+            self.base(path),
             name,
             flags | OFlags::NOFOLLOW | OFlags::CLOEXEC,
             Mode::empty(),
@@ -152,7 +215,25 @@ impl<'fd> Root<'fd> {
         let fd = self
             .open(path, OFlags::RDONLY | OFlags::DIRECTORY)
             .map_err(TreeError::io("list it", path))?;
-        sorted_names(fd.as_fd()).map_err(TreeError::io("list it", path))
+        let mut names = sorted_names(fd.as_fd()).map_err(TreeError::io("list it", path))?;
+        let Some(detour) = self.detour else {
+            return Ok(names);
+        };
+        if path.is_root() {
+            names.retain(|name| name != detour.hidden);
+        }
+        // A mount point is there for the mount; in the tree it may not be.
+        let mut real = Vec::with_capacity(names.len());
+        for name in names {
+            let child = path.join(&name).map_err(|source| TreeError::Path {
+                parent: path.clone(),
+                source,
+            })?;
+            if !detour.points.contains(&child) || self.node(&child)?.is_some() {
+                real.push(name);
+            }
+        }
+        Ok(real)
     }
 
     /// The target of a symbolic link.
@@ -180,9 +261,19 @@ impl<'fd> Root<'fd> {
             return Err(TreeError::RootEntry);
         };
         let fd = self
-            .open(&parent, OFlags::PATH | OFlags::DIRECTORY)
+            .open_parent(path, &parent)
             .map_err(TreeError::io("open the directory", &parent))?;
         Ok((fd, OsStr::from_bytes(name)))
+    }
+
+    /// Opens the directory `parent` that holds `path`: a mount point is not where its directory is.
+    fn open_parent(self, path: &TreePath, parent: &TreePath) -> Result<OwnedFd, Errno> {
+        let base = Root {
+            fd: self.base(path),
+            ids: self.ids,
+            detour: None,
+        };
+        base.open(parent, OFlags::PATH | OFlags::DIRECTORY)
     }
 
     pub(super) fn make_directory(self, path: &TreePath) -> Result<(), TreeError> {
@@ -245,7 +336,7 @@ impl<'fd> Root<'fd> {
     ) -> Result<(), Errno> {
         let named = |root: Root<'_>, path: &TreePath| {
             let parent = path.parent().unwrap_or_else(TreePath::root);
-            root.open(&parent, OFlags::PATH | OFlags::DIRECTORY)
+            root.open_parent(path, &parent)
         };
         let name =
             |path: &TreePath| OsStr::from_bytes(path.file_name().unwrap_or_default()).to_owned();

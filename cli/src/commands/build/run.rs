@@ -27,7 +27,7 @@ use repro_verifier::{
 };
 
 use super::{
-    Args, OnDifference, SnapshotterArg, bisect,
+    Args, OnDifference, bisect,
     call::{Method, say_findings, say_targets},
     contexts::contexts,
     inputs,
@@ -45,6 +45,7 @@ use crate::{
     error::{CommandError, ErrorKind},
     exit::ExitStatus,
     output::Format,
+    place::PlaceArgs,
     registries::RegistryArgs,
     reports::{Reports, Subject},
     signing::{Opened, SigningArgs},
@@ -169,8 +170,8 @@ pub(crate) struct Means<'a> {
     pub(crate) mirrors: &'a [Mirror],
     /// How registries are reached.
     pub(crate) registries: &'a RegistryArgs,
-    /// How steps get their trees.
-    pub(crate) snapshotter: SnapshotterArg,
+    /// Where steps run.
+    pub(crate) place: &'a PlaceArgs,
     /// Steps that each run has going at a time.
     pub(crate) jobs: Option<NonZeroUsize>,
 }
@@ -194,7 +195,7 @@ where
         &request.invocation,
         means.mirrors,
         asked.grants.clone(),
-        means.snapshotter.snapshots(),
+        means.place,
     )?;
     let events = context.settings.view.start(&context.settings.output);
     let registry = means
@@ -209,7 +210,7 @@ where
         platform: &request.platform,
         workshop: Workshop {
             store,
-            executor: engine.executor.as_ref(),
+            executor: &*engine.executor,
             fetcher: &engine.fetcher,
             events: events.as_ref(),
             invocation: &request.invocation,
@@ -235,7 +236,7 @@ where
         lock_state,
         network: network.as_ref(),
         store,
-        executor: engine.executor.as_ref(),
+        executor: &*engine.executor,
         sources: &sources,
         events: events.as_ref(),
         clock: &SystemClock,

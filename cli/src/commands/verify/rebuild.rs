@@ -34,7 +34,7 @@ use crate::{
     commands::{
         Context,
         build::{
-            self, ContextArg, Evidence, Means, RunCount, SecretArg, SnapshotterArg, SshArg, bisect,
+            self, ContextArg, Evidence, Means, RunCount, SecretArg, SshArg, bisect,
             network::Wanted,
             request::{Asked, absolute},
             with_builder,
@@ -42,6 +42,7 @@ use crate::{
     },
     error::CommandError,
     exit::ExitStatus,
+    place::PlaceArgs,
     registries::RegistryArgs,
     signing::SigningArgs,
 };
@@ -139,9 +140,8 @@ pub(crate) struct RebuildArgs {
     /// Have this many steps of each run going at a time
     #[arg(long, value_name = "N", env = "REPRO_JOBS")]
     jobs: Option<NonZeroUsize>,
-    /// How a step gets the tree that it starts from
-    #[arg(long, value_enum, default_value_t, env = "REPRO_SNAPSHOTTER")]
-    snapshotter: SnapshotterArg,
+    #[command(flatten)]
+    place: PlaceArgs,
 }
 
 impl RebuildArgs {
@@ -159,7 +159,7 @@ impl RebuildArgs {
         Means {
             mirrors: &self.mirrors,
             registries,
-            snapshotter: self.snapshotter,
+            place: &self.place,
             jobs: self.jobs,
         }
     }

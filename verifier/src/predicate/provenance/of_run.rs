@@ -102,9 +102,7 @@ impl Provenance {
         run: &RunRecord,
         builder: &BuilderInfo,
     ) -> Result<(Self, Vec<Subject>), ProvenanceError> {
-        if run.executor != "native" {
-            return Err(ProvenanceError::Executor(run.executor.clone()));
-        }
+        let builder_id = builder_id(run, builder)?;
         let steps = run
             .steps
             .iter()
@@ -114,7 +112,7 @@ impl Provenance {
             build_definition: definition(record, run),
             run_details: RunDetails {
                 builder: Builder {
-                    id: builder_id(run, builder),
+                    id: builder_id,
                     version: BTreeMap::from([("repro".to_owned(), builder.version.clone())]),
                     builder_dependencies: builder_dependencies(run, builder),
                 },
@@ -264,11 +262,18 @@ fn step_evidence(
 
 /// The mode of operation of whoever built: each that keeps other things apart has an id of its own.
 /// Who gives another id answers for what it means.
-fn builder_id(run: &RunRecord, builder: &BuilderInfo) -> String {
-    match run.user_ids {
-        UserIds::One if builder.id == BuilderId::default() => uris::BUILDER_LOCAL_ONE_ID.into(),
-        UserIds::Range | UserIds::One => builder.id.to_string(),
+fn builder_id(run: &RunRecord, builder: &BuilderInfo) -> Result<String, ProvenanceError> {
+    let own = match (run.executor.as_str(), run.user_ids) {
+        ("native", UserIds::Range) => uris::BUILDER_LOCAL,
+        ("native", UserIds::One) => uris::BUILDER_LOCAL_ONE_ID,
+        ("docker", _) => uris::BUILDER_DOCKER,
+        ("podman", _) => uris::BUILDER_PODMAN,
+        (other, _) => return Err(ProvenanceError::Executor(other.to_owned())),
+    };
+    if builder.id == BuilderId::default() {
+        return Ok(own.to_owned());
     }
+    Ok(builder.id.to_string())
 }
 
 /// What a step could reach, by what was seen of it.

@@ -11,22 +11,21 @@ use rustix::{
 
 use super::super::machine;
 use crate::{
-    init::{Identity, Payload, Place, mounts::Setup},
+    init::{Identity, Payload, Place, Watch, mounts::Setup},
     policy,
     protocol::{During, Failure, Program, Secret},
-    seccomp::{self, Clock, Varying},
     sys::Strings,
     tree::Ids,
     users::ResolvedUser,
 };
 
 /// Puts together what the program starts with.
-pub(super) fn payload(
+pub(crate) fn payload(
     (spec, secrets, network): (&Program, &BTreeMap<String, Secret>, Option<&NetworkKit>),
     variation: &Variation,
     (user, ids): (&ResolvedUser, Ids<'_>),
-    (log, supervisor): (OwnedFd, OwnedFd),
-    clock: Clock,
+    log: OwnedFd,
+    watch: Watch,
 ) -> Result<Payload, Failure> {
     let environment = environment(spec, secrets, network, &user.home)?;
     let path = spec
@@ -62,14 +61,8 @@ pub(super) fn payload(
         cpus: machine::affinity(variation)?,
         address_space: variation.address_space,
         limits: spec.settings.limits.iter().map(limit).collect(),
-        filter: seccomp::program(Varying {
-            users: ids.users(),
-            kernel: variation.kernel,
-            clock,
-        }),
         log,
-        supervisor,
-        clock,
+        watch,
     })
 }
 
@@ -153,7 +146,7 @@ fn limit((limit, range): (&ProcessLimit, &LimitRange)) -> (Resource, Rlimit) {
 }
 
 /// Why the program was not started, for whoever wrote the step or owns the machine.
-pub(super) fn not_started(
+pub(crate) fn not_started(
     place: Place,
     errno: Errno,
     (setup, targets): (&[Setup], &[String]),

@@ -90,7 +90,7 @@ impl Names {
     fn sort(&mut self, order: DirectoryOrder) {
         self.sorted.sort_unstable();
         match order {
-            DirectoryOrder::Sorted => {}
+            DirectoryOrder::Sorted | DirectoryOrder::OfFileSystem => {}
             DirectoryOrder::Reversed => {
                 let usual = self.sorted.partition_point(|name| !name.is_usual);
                 self.sorted[usual..].reverse();

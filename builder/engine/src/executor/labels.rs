@@ -1,0 +1,38 @@
+//! By what things of an engine are known to have been made here. Nothing without one of them is touched.
+
+use std::collections::HashMap;
+
+use repro_core::build::{InvocationId, RunId};
+
+/// On images that containers start from.
+pub(super) const BASE: &str = "io.intelgraph.repro.base";
+/// On containers and volumes: the store that they belong to.
+pub(super) const STORE: &str = "io.intelgraph.repro.store";
+/// On containers and volumes: the invocation.
+pub(super) const INVOCATION: &str = "io.intelgraph.repro.invocation";
+/// On containers: the run.
+pub(super) const RUN: &str = "io.intelgraph.repro.run";
+
+/// Labels of something that one run of a build makes.
+pub(super) fn of_run(
+    store: &str,
+    invocation: &InvocationId,
+    run: RunId,
+) -> HashMap<String, String> {
+    let labels = [
+        (STORE, store.to_owned()),
+        (INVOCATION, invocation.to_string()),
+        (RUN, run.to_string()),
+    ];
+    labels.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+/// A filter for what an invocation made.
+pub(super) fn filter(
+    store: &str,
+    invocation: Option<&InvocationId>,
+) -> HashMap<String, Vec<String>> {
+    let mut labels = vec![format!("{STORE}={store}")];
+    labels.extend(invocation.map(|invocation| format!("{INVOCATION}={invocation}")));
+    [("label".to_owned(), labels)].into()
+}
