@@ -100,7 +100,7 @@ impl EngineExecutor {
         Ok(Self {
             layers: Layers::create(root)?,
             images: Images::new(helper, tmp)?,
-            profile: Profile::new(),
+            profile: Profile::for_engine(client.about(), tmp)?,
             tmp: tmp.to_owned(),
             store: Digest::of(root_name).hex(),
             grants: Grants::default(),
@@ -202,7 +202,7 @@ impl EngineExecutor {
                 name => name.to_owned(),
             },
             labels: labels::of_run(&self.store, &run.0, run.1),
-            host: self.profile.host_config(self.profile.filter(), shm),
+            host: self.profile.host_config(shm),
         }
     }
 

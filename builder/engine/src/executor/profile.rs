@@ -1,14 +1,26 @@
 //! The one policy of steps, in the words of an engine.
 
+use std::{io::Write as _, path::Path};
+
 use bollard::models::{
     HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, ResourcesUlimits,
 };
-use repro_core::{build::UserIds, digest::Digest, json};
+use repro_core::{
+    build::{ExecutorError, UserIds},
+    digest::Digest,
+    json,
+};
 use repro_sandbox::policy::{CAPABILITIES, MASKED, OPEN_FILES, Policy, READ_ONLY, STACK, policy};
 use serde_json::{Value, json as value};
+use tempfile::NamedTempFile;
+
+use crate::{About, Endpoint, EngineKind};
 
 /// Bytes of `/dev/shm`: Docker's size.
 const SHM_BYTES: i64 = 64 << 20;
+/// Processes of a user where an engine insists on a number: the most that kernels had as process ids for
+/// long.
+const PROCESSES: u64 = 32_768;
 /// `clone` flags that make a namespace.
 const NAMESPACES: u64 = 0x7e02_0000;
 /// What an argument `type` of `socket` says without its flags.
@@ -19,11 +31,44 @@ const SOCKET_TYPE: u64 = 0xf;
 pub(super) struct Profile {
     digest: Digest,
     filter: String,
+    /// The same in a file, for an engine that takes it from there.
+    file: Option<NamedTempFile>,
 }
 
 impl Profile {
+    /// Renders the policy for an engine. `tmp` is for files that go with this process.
+    pub(super) fn for_engine(about: &About, tmp: &Path) -> Result<Self, ExecutorError> {
+        let mut profile = Self::new();
+        match (about.kind, &about.endpoint) {
+            (EngineKind::Docker, _) => {}
+            // It takes what it is given for a path.
+            (EngineKind::Podman, Endpoint::Unix(_)) => {
+                let written = NamedTempFile::new_in(tmp).and_then(|mut file| {
+                    file.write_all(profile.filter.as_bytes())?;
+                    Ok(file)
+                });
+                profile.file = Some(written.map_err(|source| ExecutorError::Exhausted {
+                    what: "cannot write the filter of system calls".to_owned(),
+                    source: Some(source),
+                })?);
+            }
+            (EngineKind::Podman, Endpoint::Tcp { .. } | Endpoint::Tls { .. }) => {
+                return Err(ExecutorError::Machine {
+                    what: "Podman on another machine cannot be given a filter of system calls"
+                        .to_owned(),
+                    hint:
+                        "use Podman by its socket on this machine, or Docker: it takes the filter \
+                           with the request"
+                            .to_owned(),
+                    source: None,
+                });
+            }
+        }
+        Ok(profile)
+    }
+
     /// Renders the policy.
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         let policy = policy(UserIds::Range);
         let filter = filter(policy);
         let document = value!({
@@ -42,6 +87,7 @@ impl Profile {
         Self {
             digest: Digest::of(&bytes),
             filter: filter.to_string(),
+            file: None,
         }
     }
 
@@ -50,19 +96,22 @@ impl Profile {
         self.digest
     }
 
-    /// The filter of system calls, in Docker's form.
-    pub(super) fn filter(&self) -> &str {
-        &self.filter
-    }
-
-    /// How a container is made, whose `/dev/shm` has `shm` bytes. `filter` is the filter itself, or where
-    /// the engine finds it.
-    pub(super) fn host_config(&self, filter: &str, shm: Option<u64>) -> HostConfig {
+    /// How a container is made, whose `/dev/shm` has `shm` bytes.
+    pub(super) fn host_config(&self, shm: Option<u64>) -> HostConfig {
+        let filter = match &self.file {
+            None => self.filter.as_str().into(),
+            Some(file) => file.path().to_string_lossy(),
+        };
         let limit = |name: &str, soft: u64, hard: Option<u64>| ResourcesUlimits {
             name: Some(name.to_owned()),
             soft: i64::try_from(soft).ok(),
             hard: i64::try_from(hard.unwrap_or(soft)).ok(),
         };
+        let mut ulimits = vec![limit("nofile", OPEN_FILES, None), limit("core", 0, None)];
+        // Podman would raise it for root to a number of its own, which not every root may.
+        if self.file.is_some() {
+            ulimits.push(limit("nproc", PROCESSES, None));
+        }
         let rooted = |paths: &[&str]| paths.iter().map(|path| format!("/{path}")).collect();
         HostConfig {
             network_mode: Some("none".to_owned()),
@@ -70,10 +119,7 @@ impl Profile {
             cap_add: Some(CAPABILITIES.map(|(name, _)| name.to_owned()).to_vec()),
             privileged: Some(false),
             security_opt: Some(vec![format!("seccomp={filter}")]),
-            ulimits: Some(vec![
-                limit("nofile", OPEN_FILES, None),
-                limit("core", 0, None),
-            ]),
+            ulimits: Some(ulimits),
             shm_size: Some(
                 shm.and_then(|bytes| i64::try_from(bytes).ok())
                     .unwrap_or(SHM_BYTES),
@@ -191,7 +237,7 @@ mod tests {
     #[test]
     fn nothing_reaches_past_the_container() {
         let profile = Profile::new();
-        let host = profile.host_config(profile.filter(), None);
+        let host = profile.host_config(None);
         assert_eq!(host.network_mode.as_deref(), Some("none"));
         assert_eq!(host.privileged, Some(false));
         assert!(host.binds.is_none() && host.mounts.is_none() && host.devices.is_none());
@@ -204,7 +250,7 @@ mod tests {
         ] {
             assert!(!added.iter().any(|name| name == denied), "{denied}");
         }
-        let rules: Value = serde_json::from_str(profile.filter()).unwrap();
+        let rules: Value = serde_json::from_str(&profile.filter).unwrap();
         assert_eq!(rules["defaultAction"], "SCMP_ACT_ERRNO");
         let allowed = rules["syscalls"][0]["names"].as_array().unwrap();
         for denied in [

@@ -22,7 +22,7 @@ use rustix::{
 };
 
 use super::{
-    NAME, PLACE, confined, Parents,
+    NAME, PLACE, Parents, confined,
     program::{self, lost, out_of_turn},
     wire::{Action, Ask, Begin, EntriesOut, Frame, Inbox, PIECE, Say},
 };
