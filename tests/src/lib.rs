@@ -12,6 +12,7 @@
 mod built;
 pub mod conformance;
 mod context;
+mod engines;
 mod events;
 mod output;
 mod pack;
@@ -28,6 +29,7 @@ mod user;
 
 pub use built::Built;
 pub use context::TestContext;
+pub use engines::Engine;
 pub use events::{Events, tasks};
 pub use output::{Ended, Output};
 pub use pack::{Pack, files_below, statement};

@@ -1,6 +1,6 @@
 //! What an engine says of itself.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, os::unix::net::UnixStream, str::FromStr};
 
 use bollard::models::{SystemInfo, SystemVersion};
 
@@ -153,7 +153,8 @@ impl About {
             };
             options.iter().any(named)
         };
-        let privileges = if has("rootless") {
+        let kind = kind(&version);
+        let privileges = if has("rootless") || kind == EngineKind::Podman && is_of_user(&endpoint) {
             Privileges::Rootless
         } else if has("userns") {
             Privileges::Remapped
@@ -168,7 +169,7 @@ impl About {
         let text =
             |found: Option<&dyn fmt::Display>| found.map(ToString::to_string).unwrap_or_default();
         Self {
-            kind: kind(&version),
+            kind,
             endpoint,
             version: version.version.unwrap_or_default(),
             api,
@@ -191,4 +192,15 @@ pub(crate) fn kind(version: &SystemVersion) -> EngineKind {
     } else {
         EngineKind::Docker
     }
+}
+
+/// Whether an ordinary user listens. Podman before 4.4 says nowhere in Docker's API that it is rootless.
+fn is_of_user(endpoint: &Endpoint) -> bool {
+    let Endpoint::Unix(path) = endpoint else {
+        return false;
+    };
+    UnixStream::connect(path)
+        .ok()
+        .and_then(|stream| rustix::net::sockopt::socket_peercred(&stream).ok())
+        .is_some_and(|peer| !peer.uid.is_root())
 }

@@ -13,8 +13,9 @@ use crate::{
     find::Found,
 };
 
-/// How long an engine may take to say that it is there.
-const GREETING: Duration = Duration::from_secs(10);
+/// How long an engine may take to say that it is there: one that has just been started listens before
+/// it answers.
+const GREETING: Duration = Duration::from_secs(30);
 /// How long it may take to begin its answer to anything else.
 const ANSWER: Duration = Duration::from_mins(2);
 /// Threads that carry bytes: one a run.
@@ -66,26 +67,19 @@ impl Client {
 }
 
 async fn greet(endpoint: &Endpoint) -> Result<(Docker, About), EngineError> {
-    let unreachable = |error: ApiError| match error {
-        ApiError::RequestTimeoutError => EngineError::Unreachable {
-            endpoint: endpoint.clone(),
-            source: std::io::ErrorKind::TimedOut.into(),
-        },
-        error => match EngineError::of("answer", error) {
-            EngineError::Lost { source, .. } | EngineError::Answer { source, .. } => {
-                EngineError::Unreachable {
-                    endpoint: endpoint.clone(),
-                    source,
-                }
+    // Whatever it says instead of a greeting, it is no engine.
+    let unreachable = |error: ApiError| EngineError::Unreachable {
+        place: endpoint.to_string(),
+        source: match error {
+            ApiError::RequestTimeoutError => std::io::ErrorKind::TimedOut.into(),
+            ApiError::DockerResponseServerError { message, .. } => {
+                std::io::Error::other(message.trim_end().to_owned())
             }
-            other => other,
+            error => io_error(&error),
         },
     };
     // Without a version: every engine answers these two, and says which ones it speaks.
-    let docker = open(endpoint).map_err(|error| EngineError::Unreachable {
-        endpoint: endpoint.clone(),
-        source: io_error(error),
-    })?;
+    let docker = open(endpoint).map_err(unreachable)?;
     docker.ping().await.map_err(unreachable)?;
     let version = docker.version().await.map_err(unreachable)?;
     let api = agree(endpoint, &version)?;
@@ -119,28 +113,23 @@ fn open(endpoint: &Endpoint) -> Result<Docker, ApiError> {
 
 /// The newest version of the API that both sides speak.
 fn agree(endpoint: &Endpoint, version: &SystemVersion) -> Result<ApiVersion, EngineError> {
-    let kind = about::kind(version);
-    let name = version.version.clone().unwrap_or_default();
-    let parse = |text: &Option<String>| text.as_ref()?.parse::<ApiVersion>().ok();
-    let api = parse(&version.api_version);
-    let endpoint = endpoint.clone();
+    let engine = || {
+        let kind = about::kind(version);
+        let name = version.version.as_deref().unwrap_or("of no version");
+        format!("{kind} {name} at {endpoint}")
+    };
     if let Some(system) = version.os.as_ref().filter(|system| *system != "linux") {
         return Err(EngineError::Foreign {
-            kind,
-            version: name,
-            endpoint,
+            engine: engine(),
             system: system.clone(),
         });
     }
-    match api {
-        Some(api) if api >= ApiVersion::LEAST => {
-            // One newer than all that is known here may still speak what is.
-            Ok(api.min(NEWEST))
-        }
+    let api = version.api_version.as_ref();
+    match api.and_then(|api| api.parse::<ApiVersion>().ok()) {
+        // One newer than all that is known here may still speak what is.
+        Some(api) if api >= ApiVersion::LEAST => Ok(api.min(NEWEST)),
         api => Err(EngineError::TooOld {
-            kind,
-            version: name,
-            endpoint,
+            engine: engine(),
             api,
         }),
     }

@@ -7,7 +7,6 @@ use repro_core::build::ExecutorError;
 
 use crate::{
     about::{ApiVersion, EngineKind},
-    endpoint::Endpoint,
     find::{Candidate, Problem},
 };
 
@@ -37,38 +36,30 @@ pub enum EngineError {
         problem: Box<Problem>,
     },
     /// It does not answer.
-    #[error("no engine answers at {endpoint}")]
+    #[error("no engine answers at {place}")]
     Unreachable {
         /// Where.
-        endpoint: Endpoint,
+        place: String,
         /// Why.
         source: io::Error,
     },
     /// It is older than what is spoken here.
     #[error(
-        "{kind} {version} at {endpoint} speaks version {} of the API, and repro needs {}",
+        "{engine} speaks version {} of the API, and repro needs {}",
         .api.map_or("none".to_owned(), |api| api.to_string()),
         ApiVersion::LEAST
     )]
     TooOld {
-        /// Whose it is.
-        kind: EngineKind,
-        /// Its version.
-        version: String,
-        /// Where.
-        endpoint: Endpoint,
+        /// Whose it is, its version, and where.
+        engine: String,
         /// The newest API that it speaks, if it says so.
         api: Option<ApiVersion>,
     },
     /// It runs containers of another system.
-    #[error("{kind} {version} at {endpoint} runs containers of {system}, and repro needs linux")]
+    #[error("{engine} runs containers of {system}, and repro needs linux")]
     Foreign {
-        /// Whose it is.
-        kind: EngineKind,
-        /// Its version.
-        version: String,
-        /// Where.
-        endpoint: Endpoint,
+        /// Whose it is, its version, and where.
+        engine: String,
         /// What it says to be of.
         system: String,
     },
@@ -125,8 +116,8 @@ impl EngineError {
             ApiError::DockerResponseServerError {
                 status_code,
                 message,
-            } => Self::said(doing, message, Some(status_code)),
-            ApiError::DockerStreamError { error } => Self::said(doing, error, None),
+            } => Self::said(doing, &message, Some(status_code)),
+            ApiError::DockerStreamError { error } => Self::said(doing, &error, None),
             ApiError::RequestTimeoutError => Self::Lost {
                 doing,
                 source: io::ErrorKind::TimedOut.into(),
@@ -136,17 +127,17 @@ impl EngineError {
             | ApiError::HyperLegacyError { .. }
             | ApiError::SocketNotFoundError(_) => Self::Lost {
                 doing,
-                source: io_error(error),
+                source: io_error(&error),
             },
             other => Self::Answer {
                 doing,
-                source: io_error(other),
+                source: io_error(&other),
             },
         }
     }
 
     /// What an engine's own words mean.
-    pub(crate) fn said(doing: String, message: String, status: Option<u16>) -> Self {
+    pub(crate) fn said(doing: String, message: &str, status: Option<u16>) -> Self {
         let message = message.trim_end().to_owned();
         let lower = message.to_lowercase();
         if FULL.iter().any(|words| lower.contains(words)) {
@@ -233,8 +224,8 @@ impl From<EngineError> for ExecutorError {
 }
 
 /// The operating system's word in `error`, else its last reason.
-pub(crate) fn io_error(error: ApiError) -> io::Error {
-    let mut last: &(dyn StdError + 'static) = &error;
+pub(crate) fn io_error(error: &ApiError) -> io::Error {
+    let mut last: &(dyn StdError + 'static) = error;
     loop {
         if let Some(found) = last.downcast_ref::<io::Error>() {
             match found.raw_os_error() {

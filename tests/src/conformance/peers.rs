@@ -3,30 +3,23 @@
 use std::{
     fmt, fs,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::Duration,
 };
 
 use serde::Deserialize;
-use tempfile::TempDir;
 
 use super::{Case, Image, ImageError};
-use crate::{tool, wait_until};
+use crate::{
+    Engine,
+    engines::{CLIENT, LIMITS, Place, driver},
+    tool, wait_until,
+};
 
 /// Seconds that one command may take.
 const LIMIT: &str = "120";
-/// What the client of Debian's Docker is called by path: a client of another
-/// version may lie before it, and needs a plugin for BuildKit that Debian does not have.
-const CLIENT: &str = "/usr/bin/docker";
-/// Where files lie in memory.
-const MEMORY_DIR: &str = "/dev/shm";
-/// Several times the bytes that all images of a run take.
-const MEMORY: u64 = 2 << 30;
 /// The versions that the list of differences is about, those of Debian 12.
 const VERSIONS: [(&str, &str); 2] = [("docker", "20.10."), ("buildah", "1.28.")];
-/// Below what any machine allows: root in a container may raise no limit.
-const LIMITS: [&str; 2] = ["nofile=1024:1024", "nproc=1024:1024"];
-
 /// A builder that `repro` is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -69,8 +62,9 @@ pub enum Built {
 /// A Docker daemon and a storage of buildah's, both new and of this run alone.
 #[derive(Debug)]
 pub struct Peers {
-    dir: TempDir,
-    daemon: Child,
+    // Ends before the directory goes.
+    docker: Engine,
+    place: Place,
 }
 
 impl Peers {
@@ -81,36 +75,13 @@ impl Peers {
     /// If the daemon does not start, or a builder refuses the archive.
     #[must_use]
     pub fn start(busybox: &Path) -> Self {
-        let dir = tempfile::Builder::new()
-            .prefix("repro-conformance-")
-            .tempdir_in(roomy())
-            .expect("a directory can be made");
-        let path = |name: &str| dir.path().join(name).display().to_string();
+        let place = Place::new();
+        let path = |name: &str| place.path().join(name);
         for name in ["docker", "home"] {
-            fs::create_dir(dir.path().join(name)).expect("a directory can be made");
+            fs::create_dir(path(name)).expect("a directory can be made");
         }
-        let log = fs::File::create(path("docker/log")).expect("the log can be made");
-        let mut command = Command::new(tool("setpriv"));
-        // Whatever becomes of the tests, no daemon stays.
-        command.args(["--pdeathsig", "TERM"]).arg(tool("dockerd"));
-        command
-            .arg(format!("--host=unix://{}", path("docker/socket")))
-            .arg(format!("--data-root={}", path("docker/data")))
-            .arg(format!("--exec-root={}", path("docker/exec")))
-            .arg(format!("--pidfile={}", path("docker/pid")))
-            .arg(format!("--config-file={}", path("docker/none.json")))
-            // The network of the machine is not for tests to change.
-            .args(["--bridge=none", "--iptables=false", "--ip6tables=false"])
-            .args(["--ip-forward=false", "--ip-masq=false"])
-            .args(LIMITS.map(|limit| format!("--default-ulimit={limit}")));
-        fs::write(path("docker/none.json"), "{}").expect("the file can be written");
-        let daemon = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("dockerd starts");
-        let peers = Self { dir, daemon };
+        let docker = Engine::docker_in(&path("docker"));
+        let peers = Self { docker, place };
         wait_until("dockerd answers", Duration::from_mins(1), || {
             run(&mut peers.docker(Builder::Classic, &["version"])).is_ok()
         });
@@ -179,7 +150,7 @@ impl Peers {
     }
 
     fn save(&self, builder: Builder, image: &str, file: &str) -> Result<Image, ImageError> {
-        let archive = self.dir.path().join(format!("{file}.tar"));
+        let archive = self.place.path().join(format!("{file}.tar"));
         let path = archive.display().to_string();
         let mut saved = match builder {
             Builder::Buildah => self.buildah(&["push", image, &format!("docker-archive:{path}")]),
@@ -194,7 +165,7 @@ impl Peers {
             }
             return Err(std::io::Error::other(said).into());
         }
-        let image = Image::read(&archive, self.dir.path())?;
+        let image = Image::read(&archive, self.place.path())?;
         fs::remove_file(&archive)?;
         Ok(image)
     }
@@ -208,7 +179,6 @@ impl Peers {
     }
 
     fn docker(&self, builder: Builder, args: &[&str]) -> Command {
-        let socket = self.dir.path().join("docker/socket");
         let buildkit = if builder == Builder::Buildkit {
             "1"
         } else {
@@ -216,8 +186,8 @@ impl Peers {
         };
         let mut command = self.command(Path::new(CLIENT));
         command
-            .env("DOCKER_HOST", format!("unix://{}", socket.display()))
-            .env("DOCKER_CONFIG", self.dir.path().join("home"))
+            .env("DOCKER_HOST", self.docker.host())
+            .env("DOCKER_CONFIG", self.place.path().join("home"))
             .env("DOCKER_BUILDKIT", buildkit)
             .env("BUILDKIT_PROGRESS", "plain")
             .args(args);
@@ -226,14 +196,8 @@ impl Peers {
 
     fn buildah(&self, args: &[&str]) -> Command {
         let mut command = self.command(&tool("buildah"));
-        // Twice as fast, and possible wherever the images are in memory; elsewhere the directory may
-        // lie on an overlay itself.
-        let driver = if self.dir.path().starts_with(MEMORY_DIR) {
-            "overlay"
-        } else {
-            "vfs"
-        };
-        let storage = |name: &str| self.dir.path().join(name);
+        let driver = driver(self.place.path());
+        let storage = |name: &str| self.place.path().join(name);
         command
             .args(["--storage-driver", driver, "--root"])
             .arg(storage("buildah"))
@@ -251,55 +215,11 @@ impl Peers {
             .arg(program)
             .env_clear()
             .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
-            .env("HOME", self.dir.path().join("home"))
-            .env("TMPDIR", self.dir.path())
-            .current_dir(self.dir.path())
+            .env("HOME", self.place.path().join("home"))
+            .env("TMPDIR", self.place.path())
+            .current_dir(self.place.path())
             .stdin(Stdio::null());
         command
-    }
-}
-
-impl Drop for Peers {
-    fn drop(&mut self) {
-        let pid = self.daemon.id().to_string();
-        let told = Command::new(tool("kill")).arg(&pid).status();
-        let ended = self.daemon.wait();
-        assert!(
-            std::thread::panicking() || (told.is_ok() && ended.is_ok()),
-            "dockerd does not end"
-        );
-        unmount_below(self.dir.path());
-    }
-}
-
-/// Unmounts what builders left: buildah leaves the trees of builds that failed. The directory could not
-/// be removed else.
-fn unmount_below(dir: &Path) {
-    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let points = table.lines().filter_map(|line| line.split(' ').nth(4));
-    let mut below: Vec<&str> = points
-        .filter(|point| Path::new(point).starts_with(dir))
-        .collect();
-    // What lies on another one goes first.
-    below.reverse();
-    for point in below {
-        let unmounted = Command::new(tool("umount")).arg(point).status();
-        assert!(
-            std::thread::panicking() || unmounted.is_ok_and(|status| status.success()),
-            "{point} is still mounted"
-        );
-    }
-}
-
-/// Where the builders keep their images: in memory if there is plenty, since the daemon waits for the
-/// disk at every step.
-fn roomy() -> &'static Path {
-    let memory = Path::new(MEMORY_DIR);
-    let free = rustix::fs::statvfs(memory).map_or(0, |found| found.f_bavail * found.f_frsize);
-    if free > MEMORY {
-        memory
-    } else {
-        Path::new("/var/tmp")
     }
 }
 
