@@ -10,9 +10,10 @@ use std::{
 };
 
 use repro_core::{
-    build::{Executor, Grants, InvocationId},
+    build::{Executor, Grants, InvocationId, Snapshotter},
     store::{RunDir, Store},
 };
+use repro_sandbox::{NativeExecutor, Snapshots, StageImage};
 use repro_toolchains::fetch::{FetchSettings, Fetcher, Mirror, RetryPolicy, machine_mirrors};
 
 use crate::{commands::Context, error::CommandError, place::PlaceArgs};
@@ -93,7 +94,15 @@ impl Engine {
 pub(crate) fn sweep(store: &Store, executor: &dyn Executor) -> Result<u64, CommandError> {
     let mut swept = 0;
     for stale in store.stale_runs()? {
-        executor.discard(stale.invocation())?;
+        let invocation = stale.invocation();
+        executor.discard(invocation)?;
+        repro_engine::forget(store.root(), invocation)?;
+        if NativeExecutor::left_trees(store.root(), invocation) {
+            // Its steps ran in the sandbox, which the executor of this process is not.
+            let snapshots = Snapshots::By(Snapshotter::Overlay);
+            NativeExecutor::new(StageImage::capture()?, store.root(), snapshots)?
+                .discard(invocation)?;
+        }
         stale.remove()?;
         swept += 1;
     }

@@ -28,6 +28,9 @@ impl Epoch {
     /// 1980-01-01T00:00:00Z, the default when neither user nor base image says more.
     pub const MIN: Self = Self(315_532_800);
 
+    /// The last one: no time of a file is later.
+    pub const LATEST: Self = Self(Self::MAX);
+
     /// Largest time that eleven octal digits hold (tar header field `mtime`).
     const MAX: u64 = 0o77_777_777_777;
 

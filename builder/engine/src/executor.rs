@@ -15,17 +15,18 @@ mod trees;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fmt,
+    fmt, io,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use repro_core::{
     build::{
-        Caller, CopySource, Executor, ExecutorError, Grants, InvocationId, RunId, SnapshotInfo,
-        SnapshotName, Snapshotter, StepAction, StepExit, StepNetwork, StepObserver, StepResult,
-        StepSpec, UserIds, Variation,
+        Caller, CopySource, Executor, ExecutorError, Grants, InvocationId, MountSource, MountSpec,
+        RunId, SecretValue, SnapshotInfo, SnapshotName, Snapshotter, StepAction, StepExit,
+        StepNetwork, StepObserver, StepResult, StepSpec, UserIds, Variation,
     },
     digest::{ChainId, Digest},
     event::EventSink,
@@ -33,7 +34,7 @@ use repro_core::{
 };
 use repro_sandbox::{
     StageImage,
-    guest::{self, Helper, Order, Streams, Ways},
+    guest::{self, CacheContent, Door, Filling, Helper, Order, Streams, Way, Ways},
 };
 
 use self::{
@@ -41,7 +42,7 @@ use self::{
     image::Images,
     layers::{Layer, LayerSource, Layers},
     profile::Profile,
-    trees::{StepTrees, Tree},
+    trees::{Mount, Source, StepTrees, Tree},
 };
 use crate::{Client, EngineKind};
 
@@ -96,13 +97,12 @@ impl EngineExecutor {
         events: Arc<dyn EventSink>,
     ) -> Result<Self, ExecutorError> {
         let helper = Helper::collect(image)?;
-        let root_name = root.as_os_str().as_encoded_bytes();
         Ok(Self {
             layers: Layers::create(root)?,
             images: Images::new(helper, tmp)?,
             profile: Profile::for_engine(client.about(), tmp)?,
             tmp: tmp.to_owned(),
-            store: Digest::of(root_name).hex(),
+            store: store_label(root),
             grants: Grants::default(),
             events,
             running: Mutex::default(),
@@ -121,12 +121,6 @@ impl EngineExecutor {
     #[must_use]
     pub const fn client(&self) -> &Client {
         &self.client
-    }
-
-    /// Removes the stored layers of every chain that is not in `keep`; gives how many.
-    pub fn retain(&self, keep: &BTreeSet<ChainId>) -> Result<u64, ExecutorError> {
-        let keep: BTreeSet<String> = keep.iter().map(|chain| chain.0.hex()).collect();
-        self.layers.retain(&|name| keep.contains(name))
     }
 
     /// A stored layer once more.
@@ -152,7 +146,11 @@ impl EngineExecutor {
     }
 
     /// The step's trees, and the image that its container starts from.
-    fn trees(&self, spec: &StepSpec) -> Result<(StepTrees, String), ExecutorError> {
+    fn trees<'a>(
+        &'a self,
+        spec: &StepSpec,
+        run: &'a RunKey,
+    ) -> Result<(StepTrees<'a>, String), ExecutorError> {
         let layers = self.open(&spec.parents)?;
         let stored = spec.parents.iter().map_while(|name| match name {
             SnapshotName::Stored(chain) => Some(*chain),
@@ -164,15 +162,62 @@ impl EngineExecutor {
         let image = self
             .images
             .ensure(&self.client, chain.last().copied(), &base, tmp)?;
-        let source = match &spec.action {
+        let (source, mounts) = match &spec.action {
             StepAction::Copy(copy) => {
                 let (CopySource::Context { trees } | CopySource::Tree { trees }) = &copy.source;
-                (self.tree(self.open(trees)?)?, copy.patterns.clone())
+                (self.source(trees, &copy.patterns)?, Vec::new())
             }
-            StepAction::Run(_) | StepAction::MakeDir(_) => Default::default(),
+            StepAction::Run(program) => {
+                let mounts = program.mounts.iter();
+                let mounts = mounts.map(|mount| self.mount(mount, run));
+                (Source::default(), mounts.collect::<Result<_, _>>()?)
+            }
+            StepAction::MakeDir(_) => Default::default(),
         };
         let tree = self.tree(layers)?;
-        Ok((StepTrees::new(tree, &base, source), image))
+        let ours = (&self.layers, run);
+        Ok((StepTrees::new(tree, &base, (source, mounts), ours), image))
+    }
+
+    fn source(&self, trees: &[SnapshotName], patterns: &[String]) -> Result<Source, ExecutorError> {
+        Ok(Source {
+            tree: self.tree(self.open(trees)?)?,
+            patterns: patterns.to_vec(),
+        })
+    }
+
+    /// How a mount is filled.
+    fn mount(&self, mount: &MountSpec, run: &RunKey) -> Result<Mount, ExecutorError> {
+        let (filling, source) = match &mount.source {
+            MountSource::Bind { trees, path } => {
+                let source = self.source(trees, std::slice::from_ref(path))?;
+                (Filling::Tree, source)
+            }
+            MountSource::Cache {
+                id, trees, path, ..
+            } => {
+                let key = cache_key(id, trees.as_deref(), path);
+                let (content, source) = match (self.layers.cache(run, &key)?, trees) {
+                    (Some(left), _) => {
+                        let source = Source {
+                            tree: self.tree(vec![left])?,
+                            patterns: vec!["/".to_owned()],
+                        };
+                        (CacheContent::Left, source)
+                    }
+                    (None, Some(trees)) => {
+                        let source = self.source(trees, std::slice::from_ref(path))?;
+                        (CacheContent::Tree, source)
+                    }
+                    (None, None) => (CacheContent::New, Source::default()),
+                };
+                (Filling::Cache { key, content }, source)
+            }
+            MountSource::Tmpfs { .. } | MountSource::Secret { .. } | MountSource::Agent { .. } => {
+                (Filling::Nothing, Source::default())
+            }
+        };
+        Ok(Mount { filling, source })
     }
 
     fn making(
@@ -221,14 +266,24 @@ impl EngineExecutor {
         Ok(Registered { executor: self, id })
     }
 
-    fn secrets(&self, spec: &StepSpec) -> Result<BTreeMap<String, Vec<u8>>, ExecutorError> {
+    fn secrets(&self, spec: &StepSpec) -> Result<BTreeMap<String, SecretValue>, ExecutorError> {
         let secret = |id: &str| {
             let value = self.grants.secrets.get(id);
             let value = value
                 .ok_or_else(|| ExecutorError::Refused(format!("the secret {id} was not given")))?;
-            Ok((id.to_owned(), value.expose().to_vec()))
+            Ok((id.to_owned(), value.clone()))
         };
         spec.secrets().map(secret).collect()
+    }
+
+    /// The sockets of the agents that a step names, in the order of its mounts.
+    fn agents(&self, spec: &StepSpec) -> Result<Vec<&Path>, ExecutorError> {
+        let socket = |id: &str| {
+            let socket = self.grants.agents.get(id).map(PathBuf::as_path);
+            socket
+                .ok_or_else(|| ExecutorError::Refused(format!("the ssh agent {id} was not given")))
+        };
+        spec.agents().map(socket).collect()
     }
 
     /// Kills the containers that `is_meant` picks.
@@ -244,6 +299,53 @@ impl EngineExecutor {
     }
 }
 
+/// Removes the layers of every chain that is not in `keep` from the store at `root`; gives how many. Nothing
+/// may be running.
+pub fn retain(root: &Path, keep: &BTreeSet<ChainId>) -> Result<u64, ExecutorError> {
+    let keep: BTreeSet<String> = keep.iter().map(|chain| chain.0.hex()).collect();
+    Layers::create(root)?.retain(&|name| keep.contains(name))
+}
+
+/// Removes the layers that steps of `invocation` left in the store at `root`, whoever runs steps now.
+pub fn forget(root: &Path, invocation: &InvocationId) -> Result<(), ExecutorError> {
+    Layers::create(root)?.discard(invocation)
+}
+
+/// What was removed from an engine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    /// Containers of this store whose invocation is over.
+    pub containers: u64,
+    /// Images that containers of any store started from; one in use stays.
+    pub images: u64,
+}
+
+/// Removes from an engine what builds with the store at `root` left there, but for invocations that are
+/// `alive`, and all images that repro loaded for itself.
+pub fn clean(
+    client: &Client,
+    root: &Path,
+    alive: &BTreeSet<InvocationId>,
+) -> Result<Cleaned, ExecutorError> {
+    let mine = labels::filter(&store_label(root), None);
+    Ok(Cleaned {
+        containers: container::remove_all(client, &mine, |labels| is_over(labels, alive))?,
+        images: image::remove_all(client)?,
+    })
+}
+
+/// How containers of the store at `root` are marked.
+fn store_label(root: &Path) -> String {
+    Digest::of(root.as_os_str().as_encoded_bytes()).hex()
+}
+
+/// Whether the labels of a container are those of an invocation that is not alive.
+fn is_over(labels: &HashMap<String, String>, alive: &BTreeSet<InvocationId>) -> bool {
+    let invocation = labels.get(labels::INVOCATION);
+    let invocation = invocation.and_then(|id| InvocationId::try_from(id.clone()).ok());
+    invocation.is_some_and(|id| !alive.contains(&id))
+}
+
 /// Takes a container off the list of those that can be stopped.
 struct Registered<'a> {
     executor: &'a EngineExecutor,
@@ -253,6 +355,40 @@ struct Registered<'a> {
 impl Drop for Registered<'_> {
     fn drop(&mut self) {
         self.executor.running().containers.remove(&self.id);
+    }
+}
+
+/// The name of a cache: the same for all mounts of a run that mean the same.
+fn cache_key(id: &str, trees: Option<&[SnapshotName]>, path: &str) -> String {
+    let trees = trees.unwrap_or_default().iter().map(ToString::to_string);
+    // With their lengths, so that no two lists are written the same.
+    let parts: Vec<String> = [id.to_owned(), path.to_owned()]
+        .into_iter()
+        .chain(trees)
+        .map(|part| format!("{}:{part}", part.len()))
+        .collect();
+    Digest::of(parts.concat().as_bytes()).hex()
+}
+
+/// What a step's connections lead to: whoever answers its requests, and the agents that it names.
+struct Doors<'a> {
+    way: Option<WayOut<'a>>,
+    agents: Vec<&'a Path>,
+}
+
+impl Ways for Doors<'_> {
+    fn open(&self, door: Door) -> io::Result<Way> {
+        let nobody = || io::Error::from(io::ErrorKind::NotFound);
+        match door {
+            Door::Network => {
+                let way = self.way.as_ref().ok_or_else(nobody)?;
+                TcpStream::connect(way.address).map(Way::Tcp)
+            }
+            Door::Agent(index) => {
+                let agent = self.agents.get(index as usize).ok_or_else(nobody)?;
+                UnixStream::connect(agent).map(Way::Unix)
+            }
+        }
     }
 }
 
@@ -276,12 +412,6 @@ impl<'a> WayOut<'a> {
     }
 }
 
-impl Ways for WayOut<'_> {
-    fn open(&self) -> std::io::Result<guest::Way> {
-        TcpStream::connect(self.address)
-    }
-}
-
 impl Drop for WayOut<'_> {
     fn drop(&mut self) {
         self.network.close();
@@ -298,11 +428,7 @@ impl Executor for EngineExecutor {
 
     fn sweep(&self, alive: &BTreeSet<InvocationId>) -> Result<u64, ExecutorError> {
         let mine = labels::filter(&self.store, None);
-        let is_stale = |labels: &HashMap<String, String>| {
-            let invocation = labels.get(labels::INVOCATION);
-            let invocation = invocation.and_then(|id| InvocationId::try_from(id.clone()).ok());
-            invocation.is_some_and(|id| !alive.contains(&id))
-        };
+        let is_stale = |labels: &HashMap<_, _>| is_over(labels, alive);
         Ok(container::remove_all(&self.client, &mine, is_stale)?)
     }
 
@@ -352,7 +478,8 @@ impl Executor for EngineExecutor {
             });
         };
         let run = (invocation.clone(), *run);
-        let (mut trees, image) = self.trees(spec)?;
+        let (mut trees, image) = self.trees(spec, &run)?;
+        let agents = self.agents(spec)?;
         let secrets = self.secrets(spec)?;
         let network = network.filter(|_| matches!(spec.action, StepAction::Run(_)));
         let making = self.making(spec, variation, (image, &run));
@@ -363,7 +490,10 @@ impl Executor for EngineExecutor {
             .start()
             .map_err(ExecutorError::from)
             .and_then(|(from, to)| {
-                let way = network.map(WayOut::serve).transpose()?;
+                let doors = Doors {
+                    way: network.map(WayOut::serve).transpose()?,
+                    agents,
+                };
                 guest::attend(
                     Streams { from, to },
                     Order {
@@ -373,7 +503,7 @@ impl Executor for EngineExecutor {
                         network: network.map(StepNetwork::kit),
                     },
                     &mut trees,
-                    way.as_ref().map(|way| way as &dyn Ways),
+                    &doors,
                     &mut writer,
                     observer,
                 )

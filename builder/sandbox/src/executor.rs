@@ -26,10 +26,10 @@ use repro_core::{
     tree::{EntryReader, EntrySink, EntrySource, EntryWriter},
 };
 
+pub(crate) use self::mask::Masked;
 use self::{
     agents::Agents,
     layout::Layout,
-    mask::Masked,
     session::{Session, Stop},
 };
 use crate::{
@@ -158,6 +158,13 @@ impl NativeExecutor {
     pub fn with_grants(mut self, grants: Grants) -> Self {
         self.grants = grants;
         self
+    }
+
+    /// Whether steps of `invocation` left trees in the store at `root`, which only an executor of this kind
+    /// can remove.
+    #[must_use]
+    pub fn left_trees(root: &Path, invocation: &InvocationId) -> bool {
+        Layout::trees_of(root, invocation).exists()
     }
 
     /// The id mapping of all steps.

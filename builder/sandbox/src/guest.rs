@@ -20,13 +20,15 @@
 
 mod confined;
 mod host;
+mod mounts;
 mod pack;
 mod program;
 mod serve;
 mod ways;
 mod wire;
 
-pub use host::{Order, Parents, Streams, Trees, Way, Ways, attend};
+pub use host::{Door, Order, Parents, Streams, Trees, Way, Ways, attend};
+pub use mounts::{CacheContent, Filling};
 pub use pack::{Helper, HelperFile};
 pub(crate) use serve::enter_if_guest;
 

@@ -31,7 +31,7 @@ mod root;
 mod sources;
 mod unpack;
 
-pub(crate) use align::{align, align_root, let_time_pass, points};
+pub(crate) use align::{align, align_facts, align_root, let_time_pass, points};
 pub use archive::open_archive;
 pub(crate) use capture::{capture, names_in};
 pub use copy::{CopyReport, copy};

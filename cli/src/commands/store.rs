@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use clap::Subcommand;
-use repro_core::build::Snapshotter;
+use repro_core::build::{ExecutorError, Snapshotter};
 use repro_core::store::{AreaUsage, Damage, GcReport, Store, StoreUsage, VerifyReport};
+use repro_engine::{Cleaned, Client, EngineKind, find};
 use repro_sandbox::{NativeExecutor, Snapshots, StageImage};
 use serde::Serialize;
 
 use super::Context;
 use crate::{
+    ambient,
     args::{JsonArgs, ProgressArgs},
     engine::sweep,
     error::CommandError,
@@ -18,6 +20,27 @@ use crate::{
     settings::Forms,
     text,
 };
+
+/// `--engine`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum EngineArg {
+    /// The one that answers
+    Any,
+    /// Docker
+    Docker,
+    /// Podman
+    Podman,
+}
+
+impl EngineArg {
+    const fn kind(self) -> Option<EngineKind> {
+        match self {
+            Self::Any => None,
+            Self::Docker => Some(EngineKind::Docker),
+            Self::Podman => Some(EngineKind::Podman),
+        }
+    }
+}
 
 /// Look after the store
 #[derive(Debug, clap::Args)]
@@ -53,6 +76,10 @@ struct VerifyArgs {
 
 #[derive(Debug, Clone, Copy, clap::Args)]
 struct GcArgs {
+    /// Remove from this engine too what builds left in it: containers of this store, and all images
+    /// that repro loaded for its steps; without a name from the one that answers
+    #[arg(long, value_name = "ENGINE", num_args = 0..=1, require_equals = true, default_missing_value = "any")]
+    engine: Option<EngineArg>,
     #[command(flatten)]
     json: JsonArgs,
 }
@@ -72,7 +99,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     match &args.action {
         Action::Df(_) => df(&context.open_store()?, context),
         Action::Verify(_) => verify(&context.open_store()?, context),
-        Action::Gc(_) => gc(&mut context.open_store()?, context),
+        Action::Gc(args) => gc(args, &mut context.open_store()?, context),
     }
 }
 
@@ -188,9 +215,11 @@ struct Collected {
     kept: u64,
     stale_runs: u64,
     snapshots: u64,
+    containers: u64,
+    engine_images: u64,
 }
 
-fn gc(store: &mut Store, context: &Context) -> Result<ExitStatus, CommandError> {
+fn gc(args: &GcArgs, store: &mut Store, context: &Context) -> Result<ExitStatus, CommandError> {
     let output = &context.settings.output;
     let executor = NativeExecutor::new(
         StageImage::capture()?,
@@ -198,12 +227,24 @@ fn gc(store: &mut Store, context: &Context) -> Result<ExitStatus, CommandError> 
         // Nothing is put together here.
         Snapshots::By(Snapshotter::Overlay),
     )?;
+    let client = match args.engine {
+        None => None,
+        Some(engine) => {
+            let found = find(engine.kind(), &ambient::engines()).map_err(ExecutorError::from)?;
+            Some(Client::connect(&found).map_err(ExecutorError::from)?)
+        }
+    };
     let (mut stale_runs, mut snapshots) = (0, 0);
+    let mut cleaned = Cleaned::default();
     // Under the store's exclusive lock: no build can begin to use what is being removed.
     let report = store.gc(
         |store: &Store, report: &GcReport| -> Result<(), CommandError> {
             stale_runs = sweep(store, &executor)?;
             snapshots = executor.retain(&report.chains)?;
+            snapshots += repro_engine::retain(store.root(), &report.chains)?;
+            if let Some(client) = &client {
+                cleaned = repro_engine::clean(client, store.root(), &store.runs()?)?;
+            }
             Ok(())
         },
     )?;
@@ -215,6 +256,8 @@ fn gc(store: &mut Store, context: &Context) -> Result<ExitStatus, CommandError> 
         kept: report.kept,
         stale_runs,
         snapshots,
+        containers: cleaned.containers,
+        engine_images: cleaned.images,
     };
     match output.format() {
         Format::Json => output.json("cli/store-gc/v1", &collected)?,
@@ -230,6 +273,8 @@ fn removed(collected: &Collected) -> String {
         ("remembered result", collected.forgotten),
         ("stale run", collected.stale_runs),
         ("snapshot", collected.snapshots),
+        ("container", collected.containers),
+        ("image of the engine", collected.engine_images),
     ]);
     let counts: Vec<String> = counts
         .into_iter()

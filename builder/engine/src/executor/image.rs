@@ -2,13 +2,17 @@
 //! layer each. An engine that has one is found to have it by its name, which holds its digest.
 
 use std::{
+    collections::HashMap,
     fs::File,
     io::{self, Seek as _},
     path::Path,
     sync::{Mutex, PoisonError},
 };
 
-use bollard::errors::Error as ApiError;
+use bollard::{
+    errors::Error as ApiError,
+    query_parameters::{ListImagesOptionsBuilder, RemoveImageOptions},
+};
 use repro_core::{
     build::ExecutorError,
     digest::{ChainId, Digest, HashingWriter},
@@ -138,6 +142,33 @@ impl Images {
         archive.rewind()?;
         Ok(archive)
     }
+}
+
+/// Removes every image that was loaded for containers to start from; one in use stays. Gives how many.
+pub(super) fn remove_all(client: &Client) -> Result<u64, EngineError> {
+    let label = HashMap::from([("label".to_owned(), vec![labels::BASE.to_owned()])]);
+    let options = ListImagesOptionsBuilder::default().filters(&label).build();
+    let found = client
+        .wait(client.docker.list_images(Some(options)))
+        .map_err(|error| EngineError::of("list images", error))?;
+    let mut removed = 0;
+    for image in found {
+        let ended = client.wait(client.docker.remove_image(
+            &image.id,
+            None::<RemoveImageOptions>,
+            None,
+        ));
+        match ended {
+            Ok(_) => removed += 1,
+            Err(ApiError::DockerResponseServerError {
+                // Gone, or in use.
+                status_code: 404 | 409,
+                ..
+            }) => {}
+            Err(error) => return Err(EngineError::of("remove an image", error)),
+        }
+    }
+    Ok(removed)
 }
 
 fn pack(helper: Helper, tmp: &Path) -> io::Result<HelperLayer> {

@@ -25,6 +25,8 @@ use repro_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::RunKey;
+
 /// Directory of stored layers, and of those of an invocation in its directory.
 const ENGINE: &str = "engine";
 const RUNS: &str = "runs";
@@ -312,6 +314,47 @@ impl Layers {
             .create(&directory)
             .map_err(unwritable(&directory))?;
         LayerWriter::new(directory.clone(), Some(also)).map_err(unwritable(&directory))
+    }
+
+    fn cache_directory(&self, (invocation, run): &RunKey, key: &str) -> PathBuf {
+        let run = self.invocation(invocation).join(run.to_string());
+        run.join(format!("cache-{key}"))
+    }
+
+    /// What a step of the run left in a cache, if one had it.
+    pub(super) fn cache(
+        &self,
+        run: &RunKey,
+        key: &str,
+    ) -> Result<Option<Arc<Layer>>, ExecutorError> {
+        let directory = self.cache_directory(run, key);
+        match Layer::open(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            layer => layer
+                .map(|layer| Some(Arc::new(layer)))
+                .map_err(unreadable(&directory)),
+        }
+    }
+
+    /// Keeps what a step left in a cache, in place of what was there. No other step of the run has it
+    /// meanwhile.
+    pub(super) fn keep_cache(
+        &self,
+        run: &RunKey,
+        key: &str,
+        entries: &mut dyn EntrySource,
+    ) -> io::Result<()> {
+        let directory = self.cache_directory(run, key);
+        if directory.exists() {
+            fs::remove_dir_all(&directory)?;
+        }
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory)?;
+        let mut writer = LayerWriter::new(directory, None)?;
+        while entries.next_entry(&mut |entry, content| writer.entry(entry, content))? {}
+        writer.finish().map(drop)
     }
 
     /// Removes what steps of an invocation made.

@@ -12,11 +12,14 @@ use repro_core::{
     tree::{Entry, EntryKind, EntrySink, EntrySource, TreePath},
 };
 use repro_sandbox::{
-    guest,
+    guest::{self, Filling},
     tree::{Name, Origin},
 };
 
-use super::layers::Layer;
+use super::{
+    RunKey,
+    layers::{Layer, Layers},
+};
 
 /// Bytes of a ticket.
 const TICKET: usize = 8;
@@ -216,20 +219,54 @@ impl Tree {
     }
 }
 
+/// A tree of which only what some paths reach is of use.
+#[derive(Debug, Default)]
+pub(super) struct Source {
+    pub(super) tree: Tree,
+    /// Patterns of paths in it.
+    pub(super) patterns: Vec<String>,
+}
+
+impl Source {
+    fn write_to(&self, sink: &mut dyn EntrySink) -> io::Result<()> {
+        match self.tree.reached(&self.patterns) {
+            None => self.tree.write_to(sink),
+            Some(reached) => self.tree.write_some(sink, |path| {
+                let mut reached = reached.iter();
+                reached.any(|place| path.starts_with(place) || place.starts_with(path))
+            }),
+        }
+    }
+}
+
+/// A mount with what it is filled with.
+#[derive(Debug)]
+pub(super) struct Mount {
+    pub(super) filling: Filling,
+    pub(super) source: Source,
+}
+
 /// What a step starts from, and what of it an engine's image has.
 #[derive(Debug)]
-pub(super) struct StepTrees {
+pub(super) struct StepTrees<'a> {
     tree: Tree,
     /// For each name, whence.
     origins: Vec<Origin>,
-    source: Tree,
-    /// What is copied from it.
-    patterns: Vec<String>,
+    source: Source,
+    mounts: Vec<Mount>,
+    /// Where caches are kept.
+    layers: &'a Layers,
+    run: &'a RunKey,
 }
 
-impl StepTrees {
+impl<'a> StepTrees<'a> {
     /// A step on `tree`; the image has `image`, whose layers are the lowest ones of `tree`.
-    pub(super) fn new(tree: Tree, image: &Tree, (source, patterns): (Tree, Vec<String>)) -> Self {
+    pub(super) fn new(
+        tree: Tree,
+        image: &Tree,
+        (source, mounts): (Source, Vec<Mount>),
+        (layers, run): (&'a Layers, &'a RunKey),
+    ) -> Self {
         let there: BTreeMap<&TreePath, &FlatName> = image
             .names
             .iter()
@@ -245,12 +282,14 @@ impl StepTrees {
             origins: origins.collect(),
             tree,
             source,
-            patterns,
+            mounts,
+            layers,
+            run,
         }
     }
 }
 
-impl guest::Trees for StepTrees {
+impl guest::Trees for StepTrees<'_> {
     fn names(&mut self, take: &mut dyn FnMut(Name) -> io::Result<()>) -> io::Result<()> {
         for (name, origin) in self.tree.names.iter().zip(&self.origins) {
             take(Name {
@@ -303,13 +342,20 @@ impl guest::Trees for StepTrees {
     }
 
     fn source(&mut self, sink: &mut dyn EntrySink) -> io::Result<()> {
-        match self.source.reached(&self.patterns) {
-            None => self.source.write_to(sink),
-            Some(reached) => self.source.write_some(sink, |path| {
-                let mut reached = reached.iter();
-                reached.any(|place| path.starts_with(place) || place.starts_with(path))
-            }),
-        }
+        self.source.write_to(sink)
+    }
+
+    fn fillings(&self) -> Vec<Filling> {
+        let mounts = self.mounts.iter();
+        mounts.map(|mount| mount.filling.clone()).collect()
+    }
+
+    fn mount(&mut self, index: usize, sink: &mut dyn EntrySink) -> io::Result<()> {
+        self.mounts[index].source.write_to(sink)
+    }
+
+    fn keep_cache(&mut self, key: &str, entries: &mut dyn EntrySource) -> io::Result<()> {
+        self.layers.keep_cache(self.run, key, entries)
     }
 }
 

@@ -136,6 +136,11 @@ impl Layout {
         }
     }
 
+    /// Where the trees of an invocation are, if it has any.
+    pub(super) fn trees_of(root: &Path, invocation: &InvocationId) -> PathBuf {
+        root.join(RUNS).join(invocation.to_string()).join(TREES)
+    }
+
     /// What can be in the directory of an invocation.
     pub(super) fn run_names() -> Vec<String> {
         // Each has a directory.

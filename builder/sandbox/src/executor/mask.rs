@@ -15,14 +15,14 @@ const MASK: &[u8] = b"***";
 const MIN_LINE: usize = 8;
 
 /// An observer that does not see secrets.
-pub(super) struct Masked<'a> {
+pub(crate) struct Masked<'a> {
     observer: &'a dyn StepObserver,
     mask: Mutex<Mask>,
 }
 
 impl<'a> Masked<'a> {
     /// Masks `secrets` in what goes to `observer`.
-    pub(super) fn new<'s>(
+    pub(crate) fn new<'s>(
         observer: &'a dyn StepObserver,
         secrets: impl Iterator<Item = &'s SecretValue>,
     ) -> Self {
@@ -34,7 +34,7 @@ impl<'a> Masked<'a> {
     }
 
     /// Hands on what was held back: the beginning of a value whose end did not come.
-    pub(super) fn finish(self) {
+    pub(crate) fn finish(self) {
         let mut mask = self
             .mask
             .into_inner()

@@ -4,20 +4,22 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, BufReader, BufWriter, Read, Write},
     net::{Shutdown, TcpStream},
+    os::unix::net::UnixStream,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use repro_core::{
     build::{
-        ExecutorError, NetworkKit, StepAction, StepExit, StepObserver, StepResult, StepSpec,
-        Variation,
+        ExecutorError, NetworkKit, SecretValue, StepAction, StepExit, StepObserver, StepResult,
+        StepSpec, Variation,
     },
-    tree::{EntryReader, EntrySink, EntryWriter, TreePath},
+    tree::{EntryReader, EntrySink, EntrySource, EntryWriter, TreePath},
 };
 use serde::{Deserialize, Serialize};
 
+use super::Filling;
 use super::wire::{Action, Ask, Begin, EntriesOut, Frame, Inbox, PIECE, Say};
-use crate::{protocol::Secret, tree::Name};
+use crate::{executor::Masked, protocol::Secret, tree::Name};
 
 /// Names in one message.
 const NAMES: usize = 500;
@@ -47,28 +49,84 @@ pub trait Trees {
     /// layer on nothing.
     fn below(&mut self, paths: &BTreeSet<TreePath>, sink: &mut dyn EntrySink) -> io::Result<()>;
 
+    /// How the step's mounts are filled, in their order.
+    fn fillings(&self) -> Vec<Filling>;
+
+    /// What a mount is filled with, as a layer on nothing.
+    fn mount(&mut self, index: usize, sink: &mut dyn EntrySink) -> io::Result<()>;
+
+    /// Takes over a cache as the step left it.
+    fn keep_cache(&mut self, key: &str, entries: &mut dyn EntrySource) -> io::Result<()>;
+
     /// The source of a copy, as a layer on nothing.
     fn source(&mut self, sink: &mut dyn EntrySink) -> io::Result<()>;
 }
 
+/// What a connection of a step is to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Door {
+    /// Whoever answers its requests.
+    Network,
+    /// An ssh agent, by its place among those of the step.
+    Agent(u32),
+}
+
 /// Opens what a step's connections lead to.
-pub trait Ways: Sync {
+pub trait Ways {
     /// A new connection.
-    fn open(&self) -> io::Result<Way>;
+    fn open(&self, door: Door) -> io::Result<Way>;
 }
 
 /// A connection outside.
-pub type Way = TcpStream;
+#[derive(Debug)]
+pub enum Way {
+    /// To whoever answers requests.
+    Tcp(TcpStream),
+    /// To an agent.
+    Unix(UnixStream),
+}
+
+impl Way {
+    fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(stream) => Self::Tcp(stream.try_clone()?),
+            Self::Unix(stream) => Self::Unix(stream.try_clone()?),
+        })
+    }
+
+    fn shutdown(&self, how: Shutdown) {
+        // One that is shut already is as good.
+        drop(match self {
+            Self::Tcp(stream) => stream.shutdown(how),
+            Self::Unix(stream) => stream.shutdown(how),
+        });
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.write_all(bytes),
+            Self::Unix(stream) => stream.write_all(bytes),
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            Self::Unix(stream) => stream.read(buffer),
+        }
+    }
+}
 
 /// One step, as a helper is told it.
 #[derive(Debug)]
 pub struct Order<'a> {
-    /// The step. Its program has no mounts: those are the engine's.
+    /// The step.
     pub spec: &'a StepSpec,
     /// The environment of the run.
     pub variation: &'a Variation,
     /// Values of the secrets that the step names.
-    pub secrets: BTreeMap<String, Vec<u8>>,
+    pub secrets: BTreeMap<String, SecretValue>,
     /// What a program finds of a network.
     pub network: Option<&'a NetworkKit>,
 }
@@ -97,7 +155,7 @@ pub fn attend<R: Read, W: Write + Send + 'static>(
     streams: Streams<R, W>,
     order: Order<'_>,
     trees: &mut dyn Trees,
-    ways: Option<&dyn Ways>,
+    ways: &dyn Ways,
     layer: &mut dyn EntrySink,
     observer: &dyn StepObserver,
 ) -> Result<StepResult, ExecutorError> {
@@ -114,15 +172,27 @@ pub fn attend<R: Read, W: Write + Send + 'static>(
         Parents::Some
     };
     let is_copy = matches!(order.spec.action, StepAction::Copy(_));
-    talk.begin(order, parents)?;
+    let values: Vec<SecretValue> = order.secrets.values().cloned().collect();
+    let masked = Masked::new(observer, values.iter());
+    let fillings = trees.fillings();
+    let sent = (0..)
+        .zip(&fillings)
+        .filter(|(_, filling)| filling.is_sent());
+    let sent: Vec<usize> = sent.map(|(index, _)| index).collect();
+    talk.begin(order, parents, fillings)?;
     talk.names(trees)?;
     let points = talk.points()?;
     talk.send(|sink| trees.sent(&points, sink))?;
     if is_copy {
         talk.send(|sink| trees.source(sink))?;
     }
-    talk.watch(ways, observer)?;
-    let wanted = match talk.wanted()? {
+    for index in sent {
+        talk.send(|sink| trees.mount(index, sink))?;
+    }
+    let watched = talk.watch(ways, &masked);
+    masked.finish();
+    watched?;
+    let wanted = match talk.wanted(trees)? {
         Wanted::Paths(paths) => paths,
         Wanted::Done(result) => return Ok(result),
     };
@@ -153,7 +223,7 @@ impl<W: Write> Out<W> {
 
 /// A connection of the step.
 struct Open {
-    stream: TcpStream,
+    stream: Way,
     /// Hands on what comes from outside.
     reader: std::thread::JoinHandle<()>,
     /// Whether the program has said everything.
@@ -161,7 +231,7 @@ struct Open {
 }
 
 /// Hands on what comes from outside, to its end.
-fn hear<W: Write>(way: u32, mut stream: TcpStream, out: &Out<W>) {
+fn hear<W: Write>(way: u32, mut stream: Way, out: &Out<W>) {
     let mut buffer = vec![0; PIECE];
     loop {
         match stream.read(&mut buffer) {
@@ -197,7 +267,12 @@ impl<R: Read, W: Write + Send + 'static> Talk<'_, R, W> {
         self.out.say(&Frame::Message(ask)).map_err(broken)
     }
 
-    fn begin(&self, order: Order<'_>, parents: Parents) -> Result<(), ExecutorError> {
+    fn begin(
+        &self,
+        order: Order<'_>,
+        parents: Parents,
+        fillings: Vec<Filling>,
+    ) -> Result<(), ExecutorError> {
         let action = match &order.spec.action {
             StepAction::Run(run) => Action::Run(Box::new(run.with_trees(|_| Vec::new()))),
             StepAction::Copy(copy) => Action::Copy(Box::new(copy.clone())),
@@ -209,8 +284,11 @@ impl<R: Read, W: Write + Send + 'static> Talk<'_, R, W> {
             parents,
             layer: order.spec.layer,
             variation: order.variation.clone(),
-            secrets: secrets.map(|(id, value)| (id, Secret(value))).collect(),
+            secrets: secrets
+                .map(|(id, value)| (id, Secret(value.expose().to_vec())))
+                .collect(),
             network: order.network.cloned(),
+            fillings,
         })))
     }
 
@@ -264,11 +342,7 @@ impl<R: Read, W: Write + Send + 'static> Talk<'_, R, W> {
     }
 
     /// Hands output on and serves connections until the program ends.
-    fn watch(
-        &mut self,
-        ways: Option<&dyn Ways>,
-        observer: &dyn StepObserver,
-    ) -> Result<(), ExecutorError> {
+    fn watch(&mut self, ways: &dyn Ways, observer: &dyn StepObserver) -> Result<(), ExecutorError> {
         let mut open: BTreeMap<u32, Open> = BTreeMap::new();
         let watched = loop {
             match self.next() {
@@ -281,15 +355,15 @@ impl<R: Read, W: Write + Send + 'static> Talk<'_, R, W> {
                 }
                 Ok(Frame::Message(Say::WayEnd(way))) => {
                     if let Some(open) = open.get_mut(&way) {
-                        drop(open.stream.shutdown(Shutdown::Write));
+                        open.stream.shutdown(Shutdown::Write);
                         open.is_over = true;
                     }
                 }
-                Ok(Frame::Message(Say::WayOpen(way))) => {
+                Ok(Frame::Message(Say::WayOpen(way, door))) => {
                     open.retain(|_, open| !(open.is_over && open.reader.is_finished()));
-                    let opened = ways.filter(|_| open.len() < MAX_WAYS).and_then(|ways| {
-                        ways.open().and_then(|way| Ok((way.try_clone()?, way))).ok()
-                    });
+                    let opened = (open.len() < MAX_WAYS)
+                        .then(|| ways.open(door).and_then(|way| Ok((way.try_clone()?, way))))
+                        .and_then(Result::ok);
                     match opened {
                         Some((heard, stream)) => {
                             let out = self.out.clone();
@@ -314,17 +388,20 @@ impl<R: Read, W: Write + Send + 'static> Talk<'_, R, W> {
             }
         };
         for open in open.into_values() {
-            drop(open.stream.shutdown(Shutdown::Both));
+            open.stream.shutdown(Shutdown::Both);
             // Its thread has nothing more to wait for.
             drop(open.reader.join());
         }
         watched
     }
 
-    fn wanted(&mut self) -> Result<Wanted, ExecutorError> {
+    fn wanted(&mut self, trees: &mut dyn Trees) -> Result<Wanted, ExecutorError> {
         let mut wanted = BTreeSet::new();
         loop {
             match self.next()? {
+                Frame::Message(Say::Cache(key)) => {
+                    self.stream(|entries| trees.keep_cache(&key, entries))?;
+                }
                 Frame::Message(Say::Wanted(paths)) => wanted.extend(paths),
                 Frame::Message(Say::WantedEnd) => return Ok(Wanted::Paths(wanted)),
                 Frame::Message(Say::Done(done)) => {
@@ -340,6 +417,17 @@ impl<R: Read, W: Write + Send + 'static> Talk<'_, R, W> {
     }
 
     fn layer(&mut self, layer: &mut dyn EntrySink) -> Result<(), ExecutorError> {
+        self.stream(|entries| {
+            while entries.next_entry(&mut |entry, content| layer.entry(entry, content))? {}
+            Ok(())
+        })
+    }
+
+    /// Takes over a stream of entries.
+    fn stream(
+        &mut self,
+        take: impl FnOnce(&mut dyn EntrySource) -> io::Result<()>,
+    ) -> Result<(), ExecutorError> {
         let mut entries = Entries {
             inbox: &mut self.inbox,
             piece: io::Cursor::default(),
@@ -347,7 +435,7 @@ impl<R: Read, W: Write + Send + 'static> Talk<'_, R, W> {
         };
         let read = {
             let mut reader = EntryReader::new(BufReader::with_capacity(PIECE, &mut entries));
-            repro_core::tree::EntrySource::copy_to(&mut reader, layer)
+            take(&mut reader)
         };
         match (entries.end, read) {
             (Some(error), _) => Err(error),

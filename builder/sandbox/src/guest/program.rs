@@ -3,7 +3,10 @@
 use std::{
     fs::File,
     io::{self, Read as _, Write},
-    os::fd::{AsFd as _, OwnedFd},
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::net::UnixListener,
+    },
 };
 
 use nix::{
@@ -61,15 +64,16 @@ pub(super) fn run(
     spec: &Program,
     begin: &Begin,
     root: &OwnedFd,
-    inbox: &mut Inbox<File>,
-    out: &mut dyn Write,
+    agents: Vec<UnixListener>,
+    (inbox, out): (&mut Inbox<File>, &mut dyn Write),
 ) -> Result<Ended, Failure> {
     let user = users::resolve(root.as_fd(), &spec.user).map_err(|error| user_failure(&error))?;
     let dns = Responder::listen().map_err(|error| Failure::io("bind(127.0.0.1:53)", &error))?;
     let ways = match &begin.network {
         None => GuestWays::default(),
         Some(kit) => GuestWays::listen(kit.port)?,
-    };
+    }
+    .with_agents(agents)?;
     let (log, log_writer) = pipe_with(PipeFlags::CLOEXEC).during("pipe2(O_CLOEXEC)")?;
     let (report, report_writer) = pipe_with(PipeFlags::CLOEXEC).during("pipe2(O_CLOEXEC)")?;
     if begin.variation.caller == Caller::Canaries {

@@ -23,13 +23,14 @@ use rustix::{
 
 use super::{
     NAME, PLACE, Parents, confined,
+    mounts::{self, Mounts},
     program::{self, lost, out_of_turn},
     wire::{Action, Ask, Begin, EntriesOut, Frame, Inbox, PIECE, Say},
 };
 use crate::{
     init::onto_standard_streams,
     policy::SYNTHESISED,
-    protocol::{During, Failure, FailureKind},
+    protocol::{During, Failure, FailureKind, Program},
     stage::{
         faults::{remove_failure, tree_failure},
         stubs::MOUNT_POINTS,
@@ -138,7 +139,7 @@ fn work(inbox: &mut Inbox<File>, out: &mut BufWriter<File>) -> Result<StepResult
     if seen == MountsSeen::ByProgram {
         mounts.extend(provided()?);
     }
-    let place = Place {
+    let mut place = Place {
         aside: open_below(&root, &aside)?,
         root,
         points: tree::points(&mounts, &listing, seen),
@@ -152,6 +153,12 @@ fn work(inbox: &mut Inbox<File>, out: &mut BufWriter<File>) -> Result<StepResult
         tree::align(place.tree(), place.detour(), &place.listing, &mut sent)
             .map_err(|error| tree_failure(&error))?;
     }
+    let mut mounts = Mounts::default();
+    if let Action::Run(spec) = &begin.action
+        && !spec.mounts.is_empty()
+    {
+        mounts = put_mounts(spec, &begin, &mut place, inbox)?;
+    }
     let probe = TreePath::parse(b"probe").map_err(internal)?;
     tree::let_time_pass(Root::new(place_fd.as_fd()), &probe)
         .map_err(|error| tree_failure(&error))?;
@@ -164,7 +171,8 @@ fn work(inbox: &mut Inbox<File>, out: &mut BufWriter<File>) -> Result<StepResult
                 .map_err(|error| tree_failure(&error))?;
             remove_place(&place.root)?;
             restore_root_time(&place)?;
-            let ended = program::run(spec, &begin, &place.root, inbox, out)?;
+            let agents = std::mem::take(&mut mounts.listeners);
+            let ended = program::run(spec, &begin, &place.root, agents, (inbox, &mut *out))?;
             if rustix::fs::statat(&place.root, PLACE, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok()
             {
                 return Err(Failure::refused(format!(
@@ -190,6 +198,14 @@ fn work(inbox: &mut Inbox<File>, out: &mut BufWriter<File>) -> Result<StepResult
     };
     if !matches!(begin.action, Action::Run(_)) {
         Frame::Message(Say::Ended).write(out).map_err(lost)?;
+    }
+    if happened.exit == StepExit::Success {
+        for (key, directory) in mounts.caches() {
+            Frame::Message(Say::Cache(key.clone()))
+                .write(out)
+                .map_err(lost)?;
+            mounts::hand_on_directory(&place.root, directory, &mut EntriesOut::new(out))?;
+        }
     }
     let mut normalised = match happened.exit {
         StepExit::Success => hand_on(&begin, &place, &marks, &happened, inbox, out)?,
@@ -237,6 +253,35 @@ fn receive_names(inbox: &mut Inbox<File>) -> Result<Listing, Failure> {
             other => return Err(out_of_turn(&other)),
         }
     }
+}
+
+/// Takes in what mounts are filled with, and puts it to its places.
+fn put_mounts(
+    spec: &Program,
+    begin: &Begin,
+    place: &mut Place,
+    inbox: &mut Inbox<File>,
+) -> Result<Mounts, Failure> {
+    let mut mounts = Mounts::find(spec, place.tree())?;
+    if begin.fillings.len() != spec.mounts.len() {
+        return Err(internal("a mount without a filling"));
+    }
+    let mut sources = BTreeMap::new();
+    for (index, filling) in begin.fillings.iter().enumerate() {
+        if filling.is_sent() {
+            let tree = new_tree(place, &mounts::directory_of(index))?;
+            receive_tree(&tree, inbox)?;
+            sources.insert(index, tree);
+        }
+    }
+    let fillings = (spec, begin.fillings.as_slice());
+    mounts.put(fillings, &place.root, &sources, &begin.secrets)?;
+    let all = place.points.union(&mounts.places()).cloned().collect();
+    place.points = tree::points(&all, &place.listing, place.seen);
+    // Names went and came in directories whose times a program sees.
+    tree::align_facts(place.tree(), place.detour(), &place.listing)
+        .map_err(|error| tree_failure(&error))?;
+    Ok(mounts)
 }
 
 /// Copies from the tree that comes in, into the contained one.

@@ -1,16 +1,22 @@
-//! The helper's end of a step's way out: connections to one port of the container's loopback, handed
-//! on through the helper's standard streams.
+//! The helper's end of a step's ways out: connections to one port of the container's loopback, and to
+//! sockets of agents, handed on through the helper's standard streams.
 
 use std::{
     collections::BTreeMap,
     io::{self, Read as _, Write},
     net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream},
-    os::fd::AsFd,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::net::{UnixListener, UnixStream},
+    },
 };
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::wire::{Frame, Say};
+use super::{
+    Door,
+    wire::{Frame, Say},
+};
 use crate::protocol::Failure;
 
 /// Bytes that wait for a slow program before no more are taken from the orchestrator.
@@ -22,13 +28,60 @@ const CHUNK: usize = 64 << 10;
 #[derive(Debug, Default)]
 pub(super) struct GuestWays {
     listener: Option<TcpListener>,
+    agents: Vec<UnixListener>,
     open: BTreeMap<u32, Connection>,
     next: u32,
 }
 
 #[derive(Debug)]
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    fn set_nonblocking(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_nonblocking(true),
+            Self::Unix(stream) => stream.set_nonblocking(true),
+        }
+    }
+
+    fn end_writing(&self) {
+        // One that is shut already is as good.
+        drop(match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+        });
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            Self::Unix(stream) => stream.read(buffer),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+        }
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+#[derive(Debug)]
 struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     /// Not yet written.
     waiting: Vec<u8>,
     /// Whether the program may still say something.
@@ -38,6 +91,17 @@ struct Connection {
 }
 
 impl GuestWays {
+    /// Takes over the sockets of a step's agents.
+    pub(super) fn with_agents(mut self, agents: Vec<UnixListener>) -> Result<Self, Failure> {
+        for agent in &agents {
+            agent
+                .set_nonblocking(true)
+                .map_err(|error| Failure::io("a socket of an agent", &error))?;
+        }
+        self.agents = agents;
+        Ok(self)
+    }
+
     /// Listens at the port of a step's network.
     pub(super) fn listen(port: u16) -> Result<Self, Failure> {
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
@@ -52,9 +116,10 @@ impl GuestWays {
 
     /// What to wait for.
     pub(super) fn watched(&self) -> Vec<PollFd<'_>> {
-        let listener = self.listener.iter();
-        let mut watched: Vec<_> = listener
-            .map(|listener| PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN))
+        let listener = self.listener.iter().map(AsFd::as_fd);
+        let listeners = listener.chain(self.agents.iter().map(AsFd::as_fd));
+        let mut watched: Vec<_> = listeners
+            .map(|listener| PollFd::from_borrowed_fd(listener, PollFlags::IN))
             .collect();
         for connection in self.open.values() {
             let mut flags = PollFlags::empty();
@@ -86,19 +151,26 @@ impl GuestWays {
         }
     }
 
+    fn accept(&self) -> Option<(Stream, Door)> {
+        let listener = self.listener.as_ref();
+        if let Some((stream, _)) = listener.and_then(|listener| listener.accept().ok()) {
+            return Some((Stream::Tcp(stream), Door::Network));
+        }
+        (0..).zip(&self.agents).find_map(|(index, agent)| {
+            let (stream, _) = agent.accept().ok()?;
+            Some((Stream::Unix(stream), Door::Agent(index)))
+        })
+    }
+
     /// Moves what can be moved without waiting.
     pub(super) fn serve(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        while let Some((stream, _)) = self
-            .listener
-            .as_ref()
-            .and_then(|listener| listener.accept().ok())
-        {
-            if stream.set_nonblocking(true).is_err() {
+        while let Some((stream, door)) = self.accept() {
+            if stream.set_nonblocking().is_err() {
                 continue;
             }
             let way = self.next;
             self.next += 1;
-            Frame::Message(Say::WayOpen(way)).write(out)?;
+            Frame::Message(Say::WayOpen(way, door)).write(out)?;
             let connection = Connection {
                 stream,
                 waiting: Vec::new(),
@@ -140,8 +212,7 @@ impl Connection {
             }
         }
         if self.is_over {
-            // One that is shut already is as good.
-            drop(self.stream.shutdown(Shutdown::Write));
+            self.stream.end_writing();
         }
         Ok(())
     }

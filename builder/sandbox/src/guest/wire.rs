@@ -17,7 +17,7 @@ use repro_core::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::Parents;
+use super::{Door, Filling, Parents};
 use crate::{
     protocol::{Failure, Program, Secret},
     tree::Name,
@@ -45,6 +45,8 @@ pub(super) struct Begin {
     pub(super) secrets: BTreeMap<String, Secret>,
     /// What a program finds of a network.
     pub(super) network: Option<NetworkKit>,
+    /// How its mounts are filled, in their order.
+    pub(super) fillings: Vec<Filling>,
 }
 
 /// What a step does. Trees come as streams.
@@ -72,12 +74,14 @@ pub(super) enum Ask {
 pub(super) enum Say {
     /// Mount points: what the tree has there is to be sent too, if files are copied.
     Points(Vec<TreePath>),
-    /// A connection to the step's way out.
-    WayOpen(u32),
+    /// A connection of the step to something outside.
+    WayOpen(u32, Door),
     /// No more bytes on this way.
     WayEnd(u32),
     /// The program has ended, and everything it printed was said.
     Ended,
+    /// A cache of this name follows, as a layer on nothing.
+    Cache(String),
     /// Some of the names that have to be compared, in canonical order.
     Wanted(Vec<TreePath>),
     /// There are no more.

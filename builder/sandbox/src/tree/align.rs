@@ -44,6 +44,21 @@ pub(crate) fn align(
     aligner.facts()
 }
 
+/// Puts modes, owners, times and attributes right once more, where names went or came.
+pub(crate) fn align_facts(
+    root: Root<'_>,
+    detour: Detour<'_>,
+    listing: &Listing,
+) -> Result<(), TreeError> {
+    let aligner = Aligner {
+        root,
+        detour,
+        listing,
+        carriers: Vec::new(),
+    };
+    aligner.facts()
+}
+
 /// Puts the root itself right, in which a name was made or removed.
 pub(crate) fn align_root(root: Root<'_>, listing: &Listing) -> Result<(), TreeError> {
     let path = TreePath::root();

@@ -370,7 +370,7 @@ impl<'fd> Root<'fd> {
     }
 
     /// Removes whatever is there, with everything below.
-    pub(super) fn remove(self, path: &TreePath) -> Result<(), TreeError> {
+    pub(crate) fn remove(self, path: &TreePath) -> Result<(), TreeError> {
         let (parent, name) = self.parent(path)?;
         remove_tree(parent.as_fd(), name.as_bytes()).map_err(|source: RemoveError| {
             TreeError::Remove {
