@@ -4,7 +4,7 @@
 use std::{
     fs,
     path::PathBuf,
-    process::{Child, Command},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
@@ -50,7 +50,13 @@ impl Site {
     /// Begins a build whose step does not end, and waits until it has begun.
     fn begin(&self) -> Child {
         let project = self.project("slow", "RUN echo one >/one\nRUN sleep 300");
-        let build = self.build(&project).spawn();
+        let build = self
+            .build(&project)
+            .command()
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
         wait_until("the slow step runs", PATIENCE, || {
             let running = self.containers();
             running.iter().any(|id| self.runs_in(id, "sleep"))
