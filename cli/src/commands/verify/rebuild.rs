@@ -228,8 +228,9 @@ pub(super) fn run(
     };
     let options = build::options(&store);
     let (Rebuilt { record, report }, agreement) = rebuild::rebuild(pack, &order, &by, &options)?;
-    let (record, report) = build::redaction::of_rebuild((record, report), &store)?;
     let Used { origins, inputs } = by.used.into_inner();
+    let (record, report, inputs) =
+        build::redaction::of_rebuild((record, report), inputs, &store)?;
     let rebuild_of = RebuildOf {
         provenance: order.provenance,
         manifest: order.image,

@@ -1,7 +1,7 @@
 //! `--buildkit`: an image of BuildKit again, by its provenance.
 
 use std::{
-    fs,
+    fs, mem,
     path::{Path, PathBuf},
 };
 
@@ -104,7 +104,7 @@ pub(in crate::commands::verify) fn verify(
     if output.format() == Format::Text {
         output.text(&table(&order.rows))?;
     }
-    let asked = gather(args, context, &order, tmp.path(), &platform)?;
+    let mut asked = gather(args, context, &order, tmp.path(), &platform)?;
     let rebuilt = build_again(
         (args, registries),
         context,
@@ -113,7 +113,8 @@ pub(in crate::commands::verify) fn verify(
         order.provenance,
         pinned,
     )?;
-    let (record, report) = build::redaction::of_rebuild(rebuilt, &store)?;
+    let inputs = mem::take(&mut asked.0.inputs);
+    let (record, report, inputs) = build::redaction::of_rebuild(rebuilt, inputs, &store)?;
     let a = record.runs.first().and_then(|run| run.image.as_ref());
     let rebuilt = a.map(|image| image.manifest);
     let options = build::options(&store);
@@ -130,7 +131,7 @@ pub(in crate::commands::verify) fn verify(
         dir: &args.evidence,
         signing: &signing,
         sbom: Sbom::Written,
-        inputs: &asked.0.inputs,
+        inputs: &inputs,
         rebuild_of: Some(&rebuild_of),
     };
     let builder = build::builder_info(&args.builder_id)?;
