@@ -1,6 +1,7 @@
 //! `--buildkit`: an image of BuildKit again, by its provenance.
 
 use std::{
+    collections::BTreeMap,
     fs, mem,
     path::{Path, PathBuf},
 };
@@ -28,7 +29,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use super::{
-    RebuildArgs, build_again,
+    RebuildArgs, With, build_again,
     gather::{lent, machine, plain},
     missing::Missing,
 };
@@ -50,7 +51,6 @@ use crate::{
     registries::{self, RegistryArgs},
     reports::Subject,
     sides::{Loaded, Scratch, Side},
-    signing::SigningArgs,
     text,
 };
 
@@ -79,13 +79,18 @@ struct Document<'a> {
 
 /// Builds the image `subject` again and compares.
 pub(in crate::commands::verify) fn verify(
-    (args, registries): (&RebuildArgs, &RegistryArgs),
+    by: With<'_>,
     context: &Context,
     subject: &str,
 ) -> Result<ExitStatus, CommandError> {
+    let With {
+        args,
+        registries,
+        passphrase,
+    } = by;
     let output = &context.settings.output;
     pack::check_replaceable(&args.evidence)?;
-    let signing = SigningArgs::of_file(args.builder_key.as_deref());
+    let signing = args.signing(passphrase);
     signing.check(output)?;
     let store = context.open_store()?;
     let tmp = TempDir::new_in(store.blobs().tmp()).map_err(|error| machine(&error))?;
@@ -125,6 +130,7 @@ pub(in crate::commands::verify) fn verify(
         provenance: order.provenance,
         manifest: image,
         builder: order.builder.clone(),
+        lineage: BTreeMap::new(),
         outcome: RebuildOutcome::of(image, rebuilt),
     };
     let evidence = Evidence {
@@ -285,7 +291,7 @@ fn gather(
         request.epoch = EpochChoice::BuildArg(epoch);
     }
     let asked = Asked {
-        lineage: std::collections::BTreeMap::default(),
+        lineage: BTreeMap::new(),
         redactor: Redactor::default(),
         request,
         project: Project::default(),
