@@ -2,11 +2,9 @@
 
 use std::{ffi::OsString, panic, process::ExitCode};
 
-use clap::FromArgMatches as _;
-
 use crate::{
     ambient::Ambient,
-    args::{self, Cli, GlobalArgs},
+    args::{self, GlobalArgs},
     commands::Context,
     error::{CommandError, ErrorKind},
     exit::ExitStatus,
@@ -33,9 +31,7 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn run_with(arguments: Vec<OsString>, ambient: &Ambient, plain: &Output) -> ExitStatus {
-    let cli = args::command()
-        .try_get_matches_from(arguments)
-        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = args::parse(arguments);
     let cli = match cli {
         Ok(cli) => cli,
         Err(error) => return usage(&error),

@@ -1,14 +1,19 @@
 //! The command line as it is written. What it means is decided in `settings`.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{ffi::OsString, path::PathBuf, str::FromStr};
 
-use clap::{Args, CommandFactory as _, Parser};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
 use repro_core::{
     image::transport::{Archive, Location, LocationError},
     reference::{ImageRef, ReferenceError},
 };
 
-use crate::{commands::Command, exit::ExitStatus, output::ColorChoice, progress::ProgressMode};
+use crate::{
+    commands::{self, Command},
+    exit::ExitStatus,
+    output::ColorChoice,
+    progress::ProgressMode,
+};
 
 /// Build container images twice without a network, compare them, sign what was seen
 ///
@@ -113,6 +118,18 @@ pub(crate) enum OutsideError {
 /// An image of a registry, where nothing else can be meant: with or without its transport.
 pub(crate) fn registry_reference(text: &str) -> Result<ImageRef, ReferenceError> {
     text.strip_prefix("docker://").unwrap_or(text).parse()
+}
+
+/// What the words of a command line mean.
+pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(words)?;
+    if let Some(("verify", matches)) = matches.subcommand()
+        && let Some(command) = command.find_subcommand_mut("verify")
+    {
+        commands::refuse_idle(command, matches)?;
+    }
+    Cli::from_arg_matches(&matches)
 }
 
 /// The whole command line, with the exit codes at the end of its help.

@@ -20,6 +20,7 @@ mod toolchain;
 mod verify;
 
 pub(crate) use pull::referrers_name;
+pub(crate) use verify::refuse_idle;
 
 use std::io;
 

@@ -7,6 +7,7 @@ mod passphrase;
 mod program;
 
 use std::{
+    fmt,
     fs::File,
     io::Read,
     os::unix::fs::PermissionsExt as _,
@@ -15,7 +16,7 @@ use std::{
 };
 
 use clap::Args;
-use repro_verifier::keys::{KeyFile, KeyKind, Sign, SigningKey, key_file};
+use repro_verifier::keys::{KeyError, KeyFile, KeyKind, Sign, SigningKey, key_file};
 use zeroize::Zeroizing;
 
 pub(crate) use passphrase::{Passphrase, new_passphrase};
@@ -37,27 +38,52 @@ const OTHERS: u32 = 0o077;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Evidence")]
 pub(crate) struct SigningArgs {
-    /// Sign with this private key, a file or env:NAME for a variable that holds it; with a key made for
-    /// this run alone unless given
+    /// Sign with this private key: a file, env:NAME for a variable that holds it, or signer:PROGRAM; with
+    /// a key made for this run alone unless given
     #[arg(
         long,
-        value_name = "FILE|env:NAME",
+        value_name = KEY_FORMS,
         env = "REPRO_KEY",
         conflicts_with = "signer"
     )]
-    pub(crate) key: Option<KeySource>,
-    /// Read the passphrase of the key from this file; else from the variable `REPRO_KEY_PASSPHRASE`, else
-    /// it is asked for on the terminal
-    #[arg(long, value_name = "FILE", env = "REPRO_KEY_PASSPHRASE_FILE")]
-    pub(crate) key_passphrase_file: Option<PathBuf>,
-    /// Let this program sign, which has the key: `docs/signing.md` says what it is asked
+    key: Option<KeySource>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+    /// Let this program sign, which has the key, as with --key signer:PROGRAM: `docs/signing.md` says what
+    /// it is asked
     #[arg(long, value_name = "PROGRAM", env = "REPRO_SIGNER")]
-    pub(crate) signer: Option<PathBuf>,
+    signer: Option<PathBuf>,
+}
+
+/// How options that name a private key show what they take.
+pub(crate) const KEY_FORMS: &str = "FILE|env:NAME|signer:PROGRAM";
+
+/// Where the passphrase of a private key comes from, whichever option names the key.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PassphraseArgs {
+    /// Read the passphrase of the private key from this file; else from the variable
+    /// `REPRO_KEY_PASSPHRASE`, else it is asked for on the terminal
+    #[arg(
+        long = "key-passphrase-file",
+        id = "key_passphrase_file",
+        value_name = "FILE",
+        env = "REPRO_KEY_PASSPHRASE_FILE"
+    )]
+    file: Option<PathBuf>,
 }
 
 /// Where a key is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum KeySource {
+    /// Where it can be read.
+    Text(KeyText),
+    /// Where this program has it.
+    Program(PathBuf),
+}
+
+/// Where the text of a key is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum KeyText {
     /// In a file.
     File(PathBuf),
     /// In a variable.
@@ -66,31 +92,44 @@ pub(crate) enum KeySource {
 
 /// A text that names no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("env: is followed by the name of a variable")]
-pub(crate) struct KeySourceError;
+pub(crate) enum KeySourceError {
+    /// `env:` without one.
+    #[error("env: is followed by the name of a variable")]
+    Variable,
+    /// `signer:` without one.
+    #[error("signer: is followed by a program")]
+    Program,
+}
 
 impl FromStr for KeySource {
     type Err = KeySourceError;
 
     fn from_str(text: &str) -> Result<Self, KeySourceError> {
-        match text.strip_prefix("env:") {
-            Some("") => Err(KeySourceError),
-            Some(name) if name.contains(['=', '\0']) => Err(KeySourceError),
-            Some(name) => Ok(Self::Variable(name.into())),
-            None => Ok(Self::File(text.into())),
+        if let Some(name) = text.strip_prefix("env:") {
+            if name.is_empty() || name.contains(['=', '\0']) {
+                return Err(KeySourceError::Variable);
+            }
+            return Ok(Self::Text(KeyText::Variable(name.into())));
+        }
+        match text.strip_prefix("signer:") {
+            Some("") => Err(KeySourceError::Program),
+            Some(program) => Ok(Self::Program(program.into())),
+            None => Ok(Self::Text(KeyText::File(text.into()))),
         }
     }
 }
 
-impl KeySource {
-    /// What messages call it.
-    fn shown(&self) -> String {
+/// What messages call it.
+impl fmt::Display for KeyText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => path.display().to_string(),
-            Self::Variable(name) => format!("the variable {name}"),
+            Self::File(path) => path.display().fmt(f),
+            Self::Variable(name) => write!(f, "the variable {name}"),
         }
     }
+}
 
+impl KeyText {
     fn variable(name: &str) -> Result<Zeroizing<String>, CommandError> {
         let unset = || {
             CommandError::message(ErrorKind::Input, format!("the variable {name} is not set"))
@@ -121,6 +160,66 @@ impl KeySource {
             Self::Variable(name) => Self::variable(name),
         }
     }
+
+    /// Looks at what can be seen without opening the key.
+    fn check(&self, passphrase: Passphrase<'_>, output: &Output) -> Result<(), CommandError> {
+        let kind = key_file(&self.first_line()?).map_err(|error| self.cannot_sign(error))?;
+        if let Self::File(path) = self
+            && let Ok(meta) = path.metadata()
+            && meta.is_file()
+            && meta.permissions().mode() & OTHERS != 0
+        {
+            output.warning(&format!(
+                "others can read the private key {self}: `chmod 600 {self}`"
+            ));
+        }
+        match kind {
+            KeyFile::Private => Ok(()),
+            KeyFile::Encrypted => passphrase.check(),
+        }
+    }
+
+    fn open(&self, passphrase: Passphrase<'_>) -> Result<SigningKey, CommandError> {
+        let text = self.text()?;
+        let first = text.lines().next().unwrap_or_default();
+        let key = match key_file(first).map_err(|error| self.cannot_sign(error))? {
+            KeyFile::Private => SigningKey::from_pem(&text),
+            KeyFile::Encrypted => {
+                let passphrase = passphrase.read(&self.to_string())?;
+                SigningKey::from_encrypted_pem(&text, passphrase.as_bytes())
+            }
+        };
+        key.map_err(|error| self.cannot_sign(error))
+    }
+
+    fn cannot_sign(&self, error: KeyError) -> CommandError {
+        CommandError::from(error).context(format!("cannot sign with {self}"))
+    }
+}
+
+impl KeySource {
+    /// Looks before the work begins at what can be seen without opening a key.
+    pub(crate) fn check(
+        &self,
+        passphrase: &PassphraseArgs,
+        output: &Output,
+    ) -> Result<(), CommandError> {
+        match self {
+            Self::Text(text) => text.check(passphrase.place(), output),
+            Self::Program(program) => {
+                Program::start(program)?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Opens the key. To be called when the last step has ended.
+    pub(crate) fn open(&self, passphrase: &PassphraseArgs) -> Result<Box<dyn Sign>, CommandError> {
+        Ok(match self {
+            Self::Text(text) => Box::new(text.open(passphrase.place())?),
+            Self::Program(program) => Box::new(Program::start(program)?),
+        })
+    }
 }
 
 /// Byte by byte: what stands behind the line is not read.
@@ -147,12 +246,21 @@ pub(crate) enum Opened {
     Ephemeral(Box<SigningKey>),
 }
 
+impl PassphraseArgs {
+    fn place(&self) -> Passphrase<'_> {
+        Passphrase {
+            file: self.file.as_deref(),
+        }
+    }
+}
+
 impl SigningArgs {
-    /// The key of a file, or none.
-    pub(crate) fn of_file(key: Option<&Path>) -> Self {
+    /// What other options name: a key or none.
+    pub(crate) fn new(key: Option<&KeySource>, passphrase: &PassphraseArgs) -> Self {
         Self {
-            key: key.map(|path| KeySource::File(path.to_owned())),
-            ..Self::default()
+            key: key.cloned(),
+            passphrase: passphrase.clone(),
+            signer: None,
         }
     }
 
@@ -163,60 +271,26 @@ impl SigningArgs {
 
     /// Looks before the work begins at what can be seen without opening a key.
     pub(crate) fn check(&self, output: &Output) -> Result<(), CommandError> {
-        if let Some(program) = &self.signer {
-            Program::start(program)?;
-        }
-        let Some(source) = &self.key else {
-            return Ok(());
-        };
-        let kind = key_file(&source.first_line()?).map_err(|error| cannot_sign(source, error))?;
-        if let KeySource::File(path) = source
-            && let Ok(meta) = path.metadata()
-            && meta.is_file()
-            && meta.permissions().mode() & OTHERS != 0
-        {
-            let name = path.display();
-            output.warning(&format!(
-                "others can read the private key {name}: `chmod 600 {name}`"
-            ));
-        }
-        match kind {
-            KeyFile::Private => Ok(()),
-            KeyFile::Encrypted => self.passphrase().check(),
+        match self.source() {
+            Some(source) => source.check(&self.passphrase, output),
+            None => Ok(()),
         }
     }
 
     /// Opens the key. To be called when the last step has ended.
     pub(crate) fn open(&self) -> Result<Opened, CommandError> {
-        if let Some(program) = &self.signer {
-            return Ok(Opened::Known(Box::new(Program::start(program)?)));
+        if let Some(source) = self.source() {
+            return source.open(&self.passphrase).map(Opened::Known);
         }
-        let Some(source) = &self.key else {
-            let key = SigningKey::generate(KeyKind::P256, &mut ambient::fill_random)?;
-            return Ok(Opened::Ephemeral(Box::new(key)));
-        };
-        let text = source.text()?;
-        let first = text.lines().next().unwrap_or_default();
-        let key = match key_file(first).map_err(|error| cannot_sign(source, error))? {
-            KeyFile::Private => SigningKey::from_pem(&text),
-            KeyFile::Encrypted => {
-                let passphrase = self.passphrase().read(&source.shown())?;
-                SigningKey::from_encrypted_pem(&text, passphrase.as_bytes())
-            }
-        };
-        let key = key.map_err(|error| cannot_sign(source, error))?;
-        Ok(Opened::Known(Box::new(key)))
+        let key = SigningKey::generate(KeyKind::P256, &mut ambient::fill_random)?;
+        Ok(Opened::Ephemeral(Box::new(key)))
     }
 
-    fn passphrase(&self) -> Passphrase<'_> {
-        Passphrase {
-            file: self.key_passphrase_file.as_deref(),
-        }
+    /// Who signs, where the user named somebody.
+    fn source(&self) -> Option<KeySource> {
+        let program = self.signer.clone().map(KeySource::Program);
+        program.or_else(|| self.key.clone())
     }
-}
-
-fn cannot_sign(source: &KeySource, error: repro_verifier::keys::KeyError) -> CommandError {
-    CommandError::from(error).context(format!("cannot sign with {}", source.shown()))
 }
 
 #[cfg(test)]
@@ -224,13 +298,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_in_a_file_or_a_variable() {
+    fn a_key_is_in_a_file_a_variable_or_a_program() {
+        let file = |path: &str| Ok(KeySource::Text(KeyText::File(path.into())));
         for (text, means) in [
-            ("repro.key", Ok(KeySource::File("repro.key".into()))),
-            ("env:KEY", Ok(KeySource::Variable("KEY".into()))),
-            ("./env:KEY", Ok(KeySource::File("./env:KEY".into()))),
-            ("env:", Err(KeySourceError)),
-            ("env:a=b", Err(KeySourceError)),
+            ("repro.key", file("repro.key")),
+            (
+                "env:KEY",
+                Ok(KeySource::Text(KeyText::Variable("KEY".into()))),
+            ),
+            ("./env:KEY", file("./env:KEY")),
+            ("env:", Err(KeySourceError::Variable)),
+            ("env:a=b", Err(KeySourceError::Variable)),
+            ("signer:./kms", Ok(KeySource::Program("./kms".into()))),
+            ("signer:", Err(KeySourceError::Program)),
         ] {
             assert_eq!(text.parse::<KeySource>(), means, "{text}");
         }

@@ -45,6 +45,27 @@ pub enum Personal {
     Keep,
 }
 
+/// What becomes of a build whose own texts, the Dockerfile, `repro.toml` and the lock, hold what must not be
+/// signed. A rebuild needs their bytes, so nothing in them is replaced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Texts {
+    /// It does not start.
+    #[default]
+    Refuse,
+    /// The texts stay out of the evidence: whoever builds again has to be given them.
+    LeaveOut,
+}
+
+/// A place with something that must not be signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its line, from 1.
+    pub line: usize,
+    /// The name of its shape.
+    pub kind: String,
+}
+
 /// A shape of the project's own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pattern {
@@ -62,6 +83,8 @@ pub struct Pattern {
 pub struct Settings {
     /// What becomes of personal data.
     pub personal: Personal,
+    /// What becomes of a secret in a text of the project.
+    pub texts: Texts,
     /// More shapes.
     pub patterns: Vec<Pattern>,
 }
@@ -97,6 +120,8 @@ pub struct Redactor {
     /// All rules at once, to pass over what none of them fits.
     set: RegexSet,
     personal: Personal,
+    /// Texts that the user says are no secrets, and so is nothing in them.
+    waived: Vec<Vec<u8>>,
 }
 
 struct Rule {
@@ -195,21 +220,64 @@ impl Redactor {
             rules,
             set,
             personal: settings.personal,
+            waived: Vec::new(),
         })
+    }
+
+    /// The same, which passes over what stands in one of these texts.
+    #[must_use]
+    pub fn waiving(mut self, texts: impl IntoIterator<Item = impl Into<Vec<u8>>>) -> Self {
+        self.waived.extend(texts.into_iter().map(Into::into));
+        self
     }
 
     /// The name of what `text` must not have where a user gives it, if it has such a thing.
     #[must_use]
     pub fn refused(&self, text: &str) -> Option<&str> {
         let rules = self.fitting(text.as_bytes());
-        let refused = |rule: &&Rule| match rule.class {
+        rules
+            .filter(|rule| self.refuses(rule))
+            .find(|rule| self.places(rule, text.as_bytes()).next().is_some())
+            .map(|rule| rule.name.as_ref())
+    }
+
+    /// Every place of such things, in their order.
+    #[must_use]
+    pub fn refused_places(&self, text: &[u8]) -> Vec<Place> {
+        let rules = self.fitting(text).filter(|rule| self.refuses(rule));
+        let found = rules.flat_map(|rule| {
+            self.places(rule, text).map(|(start, _)| {
+                let before = text[..start].iter().filter(|byte| **byte == b'\n');
+                Place {
+                    line: before.count() + 1,
+                    kind: rule.name.clone().into_owned(),
+                }
+            })
+        });
+        let mut found: Vec<Place> = found.collect();
+        found.sort_by_key(|place| place.line);
+        found
+    }
+
+    /// Whether a user must not give what fits.
+    fn refuses(&self, rule: &Rule) -> bool {
+        match rule.class {
             Class::Secret => true,
             Class::Personal => self.personal == Personal::Refuse,
-        };
-        rules
-            .filter(refused)
-            .find(|rule| rule.places(text.as_bytes()).next().is_some())
-            .map(|rule| rule.name.as_ref())
+        }
+    }
+
+    /// From where to where something fits `rule` that is not waived.
+    fn places<'a>(
+        &'a self,
+        rule: &'a Rule,
+        bytes: &'a [u8],
+    ) -> impl Iterator<Item = (usize, usize)> + 'a {
+        rule.places(bytes).filter(move |(start, end)| {
+            let found = &bytes[*start..*end];
+            let has = |text: &Vec<u8>| text.windows(found.len()).any(|part| part == found);
+            !self.waived.iter().any(has)
+        })
     }
 
     /// Replaces every place in `text`, and counts them.
@@ -231,7 +299,7 @@ impl Redactor {
             if rule.class == Class::Personal && self.personal == Personal::Keep {
                 continue;
             }
-            let places: Vec<(usize, usize)> = rule.places(&found).collect();
+            let places: Vec<(usize, usize)> = self.places(rule, &found).collect();
             if places.is_empty() {
                 continue;
             }
@@ -419,6 +487,7 @@ mod tests {
             "-----BEGIN PUBLIC KEY-----".into(),
             "a@b".into(),
             "?tokens=1".into(),
+            "https://files.example/x?token=REDACTED&a=1".into(),
             "2027-01-15T07:20:00Z".into(),
         ] {
             assert_eq!(redact(&text), (text.clone(), Counts::new()));
@@ -444,6 +513,7 @@ mod tests {
     fn a_project_adds_shapes_and_says_what_becomes_of_persons() {
         let settings = |personal, regex: &str| Settings {
             personal,
+            texts: Texts::default(),
             patterns: vec![Pattern {
                 name: "badge".into(),
                 regex: regex.into(),
@@ -474,6 +544,33 @@ mod tests {
         assert!(matches!(Redactor::new(&named), Err(PatternError::Name(_))));
         named.patterns = vec![named.patterns[0].clone(); PATTERNS_MAX + 1];
         assert!(matches!(Redactor::new(&named), Err(PatternError::Many(_))));
+    }
+
+    #[test]
+    fn places_have_their_lines_and_what_is_waived_is_none() {
+        let token = join(&["gh", "p_", &"aB3x".repeat(9)]);
+        let text =
+            format!("FROM x\nRUN curl https://u:pw@x.example/ \\\n  {token}\n# a@mail.example\n");
+        let redactor = Redactor::default();
+        let lines = |redactor: &Redactor| {
+            let places = redactor.refused_places(text.as_bytes());
+            places.iter().map(|place| place.line).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            lines(&redactor),
+            [2, 3],
+            "personal data is replaced, not refused"
+        );
+        let strict = Settings {
+            personal: Personal::Refuse,
+            ..Settings::default()
+        };
+        assert_eq!(lines(&Redactor::new(&strict).unwrap()), [2, 3, 4]);
+        let waiving = Redactor::default().waiving(["https://u:pw@x.example/"]);
+        assert_eq!(lines(&waiving), [3]);
+        assert!(waiving.text(&text, &mut Counts::new()).contains("u:pw@"));
+        let part = Redactor::default().waiving([&token[..20]]);
+        assert_eq!(lines(&part), [2, 3], "a longer text is another");
     }
 
     #[test]

@@ -9,10 +9,13 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use repro_core::digest::Digest;
-use repro_tests::{Pack, Registry, RegistryKind, Repro, TestContext, User, succeeds, tool};
+use repro_tests::{
+    Answer, Pack, Registry, RegistryKind, Repro, Server, TestContext, User, succeeds, tool,
+};
 use serde_json::{Value, json};
 
 const DOCKERFILE: &str = "FROM scratch\nCOPY busybox /bin/busybox\n\
@@ -248,6 +251,83 @@ fn nothing_verified_is_a_refusal() {
     verify.run().exits(6).says(["cannot verify", "has no"]);
 }
 
+/// A server before the registry at `host`, which gives on what that gives, and lets `meanwhile` happen when
+/// it was asked for `path` the first time: before the answer arrives.
+fn before(host: &str, path: &'static str, meanwhile: impl Fn() + Send + Sync + 'static) -> Server {
+    let host = host.to_owned();
+    let first = AtomicBool::new(true);
+    Server::http(move |asked| {
+        let dir = tempfile::tempdir().unwrap();
+        let [head, body] = ["head", "body"].map(|name| dir.path().join(name));
+        fs::write(&body, "").unwrap();
+        let mut curl = Command::new(tool("curl"));
+        curl.args(["--silent", "--show-error", "--dump-header"])
+            .arg(&head);
+        curl.arg("--output").arg(&body);
+        for name in ["accept", "range"] {
+            if let Some(value) = asked.headers.get(name) {
+                curl.arg("--header").arg(format!("{name}: {value}"));
+            }
+        }
+        succeeds(curl.arg(format!("http://{host}{}", asked.path)));
+        if asked.path == path && first.swap(false, Ordering::SeqCst) {
+            meanwhile();
+        }
+        let head = fs::read_to_string(&head).unwrap();
+        let status = match head.split(' ').nth(1) {
+            Some("200") => "200 OK",
+            Some("404") => "404 Not Found",
+            other => panic!("the registry says {other:?}"),
+        };
+        let mut answer = Answer::new(status, fs::read(&body).unwrap());
+        for name in ["Content-Type", "Docker-Content-Digest"] {
+            let line = head.lines().find_map(|line| line.strip_prefix(name));
+            if let Some(value) = line.and_then(|line| line.strip_prefix(": ")) {
+                answer = answer.header(name, value.trim());
+            }
+        }
+        answer
+    })
+}
+
+/// A tag that is moved while it is verified means what it meant when it was asked for, and nothing of the
+/// other image gets in (N18).
+#[test]
+fn a_tag_that_moves_meanwhile_changes_nothing() {
+    const TAG: &str = "/v2/acme/app/manifests/1";
+    let maker = Maker::new();
+    let (digest, _) = maker.push();
+    let dockerfile = format!("{DOCKERFILE}ENV OTHER=1\n");
+    fs::write(maker.project.join("Dockerfile"), dockerfile).unwrap();
+    let other = maker.registry.name("acme/app:other");
+    let (other, _) = maker.build(&["--push", "--no-attach", "-t", &other]);
+    assert_ne!(digest, other);
+    let manifest = maker.registry.blob(&other);
+    let url = format!("http://{}{TAG}", maker.registry.host);
+    let server = before(&maker.registry.host, TAG, move || {
+        let mut curl = Command::new(tool("curl"));
+        curl.args(["--silent", "--fail", "--request", "PUT", &url, "--header"]);
+        curl.arg(format!("Content-Type: {MANIFEST}"));
+        succeeds(
+            curl.arg("--data-binary")
+                .arg(format!("@{}", manifest.display())),
+        );
+    });
+    let host = server.url("").replace("http://", "");
+    let host = host.trim_end_matches('/');
+    let (verify, _elsewhere) = maker.verify(&format!("{host}/acme/app:1"));
+    let ended = verify.args(["--plain-http", host]).run().exits(0);
+    ended.prints(["the tag was asked for once and meant", &digest, "verified"]);
+    assert_eq!(server.count(TAG), 1);
+    let asked = server.asked();
+    let hex = other.trim_start_matches("sha256:");
+    assert!(asked.iter().all(|one| !one.path.contains(hex)), "{asked:?}");
+    // Whoever asks now gets the other image, which nobody said anything of.
+    let (verify, _elsewhere) = maker.verify(&format!("{host}/acme/app:1"));
+    let ended = verify.args(["--plain-http", host]).run().exits(4);
+    ended.prints([other.as_str(), "refused"]);
+}
+
 #[test]
 fn the_legacy_tag_is_written_and_read() {
     let maker = Maker::new();
@@ -265,6 +345,10 @@ fn the_legacy_tag_is_written_and_read() {
     let statements = report["subject"]["statements"].as_array().unwrap();
     assert_eq!(statements.len(), STATEMENTS, "{report}");
     assert!(statements.iter().all(|one| one["form"] == "legacy-tag"));
+    // Statements alone say that it was built, and not how: what was asked for is not done.
+    let (verify, _elsewhere) = maker.verify(&maker.pinned(&digest));
+    let ended = verify.arg("--rebuild").run().exits(6);
+    ended.says(["nothing can be built again", "--evidence DIR"]);
     // What others put there stays.
     let (_, second) = maker.build(&[]);
     maker.attest(&maker.name(), &second, &["--attach", "att"]);
@@ -272,6 +356,30 @@ fn the_legacy_tag_is_written_and_read() {
     let report = verify.arg("--json").run().exits(0).json();
     let statements = report["subject"]["statements"].as_array().unwrap();
     // The list of packages is the same in both, byte for byte, and there once.
+    assert_eq!(statements.len(), 2 * STATEMENTS - 1, "{report}");
+
+    // It goes into a store, and from there to another place, beside what that has.
+    let (verify, elsewhere) = maker.verify(&maker.pinned(&digest));
+    let pull = elsewhere.repro(["pull", "--referrers", &maker.pinned(&digest)]);
+    pull.run().exits(0);
+    elsewhere.repro(["store", "gc"]).run().exits(0);
+    let offline = verify.args(["--offline", "--json"]).run().exits(0).json();
+    assert_eq!(
+        offline["subject"]["statements"],
+        report["subject"]["statements"]
+    );
+    let copy = maker.registry.name("acme/copy:1");
+    maker
+        .context
+        .repro(["push", &maker.name(), &copy])
+        .run()
+        .exits(0);
+    maker.attest(&copy, &second, &["--attach", "att"]);
+    let push = elsewhere.repro(["push", "--referrers", &maker.pinned(&digest), &copy]);
+    push.run().exits(0);
+    let (verify, _elsewhere) = maker.verify(&copy);
+    let report = verify.arg("--json").run().exits(0).json();
+    let statements = report["subject"]["statements"].as_array().unwrap();
     assert_eq!(statements.len(), 2 * STATEMENTS - 1, "{report}");
 }
 

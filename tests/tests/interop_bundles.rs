@@ -12,7 +12,11 @@ use std::{
     process::Command,
 };
 
-use repro_tests::{Repro, TestContext, files_below, root, statement, succeeds, target, tool};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use repro_tests::{
+    Repro, TestContext, files_below, program, root, statement, succeeds, target, tool,
+};
+use serde_json::{Value, json};
 
 /// A pack of a real build, signed by a key that stays.
 struct SignedPack {
@@ -298,4 +302,50 @@ fn openssl_reads_both_halves_of_a_key() {
         let public = fs::read_to_string(context.path(&format!("{kind}.pub"))).unwrap();
         assert_eq!(derived, public);
     }
+}
+
+/// A file of envelopes, a line each: read as such, and each line by another library.
+#[test]
+fn statements_are_lines_of_envelopes_too() {
+    let pack = SignedPack::build("p256", "stamp", 1);
+    let file = pack.context.path("app.intoto.jsonl");
+    let place = format!("jsonl:{}", file.display());
+    let attest = pack.context.repro(["attest", &place, "--evidence"]);
+    attest.arg(&pack.dir).run().exits(0);
+    let text = fs::read_to_string(&file).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    // All but that on the pack, of which a file of lines is none.
+    let bundles = pack.bundles();
+    assert_eq!(lines.len(), bundles.len() - 1);
+    for line in lines {
+        let envelope: Value = serde_json::from_str(line).unwrap();
+        let fields: Vec<&String> = envelope.as_object().unwrap().keys().collect();
+        assert_eq!(fields, ["payload", "payloadType", "signatures"]);
+        assert_eq!(envelope["payloadType"], "application/vnd.in-toto+json");
+        let payload = STANDARD
+            .decode(envelope["payload"].as_str().unwrap())
+            .unwrap();
+        let statement: Value = serde_json::from_slice(&payload).unwrap();
+        let kind = statement["predicateType"].as_str().unwrap();
+        let bundle = json!({"dsseEnvelope": envelope});
+        let path = pack.context.write("line.json", bundle.to_string());
+        let mut oracle = Command::new(target().join("interop/venv/bin/python"));
+        let oracle = oracle.arg(root().join("tests/interop/verify_bundle.py"));
+        succeeds(oracle.arg(path).arg(&pack.public).arg(kind));
+    }
+    // A pack that was changed is none.
+    fs::write(pack.dir.join("reproducibility/report.md"), "x").unwrap();
+    let attest = pack.context.repro(["attest", &place, "--evidence"]);
+    attest.arg(&pack.dir).run().exits(4);
+}
+
+/// Both versions of cosign that Debian has, on every form that they read. Not of every run: it installs two
+/// suites of Debian below `target/interop/`.
+#[test]
+#[ignore = "installs cosign of two suites of Debian: cargo test -p repro-tests --test interop_bundles -- --ignored"]
+fn cosign_reads_every_form() {
+    let mut cosign = Command::new(root().join("tests/interop/cosign"));
+    let said = succeeds(cosign.env("REPRO_BIN", program()));
+    let count = |word: &str| said.lines().filter(|line| line.starts_with(word)).count();
+    assert_eq!((count("accepted"), count("refused")), (9, 8), "{said}");
 }

@@ -344,3 +344,44 @@ fn standard_output_holds_the_form_that_is_asked_for_and_nothing_else() {
     );
     ended.says(["reproducible: "]);
 }
+
+/// What `repro verify` finds is held to the same schema, also where what is judged has names that try to
+/// leave their frame.
+#[test]
+fn what_a_verification_finds_is_sarif() {
+    let context = TestContext::new();
+    context.repro(["keygen", "k"]).run().exits(0);
+    let dockerfile = ("Dockerfile", "FROM busybox\nRUN echo 1 > /one\n");
+    let project = context.project("judged", &[dockerfile]);
+    let (build, pack) = context.build(&project);
+    let build = build.arg("--key").arg(context.path("k.key"));
+    build.run().exits(0);
+    let sarif = |name: &str, code: i32| {
+        let verify = context.repro(["verify", "--format", "sarif"]).arg(&pack);
+        let ended = verify
+            .arg("--key")
+            .arg(context.path("k.pub"))
+            .run()
+            .exits(code);
+        context.write(name, &ended.stdout)
+    };
+    let good = sarif("good.sarif", 0);
+    let hostile = HOSTILE
+        .iter()
+        .filter(|name| std::str::from_utf8(name).is_ok());
+    for name in hostile {
+        fs::write(
+            pack.join(std::ffi::OsStr::from_bytes(&name.replace_slash())),
+            "x",
+        )
+        .unwrap();
+    }
+    let bad = sarif("bad.sarif", 4);
+    assert_valid(&[good, bad.clone()]);
+    let document: Value = serde_json::from_str(&fs::read_to_string(bad).unwrap()).unwrap();
+    let results = document["runs"][0]["results"].as_array().unwrap();
+    assert!(
+        results.iter().any(|result| result["ruleId"] == "V29"),
+        "{results:?}"
+    );
+}

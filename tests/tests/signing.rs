@@ -122,6 +122,73 @@ fn secrets_that_are_given_are_refused_before_anything_runs() {
     assert_eq!(external["buildArgs"]["X"], "BADGE-123456");
 }
 
+/// `inputs` of a pack have the project's texts as they are, and the history of an image has its instructions.
+#[test]
+fn secrets_in_the_texts_of_a_project_are_refused_with_their_lines() {
+    const TOML: &str = "[toolchain.busybox]\nuse = \"busybox\"\n";
+    let context = TestContext::new();
+    let token = token();
+    let (head, tail) = token.split_at(10);
+    let argument = format!("FROM busybox\nARG URL=https://u:{token}@x.example/\nRUN echo 1 > /x\n");
+    let joined = format!("FROM busybox\n# Two lines.\nRUN echo {head}\\\n{tail} > /x\n");
+    let toml = format!("{TOML}# {token}\n");
+    for (name, dockerfile, project, place) in [
+        (
+            "argument",
+            argument.as_str(),
+            TOML,
+            "Dockerfile, line 2 (github-token)",
+        ),
+        (
+            "joined",
+            joined.as_str(),
+            TOML,
+            "Dockerfile, line 3 (github-token)",
+        ),
+        (
+            "toml",
+            "FROM busybox\nRUN echo 1 > /x\n",
+            toml.as_str(),
+            "repro.toml, line 3",
+        ),
+    ] {
+        let project = context.project(name, &[("Dockerfile", dockerfile), ("repro.toml", project)]);
+        let (build, pack) = context.build(&project);
+        let ended = build.run().exits(2);
+        ended.says([place, "--secret", "texts = "]);
+        assert!(!pack.exists(), "{name}");
+        assert!(!ended.stderr.contains(&token), "{ended}");
+    }
+    // The user says that this value is none: it goes on, and stands there.
+    let project = context.path("argument");
+    let (build, pack) = context.build(&project);
+    build.args(["--allow-arg", "URL"]).run().exits(0);
+    let text = fs::read_to_string(pack.join("inputs/Dockerfile")).unwrap();
+    assert_eq!(text, argument);
+    // Left out of the evidence it is in the image alone, and whoever builds again has to have it.
+    fs::write(
+        project.join("repro.toml"),
+        format!("{TOML}[redaction]\ntexts = \"leave-out\"\n"),
+    )
+    .unwrap();
+    context.repro(["keygen", "k"]).run().exits(0);
+    let (build, pack) = context.build(&project);
+    build.arg("--key").arg(context.path("k.key")).run().exits(0);
+    let mut places = found(&pack, &token);
+    places.retain(|path| !path.starts_with(pack.join("image")));
+    assert_eq!(places, Vec::<PathBuf>::new());
+    assert!(!pack.join("inputs").exists());
+    let again = context.path("again");
+    let rebuild = || {
+        let verify = context.repro(["verify", "--rebuild"]).arg(&pack);
+        let verify = verify.arg("--key").arg(context.path("k.pub"));
+        verify.arg("--rebuild-evidence").arg(&again)
+    };
+    rebuild().run().exits(6).says(["Dockerfile"]);
+    rebuild().arg("--context").arg(&project).run().exits(0);
+    assert!(!again.join("inputs").exists());
+}
+
 #[test]
 fn lineage_is_signed_shown_and_comes_from_the_nearest_place() {
     let context = TestContext::new();
@@ -343,6 +410,86 @@ fn signers_that_are_programs() {
             .exits(5)
             .says([says]);
         assert!(!pack.exists());
+    }
+}
+
+/// What `repro verify` signs, it signs by whatever `repro build` takes.
+#[test]
+fn summaries_and_rebuilds_are_signed_by_keys_of_every_kind() {
+    let context = TestContext::new();
+    let project = context.project("p", &[("Dockerfile", "FROM scratch\nLABEL a=b\n")]);
+    for name in ["builder", "plain", "other"] {
+        context.repro(["keygen", name]).run().exits(0);
+    }
+    let encrypt = context.repro(["keygen", "--encrypt", "locked"]);
+    encrypt
+        .env("REPRO_KEY_PASSPHRASE", "correct horse")
+        .run()
+        .exits(0);
+    let pass = context.write("pass", "correct horse\n");
+    let (build, pack) = context.build(&project);
+    build
+        .arg("--key")
+        .arg(context.path("builder.key"))
+        .run()
+        .exits(0);
+    let text = |name: &str| fs::read_to_string(context.path(name)).unwrap();
+    let signer = format!(
+        "signer:{}",
+        root().join("examples/signers/openssl").display()
+    );
+    let (out, again) = (context.path("out"), context.path("again"));
+    let verify = |summary: &str, rebuild: &str| {
+        let verify = context.repro(["verify", "--rebuild"]).arg(&pack);
+        let verify = verify.arg("--key").arg(context.path("builder.pub"));
+        let verify = verify.args(["--sign-with", summary, "--builder-key", rebuild]);
+        let verify = verify
+            .arg("--summary")
+            .arg(&out)
+            .arg("--rebuild-evidence")
+            .arg(&again);
+        let verify = verify.arg("--key-passphrase-file").arg(&pass);
+        verify
+            .env("TEXT", text("plain.key"))
+            .env("KEY", context.path("other.key"))
+    };
+    let locked = context.path("locked.key").display().to_string();
+    for (summary, summary_key, rebuild, rebuild_key) in [
+        ("env:TEXT", "plain", locked.as_str(), "locked"),
+        (signer.as_str(), "other", "env:TEXT", "plain"),
+        (locked.as_str(), "locked", signer.as_str(), "other"),
+    ] {
+        verify(summary, rebuild).run().exits(0);
+        verified(
+            &context,
+            &again,
+            &context.path(&format!("{rebuild_key}.pub")),
+        );
+        let trust = format!(
+            "version = 1\n[[verifier]]\nid = \"https://intelgraph.io/repro/verifier/local/v1\"\n\
+             key = [{{ file = \"{summary_key}.pub\" }}]\n"
+        );
+        let trust = context.write("trust.toml", trust);
+        let image = repro_tests::Pack::read(&pack).digest().to_owned();
+        let summary = statement(&out.join("vsa.sigstore.json"));
+        let resource = summary["predicate"]["resourceUri"].as_str().unwrap();
+        let check = context.repro(["verify", "--digest", &image, "--resource-uri", resource]);
+        let check = check.arg("--vsa").arg(out.join("vsa.sigstore.json"));
+        check.arg("--trust").arg(trust).run().exits(0);
+    }
+    // Said before anything is built.
+    for (summary, rebuild, code, says) in [
+        ("env:UNSET_NAME", "env:TEXT", 6, "UNSET_NAME"),
+        (
+            "env:TEXT",
+            "signer:/nonexistent/signer",
+            5,
+            "/nonexistent/signer",
+        ),
+    ] {
+        let ended = verify(summary, rebuild).run().exits(code);
+        ended.says([says]);
+        assert!(!ended.stderr.contains("[a 1/"), "{ended}");
     }
 }
 

@@ -22,7 +22,7 @@ struct Signed {
 }
 
 impl Signed {
-    /// Builds on a base image, with a step that prints.
+    /// Builds on a base image of a lock, with a step that prints.
     fn build() -> Self {
         let context = TestContext::new();
         for name in ["ci", "verifier", "other"] {
@@ -37,6 +37,7 @@ impl Signed {
             ("x", "x"),
         ];
         let project = context.project("project", &files);
+        context.repro(["lock"]).arg(&project).run().exits(0);
         let (build, pack) = context.build(&project);
         build
             .arg("--key")
@@ -183,7 +184,12 @@ fn each_thing_tampered_with_is_named(signed: &Signed) {
     let all = files(&signed.pack);
     for kind in [
         "image/blobs/",
+        "inputs/Dockerfile",
+        "inputs/repro.lock",
+        "links/",
+        "network/run-a",
         "reproducibility/report.json",
+        "sbom/",
         "logs/run-a/",
         "provenance/run-b",
     ] {
@@ -415,6 +421,17 @@ fn summaries_are_written_and_read_back(signed: &Signed) {
         .trusting()
         .args(["--resource-uri", "registry.example/app", "--vsa"]);
     both.arg(dir.join("vsa.dsse.json")).run().exits(0);
+    // A policy that was changed since is another one.
+    let demands = "[require]\nverdict = \"reproducible\"\n";
+    issue(signed.under(demands)).run().exits(0);
+    let policy = context.path("policy.toml");
+    let under = || read("vsa.dsse.json").arg("--policy").arg(&policy);
+    under().run().exits(0);
+    fs::write(&policy, format!("version = 1\n{demands}# changed\n")).unwrap();
+    under()
+        .run()
+        .exits(4)
+        .prints(["V27", "policy: was", "yours is"]);
     // A summary of failure replaces that of success.
     issue(signed.under("[allow]\nbase-images = []"))
         .run()

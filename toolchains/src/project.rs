@@ -133,6 +133,7 @@ mod tests {
             source = "s3://exports/2026-11"
             [redaction]
             personal = "refuse"
+            texts = "leave-out"
             pattern = [{ name = "badge", regex = "B[0-9]{6}", class = "personal" }]
             "#,
         )
@@ -159,6 +160,7 @@ mod tests {
         assert!(bases[0].matches(&"images.example/acme/x:1".parse().unwrap()));
         assert_eq!(project.lineage["source"], "s3://exports/2026-11");
         assert_eq!(project.redaction.personal, redact::Personal::Refuse);
+        assert_eq!(project.redaction.texts, redact::Texts::LeaveOut);
         assert_eq!(project.redaction.patterns[0].class, redact::Class::Personal);
     }
 

@@ -27,7 +27,7 @@ use repro_core::{
     store::BlobError,
 };
 
-pub use legacy::{LEGACY_SUFFIX, extend_legacy, legacy_tag};
+pub use legacy::{LEGACY_SUFFIX, extend_legacy, legacy_tag, merge_legacy};
 pub use manifest::PREDICATE_TYPE;
 pub use pack::MAX_PACK_BYTES;
 pub use read::{Artifact, ArtifactError, PackArtifact};

@@ -28,6 +28,7 @@ use crate::{
         provenance::{BuilderId, BuilderInfo},
         reproducibility::{CauseCount, Counts, Findings, FirstDivergence, RebuildOf, Verdict},
     },
+    verify::{self, FilesError, Terms, Verification, VerifyReport},
 };
 
 /// Half an hour after the build of [`Case`], in seconds since 1970.
@@ -39,6 +40,26 @@ pub(crate) fn key(kind: KeyKind, seed: u8) -> SigningKey {
         Ok(())
     })
     .unwrap()
+}
+
+/// The report on the pack in `dir`, by itself.
+pub(crate) fn verify_pack(dir: &Path, terms: &Terms<'_>) -> Result<VerifyReport, FilesError> {
+    let mut verification = verify_packs(&[("pack".to_owned(), dir)], terms, None)?;
+    Ok(verification.packs.remove(0).1)
+}
+
+/// Everything on these packs, each a name and where it lies.
+pub(crate) fn verify_packs(
+    packs: &[(String, &Path)],
+    terms: &Terms<'_>,
+    builders: Option<usize>,
+) -> Result<Verification, FilesError> {
+    let looked = packs.iter().map(|(name, dir)| {
+        let report = verify::look(dir, terms)?.report;
+        Ok((name.clone(), report))
+    });
+    let reports = looked.collect::<Result<Vec<_>, FilesError>>()?;
+    Ok(Verification::of_reports(reports, terms, builders))
 }
 
 pub(crate) fn builder() -> BuilderInfo {

@@ -43,8 +43,6 @@ pub const SBOM: &str = uri!("sbom/");
 pub const REPORT: &str = uri!("report/v1");
 /// Schema of what `repro diff --json` writes.
 pub const DIFF: &str = uri!("diff/v1");
-/// Predicate type of the statement on one cache entry.
-pub const CACHE_ENTRY: &str = uri!("cache-entry/v1");
 /// Verifier id of summaries, unless the caller has one of his own.
 pub const VERIFIER_LOCAL: &str = uri!("verifier/local/v1");
 /// What a summary names where no policy was given: that everything holds (`docs/policy.md`).

@@ -18,7 +18,7 @@ mod statements;
 mod trusted;
 mod verified;
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 pub use beside::{
     Beside, Counted, ImageFacts, Named, PackAt, SubjectReport, Wanted, refuse_image, verify_image,
@@ -49,38 +49,30 @@ use check::Checks;
 use files::PackFiles;
 use repro_core::{build::RunId, digest::Digest};
 
-/// Checks the evidence pack in `dir`.
+/// What was found in a pack.
+#[derive(Debug)]
+pub struct Looked {
+    /// Every check.
+    pub report: VerifyReport,
+    /// The pack, for whoever goes by what is in it: only where all of it was verified. What is checked
+    /// beyond the pack, such as how many builders agree, [`Verification`] says.
+    pub pack: Option<VerifiedPack>,
+}
+
+impl Looked {
+    /// Of something that was refused.
+    #[must_use]
+    pub const fn refused(report: VerifyReport) -> Self {
+        Self { report, pack: None }
+    }
+}
+
+/// Checks the evidence pack in `dir`: every check but that on other packs, which
+/// [`Verification::of_reports`] makes.
 ///
 /// Whatever is wrong inside the pack is a failed check of the report; an error is only that
-/// `dir` cannot be looked at. A policy that demands several builders is never met by one pack:
-/// [`Verification`] takes several.
-pub fn verify_pack(dir: &Path, terms: &Terms<'_>) -> Result<VerifyReport, FilesError> {
-    open_pack(dir, terms).map(|(report, _)| report)
-}
-
-/// The same, with what is in the pack for whoever goes by it: only where all of it was verified.
-pub fn open_pack(
-    dir: &Path,
-    terms: &Terms<'_>,
-) -> Result<(VerifyReport, Option<VerifiedPack>), FilesError> {
-    let (mut report, pack) = look_into(dir, terms)?;
-    if let Some(needed) = terms.policy.and_then(|policy| policy.builders) {
-        report.take_in(agree(&[("pack", &report)], needed).check);
-    }
-    let pack = pack.filter(|_| report.conclusion == Conclusion::Verified);
-    Ok((report, pack))
-}
-
-/// Every check but that on other packs, which [`Verification::of_reports`] makes.
-pub fn look(dir: &Path, terms: &Terms<'_>) -> Result<VerifyReport, FilesError> {
-    look_into(dir, terms).map(|(report, _)| report)
-}
-
-/// The same, with what is in the pack.
-fn look_into(
-    dir: &Path,
-    terms: &Terms<'_>,
-) -> Result<(VerifyReport, Option<VerifiedPack>), FilesError> {
+/// `dir` cannot be looked at.
+pub fn look(dir: &Path, terms: &Terms<'_>) -> Result<Looked, FilesError> {
     let mut checks = Checks::default();
     let files = match PackFiles::list(dir) {
         Ok(files) => files,
@@ -89,7 +81,7 @@ fn look_into(
             checks.fail(CheckCode::Pack, "pack", &error);
             checks.fail(CheckCode::SomethingVerified, "pack", "nothing was verified");
             let report = VerifyReport::new(checks, terms, &Evidence::default(), None);
-            return Ok((report, None));
+            return Ok(Looked::refused(report));
         }
     };
     let rules = match terms.trust {
@@ -138,11 +130,11 @@ fn look_into(
     let trust = if anyone { Trust::Embedded } else { terms.trust };
     let terms = Terms { trust, ..*terms };
     let report = VerifyReport::new(checks, &terms, &evidence, granted.as_ref());
-    let verified = match report.conclusion {
+    let pack = match report.conclusion {
         Conclusion::Verified => VerifiedPack::of(files, evidence),
         Conclusion::IntegrityOnly | Conclusion::Refused => None,
     };
-    Ok((report, verified))
+    Ok(Looked { report, pack })
 }
 
 /// What was found with a good signature on it.
@@ -159,6 +151,19 @@ impl Evidence {
     fn provenance(&self, id: RunId) -> Option<&Signed<Provenance>> {
         let (_, signed) = self.provenance.iter().find(|(run, _)| *run == id)?;
         Some(signed)
+    }
+
+    /// What is said of the data: by the provenance `run`, and in a rebuild by the one that was judged.
+    fn lineage(&self, run: Option<&Signed<Provenance>>) -> BTreeMap<String, String> {
+        let judged = self
+            .verdict
+            .as_ref()
+            .and_then(|signed| signed.predicate.rebuild_of.as_ref());
+        let judged = judged.map(|judged| &judged.lineage);
+        let own = run.map(|signed| &signed.predicate.run_details.metadata.lineage);
+        let all = judged.into_iter().chain(own).flatten();
+        all.map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
     }
 
     /// Fails closed: what must be there was verified, or the pack is refused.

@@ -7,18 +7,23 @@ use repro_core::{
     image::transport::{Archive, Layout, Location, LocationError},
     layer::Limits,
     reference::ImageRef,
-    store::Store,
+    store::{Store, read_small},
+};
+use repro_verifier::{
+    attached::Content, attestation::Attestation, bundle::BUNDLE_MAX, pack::layout,
 };
 use serde::Serialize;
 
 use super::Context;
 use crate::{
     args::{JsonArgs, ProgressArgs},
-    error::CommandError,
+    error::{CommandError, ErrorKind},
     evidence::attach::{
-        AttachForm, Evidence, Placed, make, root_in_registry, subjects, to_layout, to_registry,
+        AttachForm, Evidence, PackArgs, Placed, make, root_in_registry, subjects, to_layout,
+        to_registry,
     },
     exit::ExitStatus,
+    files,
     output::Format,
     registries::RegistryArgs,
 };
@@ -33,27 +38,22 @@ Examples:
   repro attest registry.example/acme/app:1 --evidence repro-out
   repro attest registry.example/acme/app:1 --evidence repro-out --attach referrers,att
   repro attest registry.example/acme/app@sha256:... --statement summary.sigstore.json
-  repro attest oci:layout:v1 --evidence repro-out")]
+  repro attest oci:layout:v1 --evidence repro-out
+  repro attest jsonl:app.tar.intoto.jsonl --evidence repro-out")]
 pub(crate) struct Args {
-    /// The image: a reference in a registry, or oci:DIR[:TAG]
+    /// The image: a reference in a registry, or oci:DIR[:TAG]; or jsonl:FILE for a file beside an archive,
+    /// with a statement a line, which others expect as NAME.intoto.jsonl
     #[arg(value_name = "IMAGE", value_parser = place)]
     image: Place,
-    /// Attach the statements of this evidence pack, and the pack with its reports and logs; repeat for
-    /// several
-    #[arg(long, value_name = "DIR", required_unless_present = "statements")]
-    evidence: Vec<PathBuf>,
-    /// Attach this statement, a Sigstore bundle such as a verification summary; repeat for several
-    #[arg(long = "statement", value_name = "FILE")]
-    statements: Vec<PathBuf>,
-    /// In which form, separated by commas
+    #[command(flatten)]
+    packs: PackArgs,
+    /// Put this statement there, a Sigstore bundle such as a verification summary; repeat for several
     #[arg(
-        long,
-        value_enum,
-        value_name = "FORM",
-        value_delimiter = ',',
-        default_value = "referrers"
+        long = "statement",
+        value_name = "FILE",
+        required_unless_present = "evidence"
     )]
-    attach: Vec<AttachForm>,
+    statements: Vec<PathBuf>,
     #[command(flatten)]
     registries: RegistryArgs,
     #[command(flatten)]
@@ -66,7 +66,12 @@ pub(crate) struct Args {
 #[derive(Debug, Clone)]
 enum Place {
     Registry(ImageRef),
-    Layout { dir: PathBuf, tag: Option<String> },
+    Layout {
+        dir: PathBuf,
+        tag: Option<String>,
+    },
+    /// No image, but a file of envelopes for those who have one elsewhere.
+    Lines(PathBuf),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -75,9 +80,16 @@ enum PlaceError {
     Location(#[from] LocationError),
     #[error("evidence lies beside images of registries and of oci:DIR; an archive is one file")]
     Archive,
+    #[error("jsonl: is followed by a file")]
+    NoFile,
 }
 
 fn place(text: &str) -> Result<Place, PlaceError> {
+    match text.strip_prefix("jsonl:") {
+        Some("") => return Err(PlaceError::NoFile),
+        Some(file) => return Ok(Place::Lines(file.into())),
+        None => {}
+    }
     Ok(match text.parse()? {
         Location::Registry(reference) | Location::Store(reference) => Place::Registry(reference),
         Location::Archive(Archive::OciDir { dir, tag }) => Place::Layout { dir, tag },
@@ -106,7 +118,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
             (name.to_string(), done.map_err(failed)?)
         }
         Place::Layout { dir, tag } => {
-            if args.attach != [AttachForm::Referrers] {
+            if args.packs.attach.forms() != [AttachForm::Referrers] {
                 return Err(CommandError::usage(
                     "a layout holds evidence as referrers; the tag of --attach att is one of registries",
                 ));
@@ -118,6 +130,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
             let done = in_layout(args, &store, dir, tag.as_deref());
             let done = done.map_err(|error| error.context(format!("cannot attest {shown}")))?;
             (shown, done)
+        }
+        Place::Lines(file) => {
+            let done = to_lines(args, &store, file);
+            let failed =
+                |error: CommandError| error.context(format!("cannot write {}", file.display()));
+            (file.display().to_string(), done.map_err(failed)?)
         }
     };
     let output = &context.settings.output;
@@ -141,7 +159,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
 impl Args {
     fn evidence(&self) -> Evidence<'_> {
         Evidence {
-            packs: &self.evidence,
+            packs: &self.packs.evidence,
             statements: &self.statements,
         }
     }
@@ -157,7 +175,54 @@ fn in_registry(
     let root = root_in_registry(&registry, store, name)?;
     let digest = root.digest;
     let made = make(store, &subjects(store, root)?, args.evidence())?;
-    let placed = to_registry(&registry, context, store, name, &args.attach, &made)?;
+    let forms = args.packs.attach.forms();
+    let placed = to_registry(&registry, context, store, name, forms, &made)?;
+    Ok((digest, placed))
+}
+
+/// The envelopes of the statements, a line each, as in-toto has such files. They hold no pack, so nobody
+/// sees in them whether one is missing.
+fn to_lines(
+    args: &Args,
+    store: &Store,
+    file: &Path,
+) -> Result<(Digest, Vec<Placed>), CommandError> {
+    let [pack] = args.packs.evidence.as_slice() else {
+        return Err(CommandError::usage(
+            "a file of statements is made of one evidence pack: --evidence DIR",
+        ));
+    };
+    if !args.packs.attach.given().is_empty() {
+        return Err(CommandError::usage(
+            "--attach is for images of registries and layouts; a file has lines alone",
+        ));
+    }
+    // The image that the pack is about says which statements belong to it.
+    let image = Archive::OciDir {
+        dir: pack.join(layout::IMAGE),
+        tag: None,
+    };
+    let layout = Layout::open(&image, store.blobs().tmp(), Limits::default())?;
+    let root = layout.choose(None)?;
+    layout.document(store.blobs(), &root)?;
+    let digest = root.digest;
+    let made = make(store, &subjects(store, root)?, args.evidence())?;
+    let mut lines = Vec::new();
+    let mut placed = Vec::new();
+    for one in &made {
+        let Content::Statement { bundle, .. } = &one.content else {
+            continue;
+        };
+        let bytes = read_small(store.blobs(), *bundle, BUNDLE_MAX as u64)?;
+        let internal = |error: &dyn std::error::Error| {
+            CommandError::message(ErrorKind::Internal, error.to_string())
+        };
+        let bundle = Attestation::parse(&bytes).map_err(|error| internal(&error))?;
+        lines.extend(bundle.envelope_bytes().map_err(|error| internal(&error))?);
+        lines.push(b'\n');
+        placed.push(Placed::line_of(one));
+    }
+    files::write(file, &lines)?;
     Ok((digest, placed))
 }
 

@@ -47,7 +47,7 @@ use bisect::MoreRuns;
 use call::Call;
 use docker::DockerArgs;
 use outputs::OutputArg;
-use push::AttachArgs;
+use push::EvidenceArgs;
 use same::SameArgs;
 use values::{EpochArg, Vary};
 
@@ -133,7 +133,7 @@ pub(crate) struct Args {
         default_missing_value = "true")]
     push: Option<bool>,
     #[command(flatten)]
-    attach: AttachArgs,
+    attach: EvidenceArgs,
     /// Annotate the manifest, or its entry in the index of a layout
     #[arg(long = "annotation", value_name = "[TYPE:]KEY=VALUE")]
     annotations: Vec<AnnotationArg>,
@@ -287,7 +287,7 @@ impl Args {
             platform: lock.platform.clone(),
             output: Vec::new(),
             push: None,
-            attach: AttachArgs::default(),
+            attach: EvidenceArgs::default(),
             annotations: Vec::new(),
             iidfile: None,
             metadata_file: None,

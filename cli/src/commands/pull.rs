@@ -18,6 +18,7 @@ use super::Context;
 use crate::{
     args::{JsonArgs, ProgressArgs, registry_reference},
     error::{CommandError, ErrorKind},
+    evidence::attach::legacy_name,
     exit::ExitStatus,
     output::Format,
     registries::RegistryArgs,
@@ -52,7 +53,8 @@ pub(crate) struct Args {
     /// All images of the list, and what else is on it
     #[arg(long)]
     all_platforms: bool,
-    /// Also what refers to the images: signatures, statements, bills of materials
+    /// Also what refers to the images: signatures, statements, bills of materials, and the statements that
+    /// cosign 2 keeps under a tag
     #[arg(long)]
     referrers: bool,
     #[command(flatten)]
@@ -163,6 +165,7 @@ fn pull(
         let mut all = Vec::new();
         for subject in subjects {
             all.extend(pull_referrers(registry, reference, subject, store, events)?);
+            all.extend(pull_legacy(registry, reference, subject, store, events)?);
         }
         referrers = Some(all);
     }
@@ -211,6 +214,25 @@ fn pull_referrers(
     let list = Descriptor::new(MediaType::OciIndex, list.digest, size);
     store.tag(&referrers_name(name, subject)?, &list)?;
     Ok(digests)
+}
+
+/// Brings what the legacy tag of `subject` means, where there is one, into the store under the same name.
+fn pull_legacy(
+    registry: &Registry,
+    name: &ImageRef,
+    subject: Digest,
+    store: &Store,
+    events: &dyn EventSink,
+) -> Result<Option<Digest>, CommandError> {
+    let tag = legacy_name(name, subject)?;
+    match registry.pull(&tag, &Platforms::All, store.blobs(), events) {
+        Err(error) if error.is_not_found() => Ok(None),
+        pulled => {
+            let root = pulled?.root;
+            store.tag(&tag, &root)?;
+            Ok(Some(root.digest))
+        }
+    }
 }
 
 /// The name in the store of the list of what refers to `subject`.

@@ -1,7 +1,5 @@
 //! `repro push`
 
-use std::path::PathBuf;
-
 use repro_core::{
     digest::Digest,
     image::{Document as Parsed, Index, MAX_DOCUMENT},
@@ -15,7 +13,7 @@ use super::{Context, pull::referrers_name};
 use crate::{
     args::{JsonArgs, ProgressArgs, registry_reference},
     error::CommandError,
-    evidence::attach::{self, AttachForm, Evidence, Placed},
+    evidence::attach::{self, Evidence, PackArgs, Placed},
     exit::ExitStatus,
     images,
     output::Format,
@@ -27,6 +25,7 @@ use crate::{
 ///
 /// What the registry has already is not sent again.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("attach", |attach| attach.requires("evidence")))]
 #[command(after_help = "\
 Examples:
   repro push registry.example/acme/app:1
@@ -43,19 +42,8 @@ pub(crate) struct Args {
     /// Also what refers to the image and is in the store, as `repro pull --referrers` brings it
     #[arg(long)]
     referrers: bool,
-    /// Put this evidence pack beside the image, as `repro attest` does; repeat for several
-    #[arg(long, value_name = "DIR")]
-    evidence: Vec<PathBuf>,
-    /// In which form evidence is put there, separated by commas
-    #[arg(
-        long,
-        value_enum,
-        value_name = "FORM",
-        value_delimiter = ',',
-        default_value = "referrers",
-        requires = "evidence"
-    )]
-    attach: Vec<AttachForm>,
+    #[command(flatten)]
+    packs: PackArgs,
     #[command(flatten)]
     registries: RegistryArgs,
     #[command(flatten)]
@@ -94,18 +82,19 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     let root = images::find(&store, &args.reference)?;
     // Before anything is sent: evidence on another image would leave this one without.
     let evidence = Evidence {
-        packs: &args.evidence,
+        packs: &args.packs.evidence,
         statements: &[],
     };
-    let made = if args.evidence.is_empty() {
+    let made = if args.packs.evidence.is_empty() {
         Vec::new()
     } else {
         attach::make(&store, &attach::subjects(&store, root.clone())?, evidence).map_err(failed)?
     };
+    let forms = args.packs.attach.forms();
     let registry = args.registries.watched(context, &store);
     let pushed = send(&registry, context, &store, &root, to).map_err(failed)?;
     let placed =
-        attach::to_registry(&registry, context, &store, to, &args.attach, &made).map_err(failed)?;
+        attach::to_registry(&registry, context, &store, to, forms, &made).map_err(failed)?;
     let referrers = if args.referrers {
         let all = push_referrers(args, &registry, context, &store, root.digest, to);
         Some(all.map_err(failed)?)
@@ -158,6 +147,12 @@ fn push_referrers(
     let events = context.settings.view.start(&context.settings.output);
     let mut sent = Vec::new();
     for subject in subjects {
+        if let Some(ours) = store.resolve(&attach::legacy_name(&args.reference, subject)?)? {
+            let place = (to, subject);
+            let events = events.as_ref();
+            let there = attach::legacy_to_registry(registry, events, store, place, ours.digest)?;
+            sent.push(there);
+        }
         let name = referrers_name(&args.reference, subject)?;
         let Some(list) = store.resolve(&name)? else {
             continue;

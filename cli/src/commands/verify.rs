@@ -1,5 +1,6 @@
 //! `repro verify`
 
+mod idle;
 pub(crate) mod policy;
 mod rebuild;
 mod render;
@@ -9,6 +10,7 @@ mod trust;
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
+pub(crate) use idle::refuse_idle;
 use repro_core::{build::Clock as _, platform::Platform};
 use repro_verifier::{
     terms::{Policy, Terms, Trust, TrustRules},
@@ -24,6 +26,7 @@ use crate::{
     exit::ExitStatus,
     registries::RegistryArgs,
     settings::Forms,
+    signing::PassphraseArgs,
 };
 
 /// Check an image by the evidence that lies beside it, or an evidence pack
@@ -66,6 +69,8 @@ pub(crate) struct Args {
     summary: summary::SummaryArgs,
     #[command(flatten)]
     rebuild: rebuild::RebuildArgs,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
     /// Write the result in this form
     #[arg(long, value_enum, value_name = "FORM", default_value_t)]
     format: Form,
@@ -142,6 +147,14 @@ impl Args {
         }
     }
 
+    const fn rebuilt_with(&self) -> rebuild::With<'_> {
+        rebuild::With {
+            args: &self.rebuild,
+            registries: &self.beside.registries,
+            passphrase: &self.passphrase,
+        }
+    }
+
     const fn form(&self) -> Form {
         if self.json.json {
             Form::Json
@@ -156,27 +169,21 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
         let subject = args.rebuilt()?;
         if args.rebuild.of_buildkit() {
             let subject = subject.side(args.beside.offline);
-            let args = (&args.rebuild, &args.beside.registries);
-            return rebuild::verify_buildkit(args, context, &subject);
+            return rebuild::verify_buildkit(args.rebuilt_with(), context, &subject);
         }
     }
     let rules = args.trust.resolve()?;
     let policy = args.demands.resolve()?;
-    // The key is opened first: a long verification must not end in a key that cannot be used.
-    let signing = args.summary.signing()?;
+    let output = &context.settings.output;
+    // Looked at first: a long verification must not end in a key that cannot be used.
+    let signing = args.summary.signing(&args.passphrase, output)?;
     let now = SystemClock.unix_seconds();
     let (verification, kept) = verify(args, context, &rules, policy.as_ref(), now)?;
-    let output = &context.settings.output;
     if matches!(args.form(), Form::Text) {
         output.text(&render::readable(&verification))?;
     }
     let rebuilt = if args.rebuild.wanted() {
-        built_again(
-            args,
-            context,
-            (&verification, &kept),
-            &Terms::new(Trust::Rules(&rules), now),
-        )?
+        built_again(args, context, &verification, &kept)?
     } else {
         None
     };
@@ -234,26 +241,22 @@ impl<'a, T> Document<'a, T> {
 fn built_again(
     args: &Args,
     context: &Context,
-    (verification, kept): (&Verification, &subject::Kept),
-    terms: &Terms<'_>,
+    verification: &Verification,
+    kept: &subject::Kept,
 ) -> Result<Option<rebuild::Finished>, CommandError> {
-    let mut packs = Vec::new();
-    if verification.conclusion == Conclusion::Verified {
-        for dir in &kept.packs {
-            // Of several, beside one image, some may be by builders that the keys are not of.
-            packs.extend(verify::open_pack(dir, terms)?.1.map(|pack| (dir, pack)));
-        }
+    if verification.conclusion != Conclusion::Verified {
+        let text = "nothing was built again, since no pack is verified";
+        context.settings.output.warning(text);
+        return Ok(None);
     }
-    match packs.as_slice() {
-        [] => {
-            let text = "nothing was built again, since no pack is verified";
-            context.settings.output.warning(text);
-            Ok(None)
-        }
-        [(dir, pack)] => {
-            let args = (&args.rebuild, &args.beside.registries);
-            rebuild::run(args, context, dir, pack).map(Some)
-        }
+    match kept.packs.as_slice() {
+        // To end well would say that it was.
+        [] => Err(CommandError::message(
+            ErrorKind::Input,
+            "nothing can be built again: there are statements on the image, and no pack that they are from",
+        )
+        .hint("name the pack: --evidence DIR")),
+        [pack] => rebuild::run(args.rebuilt_with(), context, pack).map(Some),
         several => Err(CommandError::usage(format!(
             "{} packs lie beside the image, and --rebuild takes one",
             several.len()

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use repro_core::{
     digest::Digest,
     event::EventSink,
@@ -16,7 +16,7 @@ use repro_core::{
 use repro_toolchains::registry::{MountCandidates, Registry, RegistryError};
 use repro_verifier::attached::{
     Attached, Content, LAYOUT_IMAGE, LAYOUT_LIST, StatementFile, Subjects, attach_pack,
-    attach_statement, extend_legacy, legacy_tag,
+    attach_statement, extend_legacy, legacy_tag, merge_legacy,
 };
 use serde::Serialize;
 
@@ -37,6 +37,40 @@ pub(crate) enum AttachForm {
     Referrers,
     /// The statements alone, under the tag sha256-DIGEST.att, for cosign 2
     Att,
+}
+
+/// In which form evidence goes beside images.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct AttachArgs {
+    /// Put evidence beside the image in this form; separated by commas
+    #[arg(long, value_enum, value_name = "FORM", value_delimiter = ',')]
+    attach: Vec<AttachForm>,
+}
+
+impl AttachArgs {
+    /// What the user named; nothing, if nothing was.
+    pub(crate) fn given(&self) -> &[AttachForm] {
+        &self.attach
+    }
+
+    /// The forms, which are referrers unless named.
+    pub(crate) fn forms(&self) -> &[AttachForm] {
+        match self.given() {
+            [] => &[AttachForm::Referrers],
+            given => given,
+        }
+    }
+}
+
+/// Packs that go beside an image.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PackArgs {
+    /// Put this evidence pack beside the image: its statements, and the pack with its reports and logs;
+    /// repeat for several
+    #[arg(long, value_name = "DIR")]
+    pub(crate) evidence: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) attach: AttachArgs,
 }
 
 /// What is to be attached.
@@ -80,6 +114,14 @@ impl Placed {
             predicate_type,
             index,
             present,
+        }
+    }
+
+    /// One that is a line of a file.
+    pub(crate) fn line_of(made: &Attached) -> Self {
+        Self {
+            form: "line",
+            ..Self::referrer(made, false)
         }
     }
 
@@ -160,7 +202,8 @@ pub(crate) fn to_registry(
         }
         let statements = about().any(|one| matches!(one.content, Content::Statement { .. }));
         if forms.contains(&AttachForm::Att) && statements {
-            let (digest, present) = legacy(registry, events.as_ref(), store, name, subject, made)?;
+            let new = |existing| Ok(extend_legacy(subject, existing, made, store.blobs())?);
+            let (digest, present) = legacy(registry, events.as_ref(), store, name, subject, &new)?;
             placed.push(Placed {
                 digest,
                 subject,
@@ -174,20 +217,38 @@ pub(crate) fn to_registry(
     Ok(placed)
 }
 
-/// Adds the statements to what the legacy tag means. There is no way to do so at once: what others
-/// wrote in between is seen afterwards.
+/// Puts what the legacy tag of `subject` means in the store beside the image in the repository of `name`;
+/// gives the manifest that it means there then.
+pub(crate) fn legacy_to_registry(
+    registry: &Registry,
+    events: &dyn EventSink,
+    store: &Store,
+    (name, subject): (&ImageRef, Digest),
+    ours: Digest,
+) -> Result<Digest, CommandError> {
+    let new = |existing| Ok(merge_legacy(subject, existing, ours, store.blobs())?);
+    let (digest, _) = legacy(registry, events, store, name, subject, &new)?;
+    Ok(digest)
+}
+
+/// The name of the legacy tag of `subject` in the repository of `name`.
+pub(crate) fn legacy_name(name: &ImageRef, subject: Digest) -> Result<ImageRef, CommandError> {
+    let tag = format!("{}:{}", name.name(), legacy_tag(subject));
+    tag.parse()
+        .map_err(|error| CommandError::new(ErrorKind::Internal, &error))
+}
+
+/// Adds statements to what the legacy tag means: `new` makes the manifest, unless nothing is missing in the
+/// one that is there. There is no way to do so at once: what others wrote in between is seen afterwards.
 fn legacy(
     registry: &Registry,
     events: &dyn EventSink,
     store: &Store,
     name: &ImageRef,
     subject: Digest,
-    made: &[Attached],
+    new: &dyn Fn(Option<Digest>) -> Result<Option<Descriptor>, CommandError>,
 ) -> Result<(Digest, bool), CommandError> {
-    let tag = format!("{}:{}", name.name(), legacy_tag(subject));
-    let tag: ImageRef = tag
-        .parse()
-        .map_err(|error| CommandError::new(ErrorKind::Internal, &error))?;
+    let tag = legacy_name(name, subject)?;
     let mut present = true;
     for _ in 0..ATTEMPTS {
         let existing = match registry.current(&tag, store.blobs()) {
@@ -195,10 +256,7 @@ fn legacy(
             Err(error) if error.is_not_found() => None,
             Err(error) => return Err(error.into()),
         };
-        match (
-            extend_legacy(subject, existing, made, store.blobs())?,
-            existing,
-        ) {
+        match (new(existing)?, existing) {
             (None, Some(digest)) => return Ok((digest, present)),
             (None, None) => break,
             (Some(root), _) => {

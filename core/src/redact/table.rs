@@ -61,10 +61,12 @@ pub(super) const SHAPES: &[Shape] = &[
         "url-password",
         r"(?i)\b[a-z][a-z0-9+.-]*://([^\s/?#:@]*:[^\s/?#]+)@",
     ),
-    secret(
-        "url-token",
-        r#"(?i)[?&](?:access_?token|api_?key|auth_?token|client_secret|password|private_?token|secret|sig|signature|token|x-amz-(?:credential|security-token|signature)|x-goog-(?:credential|signature))=([^&\s#"'<>]+)"#,
-    ),
+    Shape {
+        name: "url-token",
+        class: Class::Secret,
+        regex: r#"(?i)[?&](?:access_?token|api_?key|auth_?token|client_secret|password|private_?token|secret|sig|signature|token|x-amz-(?:credential|security-token|signature)|x-goog-(?:credential|signature))=([^&\s#"'<>]+)"#,
+        except: replaced_before,
+    },
     Shape {
         name: "email",
         class: Class::Personal,
@@ -72,6 +74,11 @@ pub(super) const SHAPES: &[Shape] = &[
         except: no_address,
     },
 ];
+
+/// What `repro lock` wrote in the place of a secret of a URL.
+fn replaced_before(bytes: &[u8], start: usize, end: usize) -> bool {
+    &bytes[start..end] == b"REDACTED"
+}
 
 /// Endings of what systemd calls by names like `getty@tty1.service`.
 const UNITS: [&[u8]; 7] = [

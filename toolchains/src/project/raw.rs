@@ -50,6 +50,8 @@ struct Redaction {
     #[serde(default)]
     personal: redact::Personal,
     #[serde(default)]
+    texts: redact::Texts,
+    #[serde(default)]
     pattern: Vec<Spanned<Pattern>>,
 }
 
@@ -189,6 +191,7 @@ type Misplaced = (Range<usize>, String);
 fn redaction(raw: Redaction) -> Result<redact::Settings, Misplaced> {
     let mut settings = redact::Settings {
         personal: raw.personal,
+        texts: raw.texts,
         patterns: Vec::new(),
     };
     if raw.pattern.len() > redact::PATTERNS_MAX {
@@ -204,8 +207,8 @@ fn redaction(raw: Redaction) -> Result<redact::Settings, Misplaced> {
         let class = class.unwrap_or(redact::Class::Secret);
         let pattern = redact::Pattern { name, regex, class };
         let alone = redact::Settings {
-            personal: settings.personal,
             patterns: vec![pattern.clone()],
+            ..redact::Settings::default()
         };
         redact::Redactor::new(&alone).map_err(|error| (span, error.to_string()))?;
         settings.patterns.push(pattern);

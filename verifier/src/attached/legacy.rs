@@ -37,18 +37,7 @@ pub fn extend_legacy(
     made: &[Attached],
     blobs: &dyn BlobStore,
 ) -> Result<Option<Descriptor>, AttachError> {
-    let mut document = match existing {
-        Some(digest) => parse(subject, &read_small(blobs, digest, MAX_DOCUMENT)?)?,
-        None => json!({
-            "schemaVersion": 2,
-            "mediaType": MediaType::OciManifest.as_str(),
-            "config": null,
-            "layers": [],
-        }),
-    };
-    let not_legacy = || AttachError::NotLegacy(legacy_tag(subject));
-    let layers = array(&mut document, "layers").ok_or_else(not_legacy)?;
-    let before = layers.len();
+    let mut layers = Vec::new();
     for (bundle, predicate_type) in made.iter().filter_map(|one| match &one.content {
         Content::Statement {
             predicate_type,
@@ -62,17 +51,50 @@ pub fn extend_legacy(
             source,
         })?;
         let stored = put_bytes(blobs, &attestation.envelope_bytes()?)?;
-        let digest = stored.digest.to_string();
-        if !layers
-            .iter()
-            .any(|layer| layer["digest"] == digest.as_str())
-        {
-            layers.push(json!({
-                "mediaType": ENVELOPE_TYPE,
-                "digest": digest,
-                "size": stored.size,
-                "annotations": {SIGNATURE: "", PREDICATE: predicate_type},
-            }));
+        layers.push(json!({
+            "mediaType": ENVELOPE_TYPE,
+            "digest": stored.digest,
+            "size": stored.size,
+            "annotations": {SIGNATURE: "", PREDICATE: predicate_type},
+        }));
+    }
+    with_layers(subject, existing, layers, blobs)
+}
+
+/// The same with the statements of `other`, a manifest that such a tag means elsewhere.
+pub fn merge_legacy(
+    subject: Digest,
+    existing: Option<Digest>,
+    other: Digest,
+    blobs: &dyn BlobStore,
+) -> Result<Option<Descriptor>, AttachError> {
+    let mut other = parse(subject, &read_small(blobs, other, MAX_DOCUMENT)?)?;
+    let layers = array(&mut other, "layers");
+    let layers = layers.ok_or_else(|| AttachError::NotLegacy(legacy_tag(subject)))?;
+    with_layers(subject, existing, std::mem::take(layers), blobs)
+}
+
+fn with_layers(
+    subject: Digest,
+    existing: Option<Digest>,
+    more: Vec<Value>,
+    blobs: &dyn BlobStore,
+) -> Result<Option<Descriptor>, AttachError> {
+    let mut document = match existing {
+        Some(digest) => parse(subject, &read_small(blobs, digest, MAX_DOCUMENT)?)?,
+        None => json!({
+            "schemaVersion": 2,
+            "mediaType": MediaType::OciManifest.as_str(),
+            "config": null,
+            "layers": [],
+        }),
+    };
+    let layers = array(&mut document, "layers");
+    let layers = layers.ok_or_else(|| AttachError::NotLegacy(legacy_tag(subject)))?;
+    let before = layers.len();
+    for layer in more {
+        if !layers.iter().any(|one| one["digest"] == layer["digest"]) {
+            layers.push(layer);
         }
     }
     if layers.len() == before && existing.is_some() {

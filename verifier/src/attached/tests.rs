@@ -182,6 +182,15 @@ fn the_legacy_tag_grows_and_keeps_what_is_there() {
     assert_eq!(document["layers"][0], others);
     assert_eq!(document["layers"].as_array().unwrap().len(), 1 + STATEMENTS);
     assert!(Manifest::parse(&bytes, None).is_ok());
+    // Of another place: what is missing comes behind what is there.
+    let merge = |here: Descriptor, there: &Descriptor| {
+        merge_legacy(subject, Some(here.digest), there.digest, &beside.blobs).unwrap()
+    };
+    assert!(merge(grown.clone(), &first).is_none());
+    let merged = merge(first, &grown).unwrap();
+    let bytes = read_small(&beside.blobs, merged.digest, 1 << 20).unwrap();
+    let document: Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(document["layers"][STATEMENTS], others);
     beside.made.clear();
     beside.tags.insert(legacy_tag(subject), grown);
     let found = beside.gather();

@@ -91,6 +91,10 @@ pub struct RebuildOf {
     pub manifest: Digest,
     /// Who made that.
     pub builder: String,
+    /// What that provenance says of the data. Whoever builds again knows it from there alone, so his own
+    /// provenance does not say it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lineage: BTreeMap<String, String>,
     /// How it compares with the manifest of run A here.
     pub outcome: RebuildOutcome,
 }

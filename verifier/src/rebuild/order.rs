@@ -66,6 +66,8 @@ pub struct Order {
     pub image: Digest,
     /// Who built.
     pub builder: String,
+    /// What was said of the data.
+    pub lineage: BTreeMap<String, String>,
     /// The version of `repro` that built, if it says so.
     pub version: Option<String>,
     /// Rules that decide the bytes.
@@ -159,7 +161,15 @@ impl Order {
         let (Some(signed), Some(image)) = (&pack.provenance, pack.image()) else {
             return Err(OrderError::NoImage);
         };
-        Self::of_provenance(signed, image)
+        let mut order = Self::of_provenance(signed, image)?;
+        // Of a build that was one again itself, what the first builder said goes on.
+        if let Some(judged) = &pack.verdict.predicate.rebuild_of {
+            for (key, value) in &judged.lineage {
+                let own = order.lineage.entry(key.clone());
+                own.or_insert_with(|| value.clone());
+            }
+        }
+        Ok(order)
     }
 
     fn of_provenance(signed: &Signed<Provenance>, image: Digest) -> Result<Self, OrderError> {
@@ -186,6 +196,7 @@ impl Order {
             provenance: signed.bundle,
             image,
             builder: builder.id.clone(),
+            lineage: signed.predicate.run_details.metadata.lineage.clone(),
             version,
             ruleset,
             dockerfile_name: external.dockerfile.clone(),

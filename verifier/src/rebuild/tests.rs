@@ -1,6 +1,6 @@
 //! Orders from provenance, and what a rebuild may say.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use repro_core::{
     build::{EpochChoice, InputKind, InputRecord, RunId},
@@ -15,7 +15,7 @@ use crate::{
     predicate::reproducibility::{RebuildOf, RebuildOutcome},
     testing::{Case, NOW, key},
     uris,
-    verify::{CheckCode, Conclusion, Status, Terms, Trust, VerifyReport, open_pack},
+    verify::{CheckCode, Conclusion, Status, Terms, Trust, VerifyReport, look},
 };
 
 fn opened(dir: &Path, case: &Case) -> (VerifyReport, Option<VerifiedPack>) {
@@ -27,7 +27,8 @@ fn opened(dir: &Path, case: &Case) -> (VerifyReport, Option<VerifiedPack>) {
         policy: None,
         now: NOW,
     };
-    open_pack(dir, &terms).unwrap()
+    let looked = look(dir, &terms).unwrap();
+    (looked.report, looked.pack)
 }
 
 fn order(
@@ -160,9 +161,21 @@ fn again(outcome: RebuildOutcome, manifest: Option<Digest>, named: Option<Digest
         provenance,
         manifest: manifest.unwrap_or(image),
         builder: uris::BUILDER_LOCAL.into(),
+        lineage: BTreeMap::from([("source".to_owned(), "s3://exports".to_owned())]),
         outcome,
     });
     case
+}
+
+/// What the first builder said of the data is said on, however often it is built again.
+#[test]
+fn a_rebuild_says_the_lineage_of_what_it_judged() {
+    let dir = tempfile::tempdir().unwrap();
+    let case = again(RebuildOutcome::Agrees, None, Some(Digest::of(b"judged")));
+    let (report, pack) = opened(&dir.path().join("pack"), &case);
+    assert_eq!(report.lineage["source"], "s3://exports");
+    let order = Order::of(&pack.unwrap()).unwrap();
+    assert_eq!(order.lineage["source"], "s3://exports");
 }
 
 /// What is said of somebody else's image follows from the digests, or the pack is refused.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use repro_core::digest::Digest;
+use repro_core::{digest::Digest, json::CanonicalError};
 
 use crate::{
     attestation::Attestation,
-    keys::SigningKey,
+    keys::{Sign, SignError},
     predicate::{
         Predicate as _,
         reproducibility::Verdict,
@@ -34,7 +34,7 @@ pub struct Issuer<'a> {
     /// Where consumers get the image; a package URL of its digest unless given.
     pub resource_uri: Option<&'a str>,
     /// Signs.
-    pub key: &'a SigningKey,
+    pub key: &'a dyn Sign,
 }
 
 /// One summary, signed.
@@ -61,9 +61,12 @@ pub enum IssueError {
     /// More than one image.
     #[error("the packs are about different images: {0} and {1}")]
     SeveralImages(Digest, Digest),
+    /// What is to be signed has no canonical form.
+    #[error("the summary has no canonical form")]
+    Canonical(#[from] CanonicalError),
     /// The statement could not be signed.
     #[error("the summary cannot be signed")]
-    Sign(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Sign(#[from] SignError),
 }
 
 /// The summaries of `verification`: of levels (VSA), of the checks that passed (SVR), and, where
@@ -109,20 +112,16 @@ pub fn issue(verification: &Verification, issuer: &Issuer<'_>) -> Result<Vec<Sum
 
 fn sign(
     name: &'static str,
-    statement: Result<Statement, repro_core::json::CanonicalError>,
+    statement: Result<Statement, CanonicalError>,
     predicate_type: &'static str,
     issuer: &Issuer<'_>,
 ) -> Result<Summary, IssueError> {
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| IssueError::Sign(error);
-    let statement = statement.map_err(|error| failed(error.into()))?;
-    let signed = Attestation::sign(statement, issuer.key).map_err(|error| failed(error.into()))?;
+    let signed = Attestation::sign(statement?, issuer.key)?;
     Ok(Summary {
         name,
         predicate_type,
-        bundle: signed.to_bytes().map_err(|error| failed(error.into()))?,
-        envelope: signed
-            .envelope_bytes()
-            .map_err(|error| failed(error.into()))?,
+        bundle: signed.to_bytes()?,
+        envelope: signed.envelope_bytes()?,
     })
 }
 

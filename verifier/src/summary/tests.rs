@@ -13,7 +13,7 @@ use crate::{
     predicate::{Predicate as _, vsa::Vsa},
     statement::{Statement, Subject},
     terms::{Policy, Terms, Trust, TrustRules, trust::BuildLevel},
-    testing::{Case, NOW, key},
+    testing::{Case, NOW, key, verify_packs},
     verify::{Status, Verification},
 };
 
@@ -43,7 +43,7 @@ fn verified(policy: Option<&Policy>, keys: &[PublicKey]) -> (Verification, Diges
         ..Terms::new(Trust::Keys(keys), NOW)
     };
     let packs = [("pack".to_owned(), Path::new(&place))];
-    let verification = Verification::of_packs(&packs, &terms, None).unwrap();
+    let verification = verify_packs(&packs, &terms, None).unwrap();
     (
         verification,
         case.record.runs[0].image.as_ref().unwrap().manifest,

@@ -15,8 +15,8 @@ use repro_core::{
 use serde::Serialize;
 
 use super::{
-    Conclusion, Evidence, FilesError, Terms, Trust, VerifyReport,
-    check::{CheckCode, Checks, Status, chain},
+    Conclusion, Evidence, FilesError, Looked, Terms, Trust, VerifyReport,
+    check::{Check, CheckCode, Checks, Status, chain},
     files::PackFiles,
     image, look, policy, provenance,
     statements::{PIPELINE, Signed},
@@ -28,8 +28,12 @@ use crate::{
     bundle::BUNDLE_MAX,
     keys::PublicKey,
     pack::layout,
-    predicate::{Predicate as _, provenance::Provenance, reproducibility::Reproducibility},
-    terms::TrustRules,
+    predicate::{
+        Predicate as _,
+        provenance::Provenance,
+        reproducibility::{Reproducibility, Verdict},
+    },
+    terms::{Policy, TrustRules},
     verify::KeyIdText,
 };
 
@@ -135,7 +139,7 @@ pub fn verify_image(
     blobs: &dyn BlobStore,
     terms: &Terms<'_>,
     wanted: Wanted,
-) -> Result<Vec<(String, VerifyReport)>, FilesError> {
+) -> Result<Vec<(String, Looked)>, FilesError> {
     let mut found = Found {
         facts,
         counted: Vec::new(),
@@ -153,19 +157,20 @@ pub fn verify_image(
     };
     let statements = found.statements(&beside.statements, &rules.builder_keys(), &in_packs);
     let several = chosen.len() > 1;
-    let mut reports = Vec::new();
-    for (pack, report) in chosen {
-        let mut checks = Checks::reopen(&report.checks);
-        found.bind(&pack, &report, &mut checks);
+    let mut all = Vec::new();
+    for (pack, looked) in chosen {
+        let mut checks = Checks::reopen(&looked.report.checks);
+        found.bind(&pack, &looked.report, &mut checks);
         let name = if several { pack.at } else { facts.name.clone() };
-        reports.push((name, report, checks));
+        all.push((name, looked, checks));
     }
-    if reports.is_empty() {
+    if all.is_empty() {
         let (report, checks) = found.alone(&statements, blobs, &rules, terms);
-        reports.push((facts.name.clone(), report, checks));
+        all.push((facts.name.clone(), Looked { report, pack: None }, checks));
     }
     let subject = found.report();
-    let finish = |(pack, mut report, mut checks): (String, VerifyReport, Checks)| {
+    let finish = |(at, looked, mut checks): (String, Looked, Checks)| {
+        let Looked { mut report, pack } = looked;
         for damage in &beside.damaged {
             checks.fail(CheckCode::SubjectMatches, &damage.at, &damage.why);
         }
@@ -173,9 +178,10 @@ pub fn verify_image(
         report.checks = checks.finish();
         report.subject = Some(subject.clone());
         report.conclude();
-        (pack, report)
+        let pack = pack.filter(|_| report.conclusion == Conclusion::Verified);
+        (at, Looked { report, pack })
     };
-    Ok(reports.into_iter().map(finish).collect())
+    Ok(all.into_iter().map(finish).collect())
 }
 
 /// The report on an image that is not what its digest says, so that there is nothing to verify.
@@ -249,27 +255,29 @@ impl Found<'_> {
         }
     }
 
-    /// Verifies every pack, and chooses those to go by. Of which one is wanted, it is the first that is
-    /// refused, since whoever accepts the key must learn of it, else the first.
+    /// Verifies every pack, and chooses those to go by. Of which one is wanted, it is the first that is not
+    /// as it was signed, since whoever accepts the key must learn of it; else the first that holds: what is
+    /// only too old, or no longer what a policy demands, does not speak against what came later.
     fn packs(
         &mut self,
         packs: &[PackAt],
         terms: &Terms<'_>,
         wanted: Wanted,
-    ) -> Result<Vec<(PackAt, VerifyReport)>, FilesError> {
-        let mut chosen: Vec<(PackAt, VerifyReport)> = Vec::new();
+    ) -> Result<Vec<(PackAt, Looked)>, FilesError> {
+        let mut chosen: Vec<(PackAt, Looked)> = Vec::new();
         for pack in packs {
-            let report = look(&pack.dir, terms)?;
-            if let Err(why) = is_by_accepted_key(&report) {
+            let looked = look(&pack.dir, terms)?;
+            if let Err(why) = is_by_accepted_key(&looked.report) {
                 self.other("evidence pack", &pack.at, why);
                 continue;
             }
-            chosen.push((pack.clone(), report));
+            chosen.push((pack.clone(), looked));
         }
         if wanted == Wanted::One && chosen.len() > 1 {
-            let refused =
-                |(_, report): &(PackAt, VerifyReport)| report.conclusion == Conclusion::Refused;
-            let first = chosen.iter().position(refused).unwrap_or(0);
+            let changed = chosen.iter().position(|(_, one)| is_changed(&one.report));
+            let holds = |(_, one): &(PackAt, Looked)| one.pack.is_some();
+            let first = changed.or_else(|| chosen.iter().position(holds));
+            let first = first.unwrap_or(0);
             let one = chosen.swap_remove(first);
             for (pack, _) in chosen {
                 self.other("evidence pack", &pack.at, "another one was gone by");
@@ -388,7 +396,12 @@ impl Found<'_> {
                 match Reproducibility::of(statement).map_err(refuse) {
                     Err(why) => checks.fail(CheckCode::Types, &on, why),
                     Ok(predicate) => {
-                        evidence.verdict = Some(signed(&on, attestation, found.blob, predicate));
+                        // Of several the one that says least for the image: their order is the place's.
+                        let worst = evidence.verdict.as_ref();
+                        if worst.is_none_or(|one| one.predicate.verdict == Verdict::Reproducible) {
+                            let signed = signed(&on, attestation, found.blob, predicate);
+                            evidence.verdict = Some(signed);
+                        }
                     }
                 }
             }
@@ -463,6 +476,14 @@ fn open(form: Form, bytes: &[u8], keys: &[PublicKey]) -> Result<Attestation<Veri
         Form::LegacyTag => Attestation::parse_envelope(bytes).map_err(|error| chain(&error))?,
     };
     parsed.verify(keys).map_err(|error| chain(&error))
+}
+
+/// Whether anything failed but what the verifier's own terms decide, which change with time.
+fn is_changed(report: &VerifyReport) -> bool {
+    let failed = |check: &&Check| check.status == Status::Failed;
+    let of_terms = |code| code == CheckCode::KeyWindow || Policy::WAIVABLE.contains(&code);
+    let mut failed = report.checks.iter().filter(failed);
+    failed.any(|check| !of_terms(check.code))
 }
 
 /// Whether the index of a pack was signed by an accepted key: only then is it anybody's whose word

@@ -57,7 +57,7 @@ codes! {
     BaseImages "V18" "base images are allowed" "no policy names base images";
     Hermetic "V19" "every RUN step was without a network" "there is no provenance";
     Custody "V20" "inputs are pinned by a lock" "no policy asks for locked inputs";
-    Cache "V21" "cache entries are attested" "no cache entry was used as evidence";
+    Cache "V21" "cache entries are attested" "no step's result is taken from another build: repro has no cache of steps";
     Runs "V22" "the runs are two, differ as said, and agree with the verdict" "there is no verdict";
     Quorum "V23" "independent builders agree" "one pack is one builder's word";
     Times "V24" "times are in order and not in the future" "there is no provenance";

@@ -14,7 +14,7 @@ use walkdir::WalkDir;
 
 /// Largest `index.json`, in bytes: room for some hundred thousand files.
 pub(crate) const INDEX_MAX: usize = 32 << 20;
-/// Most files of a pack. A build with a thousand steps has some four thousand.
+/// Most files and directories of a pack. A build with a thousand steps has some four thousand.
 const FILES_MAX: usize = 100_000;
 /// Deepest path of a pack. Ours have four levels.
 const DEPTH_MAX: usize = 16;
@@ -29,7 +29,7 @@ pub enum FilesError {
     #[error("{0:?} is not UTF-8")]
     Name(PathBuf),
     /// More files than a pack has.
-    #[error("more than {FILES_MAX} files")]
+    #[error("more than {FILES_MAX} files and directories")]
     Many,
     /// Deeper than a pack is.
     #[error("{0:?} lies deeper than {DEPTH_MAX} levels")]
@@ -67,6 +67,11 @@ pub struct PackFiles {
 }
 
 impl PackFiles {
+    /// Where they lie.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Lists `root`, which may itself be reached through a link: the caller named it.
     pub fn list(root: &Path) -> Result<Self, FilesError> {
         let failed = |what| {
@@ -88,7 +93,11 @@ impl PackFiles {
             .min_depth(1)
             .max_depth(DEPTH_MAX + 1)
             .sort_by_file_name();
-        for entry in walk {
+        // Directories count too: empty ones cost nothing to make.
+        for (number, entry) in walk.into_iter().enumerate() {
+            if number >= FILES_MAX {
+                return Err(FilesError::Many);
+            }
             let entry = entry.map_err(|error| failed("list")(error.into()))?;
             let below = entry.path().strip_prefix(root).unwrap_or(entry.path());
             let Some(path) = below.to_str() else {
@@ -101,9 +110,6 @@ impl PackFiles {
                 paths.insert(path.to_owned());
             } else if !entry.file_type().is_dir() {
                 return Err(FilesError::Special(path.into()));
-            }
-            if paths.len() > FILES_MAX {
-                return Err(FilesError::Many);
             }
         }
         Ok(Self {
@@ -216,5 +222,14 @@ mod tests {
             PackFiles::list(dir.path()),
             Err(FilesError::Deep(_))
         ));
+    }
+
+    #[test]
+    fn directories_without_files_are_counted_too() {
+        let dir = tempfile::tempdir().unwrap();
+        for number in 0..=FILES_MAX {
+            fs::create_dir(dir.path().join(number.to_string())).unwrap();
+        }
+        assert!(matches!(PackFiles::list(dir.path()), Err(FilesError::Many)));
     }
 }

@@ -434,15 +434,13 @@ fn age(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
 
 fn lineage(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
     for (key, pattern) in &judge.policy.lineage {
-        of_each_run(judge, facts, CheckCode::Lineage, key, |signed| match signed
-            .predicate
-            .run_details
-            .metadata
-            .lineage
-            .get(key)
+        of_each_run(judge, facts, CheckCode::Lineage, key, |signed| match facts
+            .evidence
+            .lineage(Some(signed))
+            .remove(key)
         {
             None => Err("nothing is said of it".into()),
-            Some(value) if glob(pattern, value) => Ok(value.clone()),
+            Some(value) if glob(pattern, &value) => Ok(value),
             Some(value) => Err(format!("{value:?} is not {pattern:?}")),
         });
     }

@@ -1,6 +1,6 @@
 //! What a verification says in the end.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use repro_core::digest::Digest;
 use serde::{Serialize, Serializer};
@@ -8,8 +8,7 @@ use serde::{Serialize, Serializer};
 use super::{
     Evidence, SubjectReport, Terms, Trust,
     check::{Check, CheckCode, Checks, Status},
-    files::FilesError,
-    look, provenance,
+    provenance,
     quorum::{Agreement, agree},
     runs,
     trusted::Granted,
@@ -166,9 +165,7 @@ impl VerifyReport {
                 .map(|subject| subject.name.clone()),
             builder,
             finished_on: finished.map(rfc3339),
-            lineage: first.map_or_else(BTreeMap::new, |signed| {
-                signed.predicate.run_details.metadata.lineage.clone()
-            }),
+            lineage: evidence.lineage(first),
             signers: evidence.signers(),
             statements: statements.collect(),
             policy: terms.policy.map(PolicyName::of),
@@ -237,21 +234,8 @@ fn named<S: Serializer>(
 }
 
 impl Verification {
-    /// Checks every pack, each a name and where it lies, and how far they agree: that is asked where
-    /// there are several, or by the policy, or with `builders`.
-    pub fn of_packs(
-        packs: &[(String, &Path)],
-        terms: &Terms<'_>,
-        builders: Option<usize>,
-    ) -> Result<Self, FilesError> {
-        let looked = packs
-            .iter()
-            .map(|(name, dir)| Ok((name.clone(), look(dir, terms)?)));
-        let packs = looked.collect::<Result<Vec<_>, FilesError>>()?;
-        Ok(Self::of_reports(packs, terms, builders))
-    }
-
-    /// As [`Verification::of_packs`], of reports that were made already under the same terms.
+    /// What the reports come to, each with the name of its pack and made under the same terms, and how far
+    /// their builders agree: that is asked where there are several, or by the policy, or with `builders`.
     #[must_use]
     pub fn of_reports(
         packs: Vec<(String, VerifyReport)>,

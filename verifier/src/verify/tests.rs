@@ -1,6 +1,7 @@
 //! Packs as they are written, and everything that must not pass for one.
 
 mod attempts;
+mod beside;
 mod derived;
 mod forge;
 mod fuzz;
@@ -16,7 +17,7 @@ use crate::{
     keys::{KeyKind, SigningKey},
     pack::Signer,
     predicate::reproducibility::Verdict,
-    testing::{Case, NOW, key},
+    testing::{Case, NOW, key, verify_pack, verify_packs},
 };
 
 fn signing() -> SigningKey {

@@ -1,6 +1,6 @@
 //! A pack of which everything was verified.
 
-use std::fs::File;
+use std::{fs::File, path::Path};
 
 use repro_core::{
     build::RunId,
@@ -39,6 +39,12 @@ impl VerifiedPack {
                 .map(|(_, signed)| signed),
             verdict: evidence.verdict?,
         })
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.files.root()
     }
 
     /// A text of the project that lies in the pack, as it was built; `None` if the pack has none.

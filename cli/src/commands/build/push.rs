@@ -13,7 +13,7 @@ use super::{Args, outputs::Outputs, results};
 use crate::{
     commands::Context,
     error::{CommandError, ErrorKind},
-    evidence::attach::{self, AttachForm, Evidence},
+    evidence::attach::{self, AttachArgs, AttachForm, Evidence},
     exit::ExitStatus,
     registries::send,
     text,
@@ -21,23 +21,23 @@ use crate::{
 
 /// Where the evidence of a build goes besides its own directory.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct AttachArgs {
-    /// Put the evidence beside the image that is pushed, and into the layouts of -o oci:DIR, in this
-    /// form; separated by commas
-    ///
-    /// Unless given, evidence signed by --key goes to registries as referrers. That of a key made for
-    /// this build alone, which shows nobody, stays at home, and layouts hold the image alone.
-    #[arg(
-        long = "attach",
-        value_enum,
-        value_name = "FORM",
-        value_delimiter = ',',
-        conflicts_with = "no_attach"
-    )]
-    forms: Vec<AttachForm>,
+pub(crate) struct EvidenceArgs {
+    #[command(flatten)]
+    attach: AttachArgs,
     /// Push the image without its evidence
-    #[arg(long)]
+    ///
+    /// Evidence signed by --key or --signer goes beside the image in registries, as referrers. That of a key
+    /// made for this build alone, which shows nobody, stays at home, and layouts of -o oci:DIR hold the
+    /// image alone, unless --attach asks for it.
+    #[arg(long, conflicts_with = "attach")]
     no_attach: bool,
+}
+
+impl EvidenceArgs {
+    /// What the user named.
+    fn given(&self) -> &[AttachForm] {
+        self.attach.given()
+    }
 }
 
 /// Where the image is to go, as far as that can be without a build.
@@ -119,7 +119,7 @@ pub(super) fn push(
 /// In which forms evidence goes beside the image in registries.
 fn forms(args: &Args) -> &[AttachForm] {
     match (
-        &args.attach.forms[..],
+        args.attach.given(),
         args.attach.no_attach || !args.signing.is_given(),
     ) {
         ([], true) => &[],
@@ -151,7 +151,7 @@ pub(super) fn into_layouts(
     let Some(image) = results::image_of(record) else {
         return Ok(());
     };
-    let wanted = args.attach.forms.contains(&AttachForm::Referrers);
+    let wanted = args.attach.given().contains(&AttachForm::Referrers);
     let mut layouts = Outputs(&args.output).layouts().peekable();
     if !wanted || layouts.peek().is_none() {
         return Ok(());
@@ -171,13 +171,13 @@ pub(super) fn into_layouts(
 /// Refuses what cannot be attached anywhere, before anything is built.
 pub(super) fn check_attach(args: &Args, to: &[ImageRef]) -> Result<(), CommandError> {
     let layouts = Outputs(&args.output).layouts().count();
-    if !args.attach.forms.is_empty() && to.is_empty() && layouts == 0 {
+    if !args.attach.given().is_empty() && to.is_empty() && layouts == 0 {
         return Err(CommandError::usage(
             "there is nothing to attach evidence to: the image goes to no registry and no layout",
         )
         .hint("push it: --push, or write a layout: -o oci:DIR"));
     }
-    if args.attach.forms == [AttachForm::Att] && to.is_empty() {
+    if args.attach.given() == [AttachForm::Att] && to.is_empty() {
         return Err(CommandError::usage(
             "a layout holds evidence as referrers; the tag of --attach att is one of registries",
         ));

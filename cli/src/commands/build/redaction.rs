@@ -1,24 +1,123 @@
 //! What must not be signed is refused where the user gives it, and replaced where it was seen.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-    io::Read as _,
-};
+use std::{borrow::Cow, collections::BTreeMap, io::Read as _};
 
+use repro_builder::dockerfile::{self, Instruction, InstructionKind, Template};
 use repro_core::{
     build::{BuildRecord, BuildRequest, Finding},
-    redact::{self, Counts, Redactor},
+    redact::{self, Counts, Redactor, Texts},
     store::{BlobStore, Store, put_bytes},
 };
-use repro_verifier::report::Report;
+use repro_verifier::{pack::PackInputs, report::Report};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::error::{CommandError, ErrorKind, io_kind};
+use crate::{
+    error::{CommandError, ErrorKind, io_kind},
+    text,
+};
 
 /// Code of the finding on a Dockerfile that holds a secret.
 const IN_INSTRUCTION: &str = "secret-in-instruction";
+
+/// What the user says is no secret: the values that `--build-arg` and the Dockerfile give the names of
+/// `--allow-arg`.
+pub(crate) fn waived(request: &BuildRequest) -> Vec<String> {
+    let allowed = |name: &str| request.allowed_args.contains(name);
+    let given = request.build_args.iter().filter(|(name, _)| allowed(name));
+    let mut values: Vec<String> = given.map(|(_, value)| value.clone()).collect();
+    // A Dockerfile that does not read is refused with its own error, a little later.
+    let Ok(file) = dockerfile::parse(&request.dockerfile.name, &request.dockerfile.text) else {
+        return values;
+    };
+    let mut take = |name: &Template, value: &Template| {
+        if allowed(name.raw()) {
+            values.push(value.raw().to_owned());
+        }
+    };
+    let instructions = file.stages.iter().flat_map(|stage| &stage.instructions);
+    let arguments = file.global_args.iter().flat_map(|global| &global.kind);
+    let arguments = arguments.chain(instructions.clone().flat_map(|one| match &one.kind {
+        InstructionKind::Arg(arguments) => arguments.as_slice(),
+        _ => &[],
+    }));
+    for argument in arguments {
+        if let Some(default) = &argument.default {
+            take(&argument.name, default);
+        }
+    }
+    for instruction in instructions {
+        if let InstructionKind::Env(pairs) = &instruction.kind {
+            pairs
+                .pairs
+                .iter()
+                .for_each(|pair| take(&pair.name, &pair.value));
+        }
+    }
+    values
+}
+
+/// Looks at the texts of the project, which `inputs` of a pack have as they are: refuses a build with a
+/// secret in one, or leaves all of them out, since a part of them builds nothing. `names` are those of
+/// Dockerfile, project and lock.
+pub(crate) fn texts(
+    redactor: &Redactor,
+    policy: Texts,
+    names: [&str; 3],
+    mut inputs: PackInputs,
+) -> Result<PackInputs, CommandError> {
+    let PackInputs {
+        dockerfile,
+        project,
+        lock,
+        ..
+    } = &mut inputs;
+    let texts = [dockerfile, project, lock];
+    let mut found = Vec::new();
+    for (name, text) in names.iter().zip(&texts) {
+        let bytes = text.as_deref().unwrap_or_default();
+        let mut places = redactor.refused_places(bytes);
+        if places.is_empty() && *name == names[0] {
+            places = joined_places(redactor, name, bytes);
+        }
+        found.extend(places.into_iter().map(|redact::Place { line, kind }| {
+            format!("{}, line {line} ({kind})", text::one_line(name))
+        }));
+    }
+    if found.is_empty() {
+        return Ok(inputs);
+    }
+    match policy {
+        Texts::Refuse => Err(CommandError::usage(format!(
+            "what must not be signed stands, by its shape, in {}",
+            found.join(", ")
+        ))
+        .hint(
+            "lend a secret to the steps that need it: --secret; what an ARG or ENV is set to and is none: \
+             --allow-arg NAME; to build all the same, with these texts left out of the evidence: \
+             `texts = \"leave-out\"` below [redaction] in repro.toml",
+        )),
+        Texts::LeaveOut => {
+            texts.into_iter().for_each(|text| *text = None);
+            Ok(inputs)
+        }
+    }
+}
+
+/// Places that only show where continued lines are put together, as the history of the image has them.
+fn joined_places(redactor: &Redactor, name: &str, text: &[u8]) -> Vec<redact::Place> {
+    let Ok(file) = dockerfile::parse(name, text) else {
+        return Vec::new();
+    };
+    let instructions = file.stages.iter().flat_map(|stage| &stage.instructions);
+    let place = |instruction: &Instruction| {
+        Some(redact::Place {
+            line: usize::try_from(instruction.line).ok()?,
+            kind: redactor.refused(&instruction.text)?.to_owned(),
+        })
+    };
+    instructions.filter_map(place).collect()
+}
 
 /// Refuses a build whose image or statements would hold in clear what must not be signed. Build
 /// arguments by their names are the builder's to refuse.
@@ -27,10 +126,11 @@ pub(crate) fn refuse(
     request: &BuildRequest,
     lineage: &BTreeMap<String, String>,
 ) -> Result<(), CommandError> {
-    let allowed = |name: &String| request.allowed_args.contains(name);
-    let arguments = request.build_args.iter().filter(|(name, _)| !allowed(name));
     let given = [
-        ("build argument", arguments.collect::<Vec<_>>()),
+        (
+            "build argument",
+            request.build_args.iter().collect::<Vec<_>>(),
+        ),
         ("label", request.labels.iter().collect()),
         ("annotation", request.annotations.manifest.iter().collect()),
         (
@@ -59,11 +159,9 @@ pub(crate) fn refuse(
     Ok(())
 }
 
-/// Replaces in everything that was seen: instructions, URLs, names, messages, logs. The values of
-/// `allowed` arguments stay: the user says that they are no secrets.
+/// Replaces in everything that was seen: instructions, URLs, names, messages, logs.
 pub(crate) fn record(
     redactor: &Redactor,
-    allowed: &BTreeSet<String>,
     mut record: BuildRecord,
     store: &Store,
 ) -> Result<BuildRecord, CommandError> {
@@ -83,17 +181,7 @@ pub(crate) fn record(
         }
     }
     record.findings.extend(in_instructions(redactor, &record));
-    let names = record
-        .build_args
-        .keys()
-        .filter(|name| allowed.contains(*name));
-    let kept: Vec<String> = names.cloned().collect();
-    let kept: Vec<(String, String)> = kept
-        .into_iter()
-        .filter_map(|name| record.build_args.remove_entry(&name))
-        .collect();
     let mut record = document(redactor, record, &mut counts)?;
-    record.build_args.extend(kept);
     record.redacted = counts;
     Ok(record)
 }
@@ -103,16 +191,17 @@ pub(crate) fn report(redactor: &Redactor, report: Report) -> Result<Report, Comm
     document(redactor, report, &mut Counts::new())
 }
 
-/// Record and report of a build that was done again. What its order says in clear stays so; what was seen
+/// Record, report and texts of a build that was done again. What its order says in clear stays so; all else
 /// is searched, for the shapes that every build is searched for.
 pub(crate) fn of_rebuild(
-    rebuilt: (BuildRecord, Report),
+    (seen, said): (BuildRecord, Report),
+    inputs: PackInputs,
     store: &Store,
-) -> Result<(BuildRecord, Report), CommandError> {
-    let (seen, said) = rebuilt;
-    let given = seen.build_args.keys().cloned().collect();
-    let record = record(redact::builtin(), &given, seen, store)?;
-    Ok((record, report(redact::builtin(), said)?))
+) -> Result<(BuildRecord, Report, PackInputs), CommandError> {
+    let redactor = Redactor::default().waiving(seen.build_args.values().cloned());
+    let inputs = texts(&redactor, Texts::LeaveOut, [""; 3], inputs)?;
+    let record = record(&redactor, seen, store)?;
+    Ok((record, report(&redactor, said)?, inputs))
 }
 
 /// Every text of a document, wherever it stands: a field that is added later is searched too.

@@ -120,7 +120,8 @@ pub(crate) fn asked(
         context: place.context(),
     };
     let redactor = Redactor::new(&project.redaction)
-        .map_err(|error| CommandError::new(ErrorKind::Usage, &error))?;
+        .map_err(|error| CommandError::new(ErrorKind::Usage, &error))?
+        .waiving(redaction::waived(&request));
     redaction::refuse(&redactor, &request, &lineage)?;
     let inputs = PackInputs {
         dockerfile: Some(request.dockerfile.text.clone()),
@@ -128,6 +129,9 @@ pub(crate) fn asked(
         lock: place.lock_text(lock.as_ref())?,
         contexts: BTreeMap::new(),
     };
+    let lock_name = lock.as_ref().map_or("repro.lock", ProjectLock::file);
+    let names = [request.dockerfile.name.as_str(), PROJECT, lock_name];
+    let inputs = redaction::texts(&redactor, project.redaction.texts, names, inputs)?;
     Ok(Asked {
         request,
         project,

@@ -132,9 +132,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
         control: findings.control.as_ref(),
         bisection: findings.bisection.as_ref(),
     };
-    let (allowed, redactor) = (&asked.request.allowed_args, &asked.redactor);
-    let record = redaction::record(redactor, allowed, record, &store)?;
-    let report = redaction::report(redactor, Report::on(&record, compared)?)?;
+    let record = redaction::record(&asked.redactor, record, &store)?;
+    let report = redaction::report(&asked.redactor, Report::on(&record, compared)?)?;
     reports.write(Subject::Build(&report), output)?;
     deliver(args, context, &asked, &store, &record, &report)?;
     let evidence = Evidence {

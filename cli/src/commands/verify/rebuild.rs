@@ -44,7 +44,7 @@ use crate::{
     exit::ExitStatus,
     place::PlaceArgs,
     registries::RegistryArgs,
-    signing::SigningArgs,
+    signing::{KEY_FORMS, KeySource, PassphraseArgs, SigningArgs},
 };
 pub(super) use buildkit::verify as verify_buildkit;
 use gather::{Gathered, gather};
@@ -123,9 +123,10 @@ pub(crate) struct RebuildArgs {
         requires = "rebuild"
     )]
     evidence: PathBuf,
-    /// Sign the evidence of the rebuild with this private key; with a key made for it alone unless given
-    #[arg(long, value_name = "FILE", requires = "rebuild")]
-    builder_key: Option<PathBuf>,
+    /// Sign the evidence of the rebuild with this private key: a file, env:NAME for a variable that holds
+    /// it, or signer:PROGRAM; with a key made for it alone unless given
+    #[arg(long, value_name = KEY_FORMS, requires = "rebuild")]
+    builder_key: Option<KeySource>,
     /// Name yourself in the evidence of the rebuild by this URI; independent builders have different ones
     #[arg(long, value_name = "URI", default_value_t, env = "REPRO_BUILDER_ID")]
     builder_id: BuilderId,
@@ -155,6 +156,11 @@ impl RebuildArgs {
         self.buildkit.is_some()
     }
 
+    /// Who signs the evidence of the rebuild.
+    fn signing(&self, passphrase: &PassphraseArgs) -> SigningArgs {
+        SigningArgs::new(self.builder_key.as_ref(), passphrase)
+    }
+
     fn means<'a>(&'a self, registries: &'a RegistryArgs) -> Means<'a> {
         Means {
             mirrors: &self.mirrors,
@@ -163,6 +169,14 @@ impl RebuildArgs {
             jobs: self.jobs,
         }
     }
+}
+
+/// Options that a rebuild goes by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct With<'a> {
+    pub(super) args: &'a RebuildArgs,
+    pub(super) registries: &'a RegistryArgs,
+    pub(super) passphrase: &'a PassphraseArgs,
 }
 
 /// A rebuild that came to an end.
@@ -206,34 +220,38 @@ impl Finished {
 
 /// Builds what `pack` says was built.
 pub(super) fn run(
-    (args, registries): (&RebuildArgs, &RegistryArgs),
+    by: With<'_>,
     context: &Context,
-    judged: &Path,
     pack: &VerifiedPack,
 ) -> Result<Finished, CommandError> {
+    let With {
+        args,
+        registries,
+        passphrase,
+    } = by;
     let order = Order::of(pack)?;
     say::before(&context.settings.output, &order);
     // As in a build: better known now than in an hour.
-    check_evidence(&args.evidence, judged)?;
-    let signing = SigningArgs::of_file(args.builder_key.as_deref());
+    check_evidence(&args.evidence, pack.dir())?;
+    let signing = args.signing(passphrase);
     signing.check(&context.settings.output)?;
     let store = context.open_store()?;
     let by = Local {
         args,
         registries,
         context,
-        judged,
         store: &store,
         used: RefCell::default(),
     };
     let options = build::options(&store);
     let (Rebuilt { record, report }, agreement) = rebuild::rebuild(pack, &order, &by, &options)?;
-    let (record, report) = build::redaction::of_rebuild((record, report), &store)?;
     let Used { origins, inputs } = by.used.into_inner();
+    let (record, report, inputs) = build::redaction::of_rebuild((record, report), inputs, &store)?;
     let rebuild_of = RebuildOf {
         provenance: order.provenance,
         manifest: order.image,
         builder: order.builder.clone(),
+        lineage: order.lineage.clone(),
         outcome: agreement.outcome,
     };
     let evidence = Evidence {
@@ -289,8 +307,6 @@ struct Local<'a> {
     args: &'a RebuildArgs,
     registries: &'a RegistryArgs,
     context: &'a Context,
-    /// The pack, which is part of no context.
-    judged: &'a Path,
     store: &'a Store,
     used: RefCell<Used>,
 }

@@ -30,7 +30,8 @@ use repro_verifier::{
     bundle::BUNDLE_MAX,
     terms::Terms,
     verify::{
-        self, Beside, ImageFacts, Named, PackAt, VerifyReport, Wanted, refuse_image, verify_image,
+        self, Beside, ImageFacts, Looked, Named, PackAt, VerifiedPack, VerifyReport, Wanted,
+        refuse_image, verify_image,
     },
 };
 use tempfile::TempDir;
@@ -121,7 +122,6 @@ pub(super) fn verify(
     for subject in &args.subjects {
         reports.extend(match subject {
             Subject::Pack(dir) if args.beside.evidence.is_empty() => {
-                work.kept.borrow_mut().packs.push(dir.clone());
                 vec![(dir.display().to_string(), verify::look(dir, terms)?)]
             }
             Subject::Pack(_) => {
@@ -134,28 +134,34 @@ pub(super) fn verify(
             Subject::Registry(name) => work.registry(name)?,
         });
     }
-    let kept = work.kept.into_inner();
+    let mut kept = work.kept.into_inner();
+    let reports = reports.into_iter().map(|(name, looked)| {
+        kept.packs.extend(looked.pack);
+        (name, looked.report)
+    });
+    let reports = reports.collect();
     Ok(Verified { reports, kept })
 }
 
 /// What was looked at.
 #[derive(Debug)]
 pub(super) struct Verified {
-    pub(super) reports: Reports,
-    /// Its packs.
+    /// Reports by the names of what they are on.
+    pub(super) reports: Vec<(String, VerifyReport)>,
+    /// The packs of which all was verified.
     pub(super) kept: Kept,
 }
 
-/// Packs that were looked at, as long as somebody goes by them.
+/// Packs of which all was verified, as long as somebody goes by them.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    pub(super) packs: Vec<PathBuf>,
+    pub(super) packs: Vec<VerifiedPack>,
     /// Directories that were made for them.
     scratch: Vec<TempDir>,
 }
 
-/// Reports by the names of what they are on.
-type Reports = Vec<(String, VerifyReport)>;
+/// What was found, by the names of what it is on.
+type Reports = Vec<(String, Looked)>;
 
 struct Work<'a> {
     args: &'a Args,
@@ -195,7 +201,7 @@ impl Work<'_> {
         };
         // Once: whatever the tag means afterwards, this is what is verified.
         let root = match registry.document(name, store.blobs()) {
-            Err(error) if error.is_damage() => return Ok(refused(name, error)),
+            Err(error) if error.is_damage() => return Ok(damaged(name, error)),
             found => found.map_err(|error| failed(error.into()))?,
         };
         let pinned = name.with_digest(root.digest);
@@ -210,7 +216,7 @@ impl Work<'_> {
             .view
             .start(&self.context.settings.output);
         match registry.pull(&pinned, &platforms, store.blobs(), events.as_ref()) {
-            Err(error) if error.is_damage() => return Ok(refused(name, error)),
+            Err(error) if error.is_damage() => return Ok(damaged(name, error)),
             pulled => pulled.map_err(|error| failed(error.into()))?,
         };
         drop(events);
@@ -257,12 +263,11 @@ impl Work<'_> {
         let image = match transport::import(&blobs, archive, options).map_err(of_layout) {
             Ok(image) => image,
             Err(Trouble::Damaged(why)) => {
-                return Ok(vec![(name.clone(), refuse_image(&name, &why))]);
+                return Ok(refused(name, &why));
             }
             Err(Trouble::Place(error)) => return Err(failed(error)),
             Err(Trouble::Missing) => {
-                let report = refuse_image(&name, "a part of the image is missing");
-                return Ok(vec![(name, report)]);
+                return Ok(refused(name, "a part of the image is missing"));
             }
         };
         let mut image = Image {
@@ -358,8 +363,6 @@ impl Work<'_> {
         beside: Beside,
         blobs: &LocalBlobs,
     ) -> Result<Reports, CommandError> {
-        let packs = beside.packs.iter().map(|pack| pack.dir.clone());
-        self.kept.borrow_mut().packs.extend(packs);
         Ok(verify_image(facts, beside, blobs, self.terms, self.wanted)?)
     }
 }
@@ -394,10 +397,13 @@ fn named(name: &ImageRef) -> Named {
     }
 }
 
-fn refused(name: &ImageRef, error: RegistryError) -> Reports {
-    let name = name.to_string();
-    let report = refuse_image(&name, &CommandError::from(error).to_string());
-    vec![(name, report)]
+fn damaged(name: &ImageRef, error: RegistryError) -> Reports {
+    refused(name.to_string(), &CommandError::from(error).to_string())
+}
+
+fn refused(name: String, why: &str) -> Reports {
+    let report = refuse_image(&name, why);
+    vec![(name, Looked::refused(report))]
 }
 
 /// The list of a layout that the image is on, if it is on one that can be read.

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use repro_core::digest::Digest;
 use repro_verifier::{
-    keys::SigningKey,
+    keys::Sign,
     summary::{self, Expected, IssueError, Issuer},
     terms::{Policy, TrustRules},
     uris,
@@ -15,6 +15,7 @@ use crate::{
     error::{CommandError, io_kind},
     files::{self, Limit},
     output::Output,
+    signing::{KEY_FORMS, KeySource, PassphraseArgs},
 };
 
 /// Options on summaries.
@@ -25,15 +26,15 @@ pub(super) struct SummaryArgs {
     /// builders agree, each as Sigstore bundle and as DSSE envelope
     #[arg(long = "summary", value_name = "DIR", requires = "key")]
     dir: Option<PathBuf>,
-    /// Sign summaries with this private key
+    /// Sign summaries with this private key: a file, env:NAME for a variable that holds it, or
+    /// signer:PROGRAM
     #[arg(
         id = "key",
         long = "sign-with",
-        value_name = "FILE",
-        requires = "dir",
+        value_name = KEY_FORMS,
         env = "REPRO_SIGN_WITH"
     )]
-    key: Option<PathBuf>,
+    key: Option<KeySource>,
     /// Name yourself in summaries by this URI
     #[arg(long, value_name = "URI", default_value = uris::VERIFIER_LOCAL)]
     verifier_id: String,
@@ -53,23 +54,27 @@ pub(super) struct SummaryArgs {
 pub(super) struct Signing<'a> {
     args: &'a SummaryArgs,
     dir: &'a PathBuf,
-    key: SigningKey,
+    key: &'a KeySource,
+    passphrase: &'a PassphraseArgs,
 }
 
 impl SummaryArgs {
-    /// Opens the key, where summaries are to be written.
-    pub(super) fn signing(&self) -> Result<Option<Signing<'_>>, CommandError> {
-        let (Some(dir), Some(path)) = (&self.dir, &self.key) else {
+    /// Where summaries are to be written, and by whom. The key is opened when that is known to be needed:
+    /// before, a rebuild may run the steps of somebody else.
+    pub(super) fn signing<'a>(
+        &'a self,
+        passphrase: &'a PassphraseArgs,
+        output: &Output,
+    ) -> Result<Option<Signing<'a>>, CommandError> {
+        let (Some(dir), Some(key)) = (&self.dir, &self.key) else {
             return Ok(None);
         };
-        let pem = zeroize::Zeroizing::new(files::read_text(path, Limit::Key)?);
-        let key = SigningKey::from_pem(&pem).map_err(|error| {
-            CommandError::from(error).context(format!("cannot use {}", path.display()))
-        })?;
+        key.check(passphrase, output)?;
         Ok(Some(Signing {
             args: self,
             dir,
             key,
+            passphrase,
         }))
     }
 
@@ -119,12 +124,13 @@ impl Signing<'_> {
         now: i64,
         output: &Output,
     ) -> Result<(), CommandError> {
+        let key: Box<dyn Sign> = self.key.open(self.passphrase)?;
         let issuer = Issuer {
             id: &self.args.verifier_id,
             version: env!("CARGO_PKG_VERSION"),
             time: now,
             resource_uri: self.args.resource_uri.as_deref(),
-            key: &self.key,
+            key: key.as_ref(),
         };
         let summaries = match summary::issue(verification, &issuer) {
             Ok(summaries) => summaries,

@@ -47,7 +47,8 @@ impl From<IssueError> for CommandError {
             IssueError::NoImage | IssueError::SeveralImages(..) => {
                 Self::new(ErrorKind::Refused, &error)
             }
-            IssueError::Sign(_) => Self::new(ErrorKind::Internal, &error),
+            IssueError::Canonical(_) => Self::new(ErrorKind::Internal, &error),
+            IssueError::Sign(error) => Self::from(error).context("the summary cannot be signed"),
         }
     }
 }

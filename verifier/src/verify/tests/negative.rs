@@ -145,7 +145,7 @@ const TABLE: &[Row] = &[
                 ("b".to_owned(), place.as_path()),
             ];
             let terms = Terms::new(Trust::Rules(&rules), NOW);
-            let verification = Verification::of_packs(&packs, &terms, Some(2)).unwrap();
+            let verification = verify_packs(&packs, &terms, Some(2)).unwrap();
             let check = verification.agreement.unwrap().check;
             if check.status == Status::Failed {
                 vec![check.code]
@@ -474,7 +474,7 @@ const TABLE: &[Row] = &[
         id: "N18",
         what: "references that change",
         here: &[],
-        elsewhere: "a pack names its image by digest; of a registry: the tests of what is verified there",
+        elsewhere: "a pack names its image by digest; of a registry: tests/tests/evidence.rs, where a tag moves while it is verified",
     },
     Row {
         id: "N19",

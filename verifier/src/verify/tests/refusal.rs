@@ -287,6 +287,20 @@ fn missing_evidence_is_refused() {
     }
 }
 
+/// A hole costs its maker nothing, and would cost hours to read.
+#[test]
+fn a_file_of_another_size_is_not_read() {
+    for path in ["reproducibility/report.md", "logs/run-a/01.log"] {
+        let (_dir, place) = written(&Case::reproducible());
+        let file = fs::File::options().write(true).open(place.join(path));
+        file.unwrap().set_len(1 << 42).unwrap();
+        let report = verify(&place);
+        assert_eq!(failed(&report), [CheckCode::Pack], "{path}");
+        let check = report.check(CheckCode::Pack).unwrap();
+        assert!(check.findings.iter().any(|one| one.on == path), "{check:?}");
+    }
+}
+
 #[test]
 fn another_key_or_none_is_refused() {
     let (_dir, place) = written(&Case::reproducible());

@@ -395,7 +395,7 @@ fn builders_count_by_key_and_operator() {
             .map(|(number, place)| (number.to_string(), *place))
             .collect();
         let terms = Terms::new(Trust::Rules(rules), NOW);
-        Verification::of_packs(&named, &terms, needed).unwrap()
+        verify_packs(&named, &terms, needed).unwrap()
     };
     let apart = rules(&[(OURS, "", 2, 2, ""), (THEIRS, "", 3, 3, "")], "");
     let one_firm = rules(&[(OURS, "acme", 2, 2, ""), (THEIRS, "acme", 3, 3, "")], "");

@@ -1,7 +1,8 @@
 //! `--buildkit`: an image of BuildKit again, by its provenance.
 
 use std::{
-    fs,
+    collections::BTreeMap,
+    fs, mem,
     path::{Path, PathBuf},
 };
 
@@ -28,7 +29,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use super::{
-    RebuildArgs, build_again,
+    RebuildArgs, With, build_again,
     gather::{lent, machine, plain},
     missing::Missing,
 };
@@ -50,7 +51,6 @@ use crate::{
     registries::{self, RegistryArgs},
     reports::Subject,
     sides::{Loaded, Scratch, Side},
-    signing::SigningArgs,
     text,
 };
 
@@ -79,13 +79,18 @@ struct Document<'a> {
 
 /// Builds the image `subject` again and compares.
 pub(in crate::commands::verify) fn verify(
-    (args, registries): (&RebuildArgs, &RegistryArgs),
+    by: With<'_>,
     context: &Context,
     subject: &str,
 ) -> Result<ExitStatus, CommandError> {
+    let With {
+        args,
+        registries,
+        passphrase,
+    } = by;
     let output = &context.settings.output;
     pack::check_replaceable(&args.evidence)?;
-    let signing = SigningArgs::of_file(args.builder_key.as_deref());
+    let signing = args.signing(passphrase);
     signing.check(output)?;
     let store = context.open_store()?;
     let tmp = TempDir::new_in(store.blobs().tmp()).map_err(|error| machine(&error))?;
@@ -104,7 +109,7 @@ pub(in crate::commands::verify) fn verify(
     if output.format() == Format::Text {
         output.text(&table(&order.rows))?;
     }
-    let asked = gather(args, context, &order, tmp.path(), &platform)?;
+    let mut asked = gather(args, context, &order, tmp.path(), &platform)?;
     let rebuilt = build_again(
         (args, registries),
         context,
@@ -113,7 +118,8 @@ pub(in crate::commands::verify) fn verify(
         order.provenance,
         pinned,
     )?;
-    let (record, report) = build::redaction::of_rebuild(rebuilt, &store)?;
+    let inputs = mem::take(&mut asked.0.inputs);
+    let (record, report, inputs) = build::redaction::of_rebuild(rebuilt, inputs, &store)?;
     let a = record.runs.first().and_then(|run| run.image.as_ref());
     let rebuilt = a.map(|image| image.manifest);
     let options = build::options(&store);
@@ -124,13 +130,14 @@ pub(in crate::commands::verify) fn verify(
         provenance: order.provenance,
         manifest: image,
         builder: order.builder.clone(),
+        lineage: BTreeMap::new(),
         outcome: RebuildOutcome::of(image, rebuilt),
     };
     let evidence = Evidence {
         dir: &args.evidence,
         signing: &signing,
         sbom: Sbom::Written,
-        inputs: &asked.0.inputs,
+        inputs: &inputs,
         rebuild_of: Some(&rebuild_of),
     };
     let builder = build::builder_info(&args.builder_id)?;
@@ -284,7 +291,7 @@ fn gather(
         request.epoch = EpochChoice::BuildArg(epoch);
     }
     let asked = Asked {
-        lineage: std::collections::BTreeMap::default(),
+        lineage: BTreeMap::new(),
         redactor: Redactor::default(),
         request,
         project: Project::default(),

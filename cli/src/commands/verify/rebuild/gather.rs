@@ -128,7 +128,7 @@ pub(super) fn gather(
     };
     let mut request = BuildRequest {
         ignore,
-        exclude: excluded(local, &scratch)?,
+        exclude: excluded(local, pack.dir(), &scratch)?,
         context_modes: project.build.context_modes,
         contexts,
         target: order.target.clone(),
@@ -458,12 +458,16 @@ fn without_entries(ruleset: Ruleset) -> Result<DiffId, CommandError> {
 }
 
 /// What is part of no context: the store, and evidence, that which is judged and that which is written.
-fn excluded(local: &Local<'_>, scratch: &Scratch) -> Result<Vec<PathBuf>, CommandError> {
+fn excluded(
+    local: &Local<'_>,
+    judged: &Path,
+    scratch: &Scratch,
+) -> Result<Vec<PathBuf>, CommandError> {
     let evidence = absolute(&local.args.evidence)?;
     let mut paths = vec![
         pack::unfinished(&evidence),
         evidence,
-        absolute(local.judged)?,
+        absolute(judged)?,
         absolute(local.context.settings.store_dir()?)?,
     ];
     // Where the build wrote its evidence unless it was told otherwise.
