@@ -18,7 +18,7 @@ use repro_core::{
     },
     layer::{LayerReader, Limits, decompress},
     platform::Platform,
-    reference::ImageRef,
+    reference::{ImageRef, ReferenceError},
     ruleset::Ruleset,
     store::{BlobError, BlobStore, BlobWriter, LocalBlobs, Store},
     tree::EntrySource as _,
@@ -49,13 +49,33 @@ enum What {
     Path(PathBuf),
 }
 
-impl FromStr for Side {
-    type Err = LocationError;
+/// Why a text names nothing that can be compared.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SideError {
+    /// It is no name of an image, and begins like none of the others.
+    #[error("{0}; a path begins with . or /")]
+    Name(ReferenceError),
+    /// What stands behind a transport.
+    #[error(transparent)]
+    Location(LocationError),
+}
 
-    fn from_str(text: &str) -> Result<Self, LocationError> {
+impl From<LocationError> for SideError {
+    fn from(error: LocationError) -> Self {
+        match error {
+            LocationError::Reference(error) => Self::Name(error),
+            error => Self::Location(error),
+        }
+    }
+}
+
+impl FromStr for Side {
+    type Err = SideError;
+
+    fn from_str(text: &str) -> Result<Self, SideError> {
         let what = match text.split_once(':') {
-            Some(("dir", "")) => return Err(LocationError::NoPath("dir")),
-            Some(("layer", "")) => return Err(LocationError::NoPath("layer")),
+            Some(("dir", "")) => return Err(LocationError::NoPath("dir").into()),
+            Some(("layer", "")) => return Err(LocationError::NoPath("layer").into()),
             Some(("dir", path)) => What::Directory(path.into()),
             Some(("layer", path)) => What::Layer(path.into()),
             // No reference begins like a path, so that nothing on the disk can hide an image.
@@ -72,6 +92,17 @@ impl FromStr for Side {
 impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+impl Side {
+    /// Says how a path is written, where what is no image in the store is one.
+    fn or_path(&self, error: CommandError) -> CommandError {
+        if Path::new(&self.text).exists() {
+            error.hint(format!("to compare what lies at {self}, write ./{self}"))
+        } else {
+            error
+        }
     }
 }
 
@@ -116,7 +147,9 @@ impl<'a> Scratch<'a> {
         let failed = |error: CommandError| error.context(format!("cannot read {side}"));
         match &side.what {
             What::Location(Location::Store(reference)) => {
-                Ok(Loaded::Image(images::find(self.store, reference)?.digest))
+                let found = images::find(self.store, reference);
+                let found = found.map_err(|error| side.or_path(error))?;
+                Ok(Loaded::Image(found.digest))
             }
             What::Location(Location::Archive(archive)) => self.archive(archive).map_err(failed),
             What::Location(Location::Registry(reference)) => {

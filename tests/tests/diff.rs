@@ -257,6 +257,17 @@ fn directories_are_compared_where_they_lie() {
         .run()
         .exits(2)
         .says(["a directory has none"]);
+    // A path without ./ is the name of an image, which is said where there is such a path.
+    context
+        .repro(["diff", "a", "./b"])
+        .run()
+        .exits(6)
+        .says(["to compare what lies at a, write ./a"]);
+    context
+        .repro(["diff", "A/Tree", "./b"])
+        .run()
+        .exits(2)
+        .says(["a path begins with . or /"]);
     // The layer that the directory would be.
     let mut pack = Command::new(tool("tar"));
     succeeds(

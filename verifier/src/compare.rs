@@ -2,7 +2,7 @@
 //!
 //! A layer whose digests are equal is never opened but to count its entries. Of layers that
 //! differ, the entries are held in memory and the contents of differing files on disk, in a
-//! file without a name.
+//! file without a name. Of two directories of this machine, only what differs is held.
 
 mod capability;
 mod config;
@@ -31,6 +31,7 @@ mod source;
 mod spool;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use std::{
     io,

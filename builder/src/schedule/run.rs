@@ -315,6 +315,7 @@ impl Running<'_> {
                 let failure = Failure {
                     exit: Some(result.exit),
                     network: result.network,
+                    wall_ms: Some(result.usage.wall_ms),
                     ..plain_failure(index, message, log)
                 };
                 return Ok(self.failed(failure));
@@ -536,5 +537,6 @@ fn plain_failure(index: u32, message: String, log: Option<Digest>) -> Failure {
         message,
         log,
         network: NetworkObservation::default(),
+        wall_ms: None,
     }
 }

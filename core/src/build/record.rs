@@ -261,6 +261,9 @@ pub struct Failure {
     /// so for want of a network.
     #[serde(default)]
     pub network: NetworkObservation,
+    /// Milliseconds from its start to its end, if a program ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wall_ms: Option<u64>,
 }
 
 /// Something a user should know.

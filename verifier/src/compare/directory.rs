@@ -49,25 +49,55 @@ pub enum DirectoryError {
     Type(PathBuf),
 }
 
-/// What lies below `dir`, which itself is not part of it. Other file systems below it are, links are
-/// not followed. No content is read.
-pub(super) fn index(dir: &Path) -> Result<LayerIndex, DirectoryError> {
-    let mut index = LayerIndex::new();
-    // The first name of each file with several, by device and inode.
-    let mut names: BTreeMap<(u64, u64), TreePath> = BTreeMap::new();
-    let mut list = vec![0; MAX_XATTR];
-    let walk = walkdir::WalkDir::new(dir)
-        .min_depth(1)
-        .follow_root_links(true)
-        .sort_by_file_name();
-    for item in walk {
+/// One entry of a directory.
+pub(super) struct Listed {
+    pub(super) key: Key,
+    pub(super) item: Item,
+    pub(super) names: Names,
+}
+
+/// How many names a file has, wherever they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Names {
+    One,
+    Several,
+}
+
+/// What lies below a directory, which itself is not part of it, in the order of paths. Other file systems
+/// below it are, links are not followed. No content is read.
+pub(super) struct Walk {
+    dir: PathBuf,
+    entries: walkdir::IntoIter,
+    /// The first name of each file with several, by device and inode.
+    names: BTreeMap<(u64, u64), TreePath>,
+    list: Vec<u8>,
+}
+
+impl Walk {
+    pub(super) fn new(dir: &Path) -> Self {
+        let entries = walkdir::WalkDir::new(dir)
+            .min_depth(1)
+            .follow_root_links(true)
+            .sort_by_file_name();
+        Self {
+            dir: dir.to_owned(),
+            entries: entries.into_iter(),
+            names: BTreeMap::new(),
+            list: vec![0; MAX_XATTR],
+        }
+    }
+
+    fn look(
+        &mut self,
+        item: Result<walkdir::DirEntry, walkdir::Error>,
+    ) -> Result<Listed, DirectoryError> {
         let item = item.map_err(|error| DirectoryError::Read {
-            path: error.path().unwrap_or(dir).to_owned(),
+            path: error.path().unwrap_or(&self.dir).to_owned(),
             source: error.into(),
         })?;
         let read = failed(item.path());
         let metadata = item.path().symlink_metadata().map_err(read)?;
-        let relative = item.path().strip_prefix(dir).unwrap_or(item.path());
+        let relative = item.path().strip_prefix(&self.dir).unwrap_or(item.path());
         let path = TreePath::parse(relative.as_os_str().as_bytes()).map_err(|source| {
             DirectoryError::Name {
                 path: item.path().to_owned(),
@@ -75,16 +105,40 @@ pub(super) fn index(dir: &Path) -> Result<LayerIndex, DirectoryError> {
             }
         })?;
         let read = failed(item.path());
+        let names = if metadata.is_dir() || metadata.nlink() == 1 {
+            Names::One
+        } else {
+            Names::Several
+        };
         let item = Item {
-            kind: kind(&path, item.path(), &metadata, &mut names)?,
-            meta: meta(item.path(), &metadata, &mut list).map_err(read)?,
+            kind: kind(&path, item.path(), &metadata, names, &mut self.names)?,
+            meta: meta(item.path(), &metadata, &mut self.list).map_err(read)?,
             content: None,
             layer: 0,
             from: None,
         };
-        index.insert(Key::new(path), item);
+        Ok(Listed {
+            key: Key::new(path),
+            item,
+            names,
+        })
     }
-    Ok(index)
+}
+
+impl Iterator for Walk {
+    type Item = Result<Listed, DirectoryError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = self.entries.next()?;
+        Some(self.look(item))
+    }
+}
+
+/// All of what lies below `dir`.
+pub(super) fn index(dir: &Path) -> Result<LayerIndex, DirectoryError> {
+    Walk::new(dir)
+        .map(|listed| listed.map(|listed| (listed.key, listed.item)))
+        .collect()
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> DirectoryError {
@@ -96,16 +150,17 @@ fn kind(
     path: &TreePath,
     place: &Path,
     metadata: &Metadata,
-    names: &mut BTreeMap<(u64, u64), TreePath>,
+    names: Names,
+    first: &mut BTreeMap<(u64, u64), TreePath>,
 ) -> Result<EntryKind, DirectoryError> {
     let of = metadata.file_type();
-    if !of.is_dir() && metadata.nlink() > 1 {
+    if names == Names::Several {
         let key = (metadata.dev(), metadata.ino());
-        if let Some(target) = names.get(&key) {
+        if let Some(target) = first.get(&key) {
             let target = target.clone();
             return Ok(EntryKind::Hardlink { target });
         }
-        names.insert(key, path.clone());
+        first.insert(key, path.clone());
     }
     let (major, minor) = (
         rustix::fs::major(metadata.rdev()),

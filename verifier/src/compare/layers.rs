@@ -7,10 +7,10 @@ use std::{
     path::Path,
 };
 
-use repro_core::{digest::Digest, tree::EntryKind};
+use repro_core::{digest::Digest, store::BlobStore, tree::EntryKind};
 
 use super::{
-    CompareError, Difference, DifferenceKind, DirectoryError,
+    CompareError, Difference, DifferenceKind, DirectoryError, Options,
     directory::FileView,
     entries::rows_of,
     index::{Item, Key, LayerIndex, Spot},
@@ -22,6 +22,7 @@ use super::{
     samples::Samples,
     source::{Layers, Source, digest},
     spool::{Spool, Spooled, SpooledView},
+    walk::Sides,
 };
 use crate::causes::{
     Cause, Confidence, ContentFinding, ContentView, Excerpts, Facts, excerpts_by_name,
@@ -78,7 +79,20 @@ impl Side<'_> {
     }
 }
 
-impl Tools<'_> {
+impl<'a> Tools<'a> {
+    pub(super) fn new(store: &'a dyn BlobStore, options: &'a Options, facts: &'a Facts) -> Self {
+        Self {
+            layers: Layers {
+                store,
+                limits: options.limits,
+            },
+            facts,
+            scratch: &options.scratch,
+            threads: options.threads,
+            samples: options.samples.as_ref(),
+        }
+    }
+
     /// Compares two sides. `below` are the layers below them, where that is known.
     pub(super) fn compare(
         &self,
@@ -86,16 +100,15 @@ impl Tools<'_> {
         below: Option<Below<'_>>,
         place: Place,
     ) -> Result<SideComparison, CompareError> {
-        let (index_a, index_b) = parallel::both(
-            self.threads,
-            || self.layers.index(a),
-            || self.layers.index(b),
-        );
-        let (mut index_a, mut index_b) = (index_a?, index_b?);
+        let Sides {
+            a: mut index_a,
+            b: mut index_b,
+            mut equal,
+        } = self.sides(a, b)?;
         let mut rows = Rows::new(place);
         let shared = index_a.keys().filter(|key| index_b.contains_key(*key));
-        let entries = (index_a.len() + index_b.len() - shared.count()) as u64;
-        let mut equal = self.removals((&mut index_a, &mut index_b), below, &mut rows)?;
+        let entries = equal + (index_a.len() + index_b.len() - shared.count()) as u64;
+        equal += self.removals((&mut index_a, &mut index_b), below, &mut rows)?;
         let side = |source, index| Side {
             source,
             groups: Groups::of(&index),
@@ -167,6 +180,23 @@ impl Tools<'_> {
             entries,
             equal,
             contents,
+        })
+    }
+
+    /// The entries of both sides, of two directories only those that may differ.
+    fn sides(&self, a: Source<'_>, b: Source<'_>) -> Result<Sides, CompareError> {
+        if let (Source::Directory(a), Source::Directory(b)) = (a, b) {
+            return self.directories(a, b);
+        }
+        let (a, b) = parallel::both(
+            self.threads,
+            || self.layers.index(a),
+            || self.layers.index(b),
+        );
+        Ok(Sides {
+            a: a?,
+            b: b?,
+            equal: 0,
         })
     }
 

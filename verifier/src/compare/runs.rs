@@ -15,7 +15,7 @@ use super::{
     layers::{ContentPair, SideComparison, Tools},
     removals::Below,
     rows::Place,
-    source::{Layers, Source},
+    source::Source,
 };
 use crate::{
     causes::{Cause, Confidence, Facts},
@@ -172,16 +172,7 @@ pub(super) struct Comparer<'a> {
 impl<'a> Comparer<'a> {
     pub(super) fn new(store: &'a dyn BlobStore, options: &'a Options, facts: &'a Facts) -> Self {
         Self {
-            tools: Tools {
-                layers: Layers {
-                    store,
-                    limits: options.limits,
-                },
-                facts,
-                scratch: &options.scratch,
-                threads: options.threads,
-                samples: options.samples.as_ref(),
-            },
+            tools: Tools::new(store, options, facts),
             comparison: Comparison::default(),
             listed: Listed::default(),
             by_cause: BTreeMap::new(),

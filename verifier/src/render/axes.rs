@@ -8,7 +8,7 @@ use super::words;
 use crate::{
     bisect::Breaks,
     compare::Difference,
-    report::{CauseSummary, Report, WhyNot},
+    report::{BrokenPath, CauseSummary, Report, WhyNot},
 };
 
 /// The axes that were not varied, those with one reason together: the axes and the reason.
@@ -41,13 +41,14 @@ pub(super) fn not_varied(report: &Report) -> Vec<String> {
 pub(super) fn of_cause(cause: &CauseSummary) -> Option<String> {
     if cause.without_variation.is_some_and(|count| count > 0) {
         let all = cause.without_variation >= Some(cause.count.max(1));
-        return Some(if cause.axis == Some(Axis::Clock) {
-            "time passes, differs without variation too".to_owned()
-        } else if all {
-            "differs without variation too".to_owned()
-        } else {
-            "some of it differs without variation too".to_owned()
-        });
+        let words = match (cause.axis == Some(Axis::Clock), all) {
+            // The runs are seconds apart without variation too: that is no chance.
+            (true, true) => "time passes between any two runs",
+            (true, false) => "time passes between any two runs, which shows in some of it",
+            (false, true) => "differs without variation too",
+            (false, false) => "some of it differs without variation too",
+        };
+        return Some(words.to_owned());
     }
     match (cause.axis, cause.axis_proven) {
         (Some(axis), true) => Some(format!("broken by the axis {axis}")),
@@ -60,7 +61,27 @@ pub(super) fn of_row(report: &Report, row: &Difference) -> Option<String> {
     let bisection = report.bisection.as_ref()?;
     let mut paths = bisection.paths.iter();
     let found = paths.find(|found| found.step == row.step && found.path == row.path)?;
-    Some(breaks(&found.breaks))
+    Some(match found.breaks {
+        Breaks::Chance if row.cause.info().axis == Some(Axis::Clock) => TIME_PASSES.to_owned(),
+        _ => breaks(&found.breaks),
+    })
+}
+
+/// What makes a date differ that was written down while a step ran: with no axis at all it does.
+const TIME_PASSES: &str = "as time passes";
+
+/// What makes a path differ, of which there can be several rows.
+fn of_path(report: &Report, found: &BrokenPath) -> String {
+    let mut rows = report
+        .differences
+        .iter()
+        .filter(|row| row.step == found.step && row.path == found.path)
+        .peekable();
+    let dated = rows.peek().is_some() && rows.all(|row| row.cause.info().axis == Some(Axis::Clock));
+    match found.breaks {
+        Breaks::Chance if dated => TIME_PASSES.to_owned(),
+        _ => breaks(&found.breaks),
+    }
 }
 
 /// What makes something differ, in a few words.
@@ -87,7 +108,15 @@ pub(super) fn control(report: &Report) -> Option<String> {
     } else {
         format!(", only there: {}", control.only_here.join(", "))
     };
-    Some(format!("run a once more: {paths} without variation{only}"))
+    let mut by_chance = report.causes.iter().filter(|cause| {
+        cause.axis != Some(Axis::Clock) && cause.without_variation.is_some_and(|count| count > 0)
+    });
+    let how = if only.is_empty() && by_chance.next().is_none() {
+        TIME_PASSES
+    } else {
+        "without variation"
+    };
+    Some(format!("run a once more: {paths} {how}{only}"))
 }
 
 /// What runs with some of the axes showed, a line for each axis that breaks something.
@@ -97,7 +126,7 @@ pub(super) fn bisection(report: &Report) -> Vec<String> {
     };
     let mut by: Vec<(String, u64)> = Vec::new();
     for found in &bisection.paths {
-        let text = breaks(&found.breaks);
+        let text = of_path(report, found);
         match by.iter_mut().find(|(known, _)| *known == text) {
             Some((_, count)) => *count += 1,
             None => by.push((text, 1)),

@@ -48,7 +48,7 @@ pub fn html(report: &Report) -> String {
     let times: Vec<(String, String)> = report
         .runs
         .iter()
-        .map(|run| (format!("run {}", run.id), words::run_time(run)))
+        .filter_map(|run| Some((format!("run {}", run.id), words::run_time(run)?)))
         .collect();
     page(
         &Head {

@@ -153,7 +153,12 @@ fn steps(report: &Report) -> Vec<Case> {
             run.steps.iter().find(|step| step.index == index)
         };
         let (a, b) = (step(RunId::A), step(RunId::B));
+        let failed = [RunId::A, RunId::B].into_iter().filter_map(|id| {
+            let failure = report.run(id)?.failure.as_ref()?;
+            failure.wall_ms.filter(|_| failure.index == index)
+        });
         let times = [a, b].into_iter().flatten().map(|step| step.wall_ms);
+        let times = times.chain(failed);
         let instruction = report.instruction(index).unwrap_or_default();
         let line = words::line(report, index).unwrap_or(1);
         let position = words::position(report, line);

@@ -239,7 +239,9 @@ fn facts(report: &Report, page: &mut Page) {
         );
     }
     for run in &report.runs {
-        row(&format!("time, run {}", run.id), &words::run_time(run));
+        if let Some(time) = words::run_time(run) {
+            row(&format!("time, run {}", run.id), &time);
+        }
     }
     row("hermetic", &words::hermetic(&report.hermetic));
     if !report.hermetic.names.is_empty() {

@@ -211,13 +211,12 @@ fn facts(report: &Report, options: &TextOptions) -> Vec<Block> {
         blocks.push(Block::fixed(short("equal", Style::Plain, &equal)));
     }
     let runs = report.runs.iter();
-    let times = runs.map(|run| format!("run {} {}", run.id, words::run_time(run)));
+    let times = runs.filter_map(|run| Some(format!("run {} {}", run.id, words::run_time(run)?)));
     let times: Vec<String> = times.collect();
-    blocks.push(Block::optional([short(
-        "time",
-        Style::Plain,
-        &times.join(", "),
-    )]));
+    if !times.is_empty() {
+        let times = times.join(", ");
+        blocks.push(Block::optional([short("time", Style::Plain, &times)]));
+    }
     let hermetic = words::hermetic(&report.hermetic);
     blocks.push(both("hermetic", Style::Plain, &hermetic));
     if !report.hermetic.names.is_empty() {

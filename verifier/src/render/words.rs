@@ -62,10 +62,11 @@ pub(super) fn axes(axes: &[Axis]) -> String {
     names.join(", ")
 }
 
-/// Time of all steps of a run.
-pub(super) fn run_time(run: &RunReport) -> String {
-    let times = run.steps.iter().map(|step| step.wall_ms);
-    seconds(times.fold(0, u64::saturating_add))
+/// Time of all steps of a run, that of one that failed included; none where no step was timed.
+pub(super) fn run_time(run: &RunReport) -> Option<String> {
+    let failed = run.failure.as_ref().and_then(|failure| failure.wall_ms);
+    let times = run.steps.iter().map(|step| step.wall_ms).chain(failed);
+    times.reduce(u64::saturating_add).map(seconds)
 }
 
 pub(super) fn seconds(milliseconds: u64) -> String {

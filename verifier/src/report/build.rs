@@ -349,6 +349,7 @@ fn run_report(record: &BuildRecord, run: &RunRecord) -> Result<RunReport, Report
             line: planned.line,
             exit: failure.exit,
             message: failure.message.clone(),
+            wall_ms: failure.wall_ms,
         })
     };
     Ok(RunReport {

@@ -184,6 +184,9 @@ pub struct FailureReport {
     pub exit: Option<StepExit>,
     /// What happened, in words.
     pub message: String,
+    /// Milliseconds that its program ran, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wall_ms: Option<u64>,
 }
 
 /// One cause with everything it explains.

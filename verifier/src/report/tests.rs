@@ -171,6 +171,7 @@ fn a_build_that_fails_under_variation_is_not_reproducible() {
             names: [("packages.example".to_owned(), 3)].into(),
             ..NetworkObservation::default()
         },
+        wall_ms: Some(1_500),
     });
     build.record.outcome = Outcome::new(Reason::FailsUnderVariation, Cost::default());
     let report = Report::build(&build.record, None).unwrap();
@@ -184,6 +185,10 @@ fn a_build_that_fails_under_variation_is_not_reproducible() {
     assert_eq!(report.first_divergence.unwrap().index, 1);
     assert!(!report.hermetic.measured);
     assert_eq!(report.hermetic.network, None);
+    // A step that failed took its time too.
+    assert_eq!(report.runs[1].steps[0].wall_ms, 1_250);
+    let text = crate::render::markdown(&report);
+    assert!(text.contains("| time, run b | 2.8 s |"), "{text}");
 }
 
 #[test]
@@ -260,6 +265,26 @@ fn a_control_run_tells_chance_from_variation() {
 }
 
 #[test]
+fn a_date_that_a_control_run_has_otherwise_is_of_the_clock_and_not_of_chance() {
+    let date = |second| format!("Mon Nov 23 21:33:{second} UTC 2026\n");
+    let dates = [20, 22, 25].map(date);
+    let (build, control) = with_control([&dates[0], &dates[1], &dates[2]]);
+    let compared = Compared {
+        b: Some(&build.compare().unwrap()),
+        control: Some(&control),
+        bisection: None,
+    };
+    let report = Report::on(&build.record, compared).unwrap();
+    let mut causes = report.causes.iter();
+    let cause = causes.find(|cause| cause.paths == ["out"]).unwrap();
+    assert_eq!(cause.axis, Some(Axis::Clock));
+    let text = crate::render::markdown(&report);
+    assert!(text.contains("time passes between any two runs"), "{text}");
+    assert!(text.contains("1 path differs as time passes"), "{text}");
+    assert!(!text.contains("without variation"), "{text}");
+}
+
+#[test]
 fn runs_that_agree_by_luck_are_not_reproducible() {
     let mut build = Build::new(&[step(
         "RUN x > out",
@@ -300,6 +325,7 @@ fn runs_that_agree_by_luck_are_not_reproducible() {
         message: "exit code 2".into(),
         log: None,
         network: NetworkObservation::default(),
+        wall_ms: None,
     });
     let report = Report::build(&build.record, Some(&b)).unwrap();
     assert_eq!(report.causes[0].code, Cause::FailsByChance);

@@ -3,7 +3,8 @@
 use super::{Detector, Pair, has_year, holds, starts};
 use crate::causes::Cause;
 
-pub(super) const DETECTORS: [Detector; 16] = [
+pub(super) const DETECTORS: [Detector; 17] = [
+    compiled_date_in_code,
     moved_bytes,
     checksums,
     properties,
@@ -160,12 +161,14 @@ fn compiled_date(pair: &Pair<'_>) -> Option<Cause> {
     (!a.is_empty() && a.len() == b.len() && a != b).then_some(Cause::CompiledDate)
 }
 
+/// Months as `__DATE__` has them.
+const MONTHS: [&[u8]; 12] = [
+    b"Jan ", b"Feb ", b"Mar ", b"Apr ", b"May ", b"Jun ", b"Jul ", b"Aug ", b"Sep ", b"Oct ",
+    b"Nov ", b"Dec ",
+];
+
 /// Whether `Mmm dd yyyy` or `hh:mm:ss` stands in a text.
 fn is_macro_date(text: &[u8]) -> bool {
-    const MONTHS: [&[u8]; 12] = [
-        b"Jan ", b"Feb ", b"Mar ", b"Apr ", b"May ", b"Jun ", b"Jul ", b"Aug ", b"Sep ", b"Oct ",
-        b"Nov ", b"Dec ",
-    ];
     let time = |text: &[u8]| {
         text.iter().enumerate().all(|(at, byte)| match at {
             2 | 5 => *byte == b':',
@@ -176,6 +179,51 @@ fn is_macro_date(text: &[u8]) -> bool {
         || text
             .windows(11)
             .any(|text| MONTHS.iter().any(|month| text.starts_with(month)) && has_year(&text[7..]))
+}
+
+/// The same, where the compiler made numbers of the text and put them into instructions, as it does with
+/// what a short string is filled with: `Mmm dd y` is one number, the rest of the year another.
+fn compiled_date_in_code(pair: &Pair<'_>) -> Option<Cause> {
+    /// Bytes between two instructions that fill one string.
+    const NEAR: usize = 64;
+    let part = pair.inside.rsplit('!').next().unwrap_or_default();
+    let code = part == ".text" || part.starts_with(".text.");
+    if !code || pair.a.len() != pair.b.len() {
+        return None;
+    }
+    let mut changed = (0..pair.a.len()).filter(|at| pair.a[*at] != pair.b[*at]);
+    let mut last = None;
+    let fits = changed.all(|at| {
+        let date = (at.saturating_sub(7)..=at).rev().find(|start| {
+            [pair.a, pair.b]
+                .iter()
+                .all(|bytes| is_date_number(bytes, *start))
+        });
+        last = date.or(last);
+        let near = last.is_some_and(|date| at - date < NEAR);
+        date.is_some() || near && [pair.a, pair.b].iter().all(|bytes| is_year_end(bytes, at))
+    });
+    (fits && last.is_some()).then_some(Cause::CompiledDate)
+}
+
+/// Whether the eight bytes at `start` are the beginning of what `__DATE__` is expanded to.
+fn is_date_number(bytes: &[u8], start: usize) -> bool {
+    let Some([month @ .., tens, ones, b' ', year]) = bytes.get(start..start + 8) else {
+        return false;
+    };
+    MONTHS.contains(&month)
+        && (*tens == b' ' || tens.is_ascii_digit())
+        && ones.is_ascii_digit()
+        && year.is_ascii_digit()
+}
+
+/// Whether the byte at `at` is the last or the last but one of three digits.
+fn is_year_end(bytes: &[u8], at: usize) -> bool {
+    let digits = |from: Option<usize>| {
+        let three = from.and_then(|from| bytes.get(from..from + 3));
+        three.is_some_and(|three| three.iter().all(u8::is_ascii_digit))
+    };
+    digits(at.checked_sub(2)) || digits(at.checked_sub(1))
 }
 
 /// Names of symbols: the same in another order, or with a random number.

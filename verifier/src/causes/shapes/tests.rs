@@ -109,3 +109,47 @@ fn versions_of_packages_are_told_by_name() {
     );
     assert_eq!(apk, Some(("musl 1-r0".to_owned(), "musl 1-r1".to_owned())));
 }
+
+#[test]
+fn dates_in_instructions_are_told_from_other_numbers() {
+    let named = |a: &[u8], b: &[u8]| {
+        shape(&Pair {
+            path: b"prog",
+            inside: "elf!.text",
+            a,
+            b,
+        })
+    };
+    // movabs $"Nov 28 2", %rax; mov %rax, 0x10(%rsp); movl $"026", 0x17(%rsp)
+    let date = |first: &[u8; 8], rest: &[u8; 4]| {
+        [
+            b"\x48\xb8",
+            &first[..],
+            b"\x48\x89\x44\x24\x10\xc7\x44\x24\x17",
+            rest,
+        ]
+        .concat()
+    };
+    let a = date(b"Nov 28 2", b"026\0");
+    assert_eq!(
+        named(&a, &date(b"Dec 31 2", b"027\0")),
+        Some(Cause::CompiledDate)
+    );
+    assert_eq!(
+        named(&a, &date(b"Nov 29 2", b"026\0")),
+        Some(Cause::CompiledDate)
+    );
+    // The same bytes in another order are a date too, and no order of symbols.
+    assert_eq!(
+        named(&a, &date(b"Nov 82 2", b"026\0")),
+        Some(Cause::CompiledDate)
+    );
+    // Another text, a number alone, and a date beside other code that differs.
+    assert_eq!(named(&a, &date(b"Nov x8 2", b"026\0")), None);
+    assert_eq!(named(&a, &date(b"Nov 28 2", b"027\0")), None);
+    let mut other = date(b"Dec 31 2", b"026\0");
+    other[0] = 0x49;
+    assert_eq!(named(&a, &other), None);
+    other.push(0);
+    assert_eq!(named(&a, &other), None);
+}

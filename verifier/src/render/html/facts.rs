@@ -43,13 +43,21 @@ fn hermetic(report: &Report) -> Markup {
 }
 
 fn varied(report: &Report) -> Markup {
-    let axes = &report.axes;
+    let found = &report.axes;
     let named = |axis| {
         report
             .causes
             .iter()
             .filter(move |cause| cause.axis == Some(axis))
     };
+    if found.varied.is_empty() {
+        // One reason instead of a table that gives it for each axis.
+        return template! {
+            h3 { "What was varied" }
+            p { "Nothing" }
+            ul.notes { @for line in axes::not_varied(report) { li { (line) } } }
+        };
+    }
     template! {
         h3 { "What was varied" }
         div.scroll tabindex="0" role="region" aria-label="What was varied" {
@@ -61,7 +69,7 @@ fn varied(report: &Report) -> Markup {
                     }
                 }
                 tbody {
-                    @for (axis, values) in &axes.varied {
+                    @for (axis, values) in &found.varied {
                         tr {
                             th scope="row" { (axis) }
                             td { code { (text(&values.a)) } }
@@ -73,12 +81,12 @@ fn varied(report: &Report) -> Markup {
                             }
                         }
                     }
-                    @for axis in &axes.not_varied {
+                    @for axis in &found.not_varied {
                         tr.quiet {
                             th scope="row" { (axis) }
                             td colspan="3" {
                                 "not varied"
-                                @if let Some(reason) = axes.reasons.get(axis) {
+                                @if let Some(reason) = found.reasons.get(axis) {
                                     ": " (reason.words())
                                 }
                             }
@@ -129,7 +137,12 @@ fn runs(report: &Report) -> Markup {
                             }
                             td.when { (text(&run.started_on)) }
                             td.when { (text(&run.finished_on)) }
-                            td.number { (words::run_time(run)) }
+                            td.number {
+                                @match words::run_time(run) {
+                                    Some(time) => { (time) }
+                                    None => { span.quiet { "none" } }
+                                }
+                            }
                             td { (text(&run.executor)) }
                         }
                     }

@@ -79,6 +79,7 @@ fn a_step_that_fails_is_an_error_and_one_that_fails_under_variation_a_failure() 
         message: "exit code 2\x1b[31m".into(),
         log: None,
         network: NetworkObservation::default(),
+        wall_ms: Some(2_500),
     });
     build.record.runs.push(repro_core::build::RunRecord {
         id: RunId::BRepeat,
