@@ -65,7 +65,7 @@ fn trials_of_any_user() -> Vec<Trial> {
 fn trial(name: &str, snapshotter: Snapshotter, function: fn()) -> Trial {
     let name = match snapshotter {
         Snapshotter::Overlay => name.to_owned(),
-        Snapshotter::PlainCopy => format!("{name}::plain_copy"),
+        Snapshotter::PlainCopy | Snapshotter::Engine => format!("{name}::plain_copy"),
     };
     Trial::test(name, move || {
         bench::SNAPSHOTTER.set(snapshotter);
