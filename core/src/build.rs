@@ -23,7 +23,7 @@ pub use executor::{Executor, ExecutorError, SnapshotInfo, Snapshotter, StepObser
 pub use grants::{Grants, MAX_SECRET_BYTES, SecretTooLong, SecretValue};
 pub use mode::{ModeChange, ModeClause, ModeError};
 pub use mount::{MountAccess, MountFacts, MountSource, MountSpec, SecretVariable};
-pub use network::{NetworkFile, NetworkKit, StepNetwork};
+pub use network::{NetworkFile, NetworkKit, StepListener, StepNetwork};
 pub use outcome::{Cost, Outcome, Reason, Retry};
 pub use record::{
     BuildRecord, EpochRecord, EpochSource, Failure, Finding, ImageRecord, InputKind, InputRecord,

@@ -24,6 +24,12 @@ const THREADS: usize = 3;
 /// Of the cases of a group, each of this many runs always.
 const EACH: usize = 12;
 
+/// Cases that an engine builds otherwise, and why: nothing else may differ.
+const OTHERWISE: [(&str, &str); 1] = [(
+    "mounts/bind-is-read-only",
+    "a helper in a container can mount nothing, so a step can write to what lies there (docs/executors.md)",
+)];
+
 /// An engine with the one who builds in it.
 struct Site {
     kind: Kind,
@@ -133,6 +139,9 @@ fn conformance(sites: &[Arc<Site>]) -> Vec<Trial> {
             let name = case.name.replace('/', "::");
             let (site, case) = (Arc::clone(site), Arc::clone(&case));
             let name = format!("{}::{name}", site.kind.name());
+            if OTHERWISE.iter().any(|(known, _)| *known == case.name) {
+                continue;
+            }
             let trial = Trial::test(name, move || site.conforms(&case));
             // Each engine has others of the cases, so that together they have more of them.
             trials.push(trial.with_ignored_flag((number + turn * EACH / 3) % EACH != 0));

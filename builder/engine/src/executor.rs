@@ -15,9 +15,13 @@ mod trees;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fmt, io,
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    os::unix::net::UnixStream,
+    fmt,
+    fs::File,
+    io,
+    os::{
+        fd::AsRawFd as _,
+        unix::net::{UnixListener, UnixStream},
+    },
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -26,7 +30,7 @@ use repro_core::{
     build::{
         Caller, CopySource, Executor, ExecutorError, Grants, InvocationId, MountSource, MountSpec,
         RunId, SecretValue, SnapshotInfo, SnapshotName, Snapshotter, StepAction, StepExit,
-        StepNetwork, StepObserver, StepResult, StepSpec, UserIds, Variation,
+        StepListener, StepNetwork, StepObserver, StepResult, StepSpec, UserIds, Variation,
     },
     digest::{ChainId, Digest},
     event::EventSink,
@@ -44,6 +48,8 @@ use self::{
     profile::Profile,
     trees::{Mount, Source, StepTrees, Tree},
 };
+use tempfile::TempDir;
+
 use crate::{Client, EngineKind};
 
 /// Runs steps in containers of an engine.
@@ -382,34 +388,52 @@ impl Ways for Doors<'_> {
         match door {
             Door::Network => {
                 let way = self.way.as_ref().ok_or_else(nobody)?;
-                TcpStream::connect(way.address).map(Way::Tcp)
+                UnixStream::connect(way.path()).map(Way)
             }
             Door::Agent(index) => {
                 let agent = self.agents.get(index as usize).ok_or_else(nobody)?;
-                UnixStream::connect(agent).map(Way::Unix)
+                UnixStream::connect(agent).map(Way)
             }
         }
     }
 }
 
-/// The step's way out: connections to whoever answers.
+/// The step's way out: connections to whoever answers. They meet at a socket in a directory that nobody
+/// else may enter: a port of this machine would be open to all its users.
 struct WayOut<'a> {
     network: &'a dyn StepNetwork,
-    address: SocketAddr,
+    /// The directory, open: its path may be longer than that of a socket can be.
+    place: File,
+    _directory: TempDir,
 }
 
 impl<'a> WayOut<'a> {
-    fn serve(network: &'a dyn StepNetwork) -> Result<Self, ExecutorError> {
+    fn serve(network: &'a dyn StepNetwork, tmp: &Path) -> Result<Self, ExecutorError> {
         let exhausted = |source| ExecutorError::Exhausted {
             what: "cannot serve the step's network".to_owned(),
             source: Some(source),
         };
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(exhausted)?;
-        let address = listener.local_addr().map_err(exhausted)?;
-        let served = Self { network, address };
-        network.serve(listener).map_err(exhausted)?;
+        let directory = tempfile::tempdir_in(tmp).map_err(exhausted)?;
+        let place = File::open(directory.path()).map_err(exhausted)?;
+        let listener = UnixListener::bind(socket_in(&place)).map_err(exhausted)?;
+        let served = Self {
+            network,
+            place,
+            _directory: directory,
+        };
+        network
+            .serve(StepListener::Relay(listener))
+            .map_err(exhausted)?;
         Ok(served)
     }
+
+    fn path(&self) -> PathBuf {
+        socket_in(&self.place)
+    }
+}
+
+fn socket_in(place: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}/way", place.as_raw_fd()))
 }
 
 impl Drop for WayOut<'_> {
@@ -491,7 +515,9 @@ impl Executor for EngineExecutor {
             .map_err(ExecutorError::from)
             .and_then(|(from, to)| {
                 let doors = Doors {
-                    way: network.map(WayOut::serve).transpose()?,
+                    way: network
+                        .map(|network| WayOut::serve(network, &self.tmp))
+                        .transpose()?,
                     agents,
                 };
                 guest::attend(

@@ -19,8 +19,8 @@ use std::{
 use repro_core::{
     build::{
         CopySource, Executor, ExecutorError, Grants, InvocationId, RunId, SecretValue,
-        SnapshotInfo, SnapshotName, Snapshotter, StepAction, StepExit, StepNetwork, StepObserver,
-        StepResult, StepSpec, UserIds, Variation,
+        SnapshotInfo, SnapshotName, Snapshotter, StepAction, StepExit, StepListener, StepNetwork,
+        StepObserver, StepResult, StepSpec, UserIds, Variation,
     },
     digest::{ChainId, Digest},
     tree::{EntryReader, EntrySink, EntrySource, EntryWriter},
@@ -375,7 +375,7 @@ impl<'a> Served<'a> {
     fn start(network: &'a dyn StepNetwork, listener: TcpListener) -> Result<Self, ExecutorError> {
         let served = Self(network);
         network
-            .serve(listener)
+            .serve(StepListener::Step(listener))
             .map_err(|error| ExecutorError::Exhausted {
                 what: "cannot serve the step's network".to_owned(),
                 source: Some(error),

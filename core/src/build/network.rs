@@ -5,7 +5,7 @@
 //! step's network namespace and hands it out: a socket belongs to the namespace where it was made, so
 //! whoever accepts on it need not be there.
 
-use std::{io, net::TcpListener};
+use std::{io, net::TcpListener, os::unix::net::UnixListener};
 
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,15 @@ pub struct NetworkFile {
     pub content: Vec<u8>,
 }
 
+/// Where a step's connections come in.
+#[derive(Debug)]
+pub enum StepListener {
+    /// The socket of the step itself, made in its network namespace.
+    Step(TcpListener),
+    /// A socket of this machine, to which an executor hands on what comes from a step elsewhere.
+    Relay(UnixListener),
+}
+
 /// The one who answers a step's requests.
 pub trait StepNetwork: Send + Sync {
     /// What the step is given.
@@ -55,7 +64,7 @@ pub trait StepNetwork: Send + Sync {
     /// # Errors
     ///
     /// The operating system's word.
-    fn serve(&self, listener: TcpListener) -> io::Result<()>;
+    fn serve(&self, listener: StepListener) -> io::Result<()>;
 
     /// Ends the service. When this returns, no connection is left and what was seen is complete.
     /// Called once after [`StepNetwork::serve`], however the step ended.

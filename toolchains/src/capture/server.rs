@@ -12,10 +12,10 @@ use hyper::{
     upgrade::OnUpgrade,
 };
 use hyper_util::rt::TokioIo;
-use repro_core::digest::Digest;
+use repro_core::{build::StepListener, digest::Digest};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     runtime::Handle,
     sync::oneshot,
 };
@@ -77,13 +77,42 @@ impl Asked {
     }
 }
 
+/// Where connections come in.
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    /// To be made where the runtime has been entered.
+    pub(super) fn new(listener: StepListener) -> io::Result<Self> {
+        match listener {
+            StepListener::Step(listener) => {
+                listener.set_nonblocking(true)?;
+                TcpListener::from_std(listener).map(Self::Tcp)
+            }
+            StepListener::Relay(listener) => {
+                listener.set_nonblocking(true)?;
+                UnixListener::from_std(listener).map(Self::Unix)
+            }
+        }
+    }
+
+    async fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Self::Tcp(listener) => Ok(Stream::Tcp(listener.accept().await?.0)),
+            Self::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
+        }
+    }
+}
+
 /// Takes connections until the step ends.
-pub(super) async fn accept(
-    shared: Arc<Shared>,
-    handle: Handle,
-    listener: TcpListener,
-    token: Token,
-) {
+pub(super) async fn accept(shared: Arc<Shared>, handle: Handle, listener: Listener, token: Token) {
     let serving = Serving {
         shared,
         handle,
@@ -91,9 +120,13 @@ pub(super) async fn accept(
     };
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok(Stream::Tcp(stream)) => {
                 // A small answer shall not wait for the next one.
                 drop(stream.set_nodelay(true));
+                let connection = connection(serving.clone(), stream, Via::Proxy);
+                serving.shared.spawn(&serving.handle, connection);
+            }
+            Ok(Stream::Unix(stream)) => {
                 let connection = connection(serving.clone(), stream, Via::Proxy);
                 serving.shared.spawn(&serving.handle, connection);
             }

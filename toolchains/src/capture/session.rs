@@ -2,7 +2,7 @@
 
 use std::{
     fmt, io,
-    net::{IpAddr, TcpListener},
+    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -10,7 +10,7 @@ use std::{
 };
 
 use repro_core::{
-    build::{NetworkKit, RunId, StepNetwork},
+    build::{NetworkKit, RunId, StepListener, StepNetwork},
     digest::Digest,
     store::LocalBlobs,
 };
@@ -234,10 +234,9 @@ impl StepNetwork for StepSession {
         &self.kit
     }
 
-    fn serve(&self, listener: TcpListener) -> io::Result<()> {
-        listener.set_nonblocking(true)?;
+    fn serve(&self, listener: StepListener) -> io::Result<()> {
         let entered = self.handle.enter();
-        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let listener = server::Listener::new(listener)?;
         drop(entered);
         let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((token, _)) = pending.as_ref() else {

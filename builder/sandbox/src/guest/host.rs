@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, BufReader, BufWriter, Read, Write},
-    net::{Shutdown, TcpStream},
+    net::Shutdown,
     os::unix::net::UnixStream,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -80,43 +80,7 @@ pub trait Ways {
 
 /// A connection outside.
 #[derive(Debug)]
-pub enum Way {
-    /// To whoever answers requests.
-    Tcp(TcpStream),
-    /// To an agent.
-    Unix(UnixStream),
-}
-
-impl Way {
-    fn try_clone(&self) -> io::Result<Self> {
-        Ok(match self {
-            Self::Tcp(stream) => Self::Tcp(stream.try_clone()?),
-            Self::Unix(stream) => Self::Unix(stream.try_clone()?),
-        })
-    }
-
-    fn shutdown(&self, how: Shutdown) {
-        // One that is shut already is as good.
-        drop(match self {
-            Self::Tcp(stream) => stream.shutdown(how),
-            Self::Unix(stream) => stream.shutdown(how),
-        });
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.write_all(bytes),
-            Self::Unix(stream) => stream.write_all(bytes),
-        }
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.read(buffer),
-            Self::Unix(stream) => stream.read(buffer),
-        }
-    }
-}
+pub struct Way(pub UnixStream);
 
 /// One step, as a helper is told it.
 #[derive(Debug)]
@@ -223,7 +187,7 @@ impl<W: Write> Out<W> {
 
 /// A connection of the step.
 struct Open {
-    stream: Way,
+    stream: UnixStream,
     /// Hands on what comes from outside.
     reader: std::thread::JoinHandle<()>,
     /// Whether the program has said everything.
@@ -231,7 +195,7 @@ struct Open {
 }
 
 /// Hands on what comes from outside, to its end.
-fn hear<W: Write>(way: u32, mut stream: Way, out: &Out<W>) {
+fn hear<W: Write>(way: u32, mut stream: UnixStream, out: &Out<W>) {
     let mut buffer = vec![0; PIECE];
     loop {
         match stream.read(&mut buffer) {
@@ -355,14 +319,18 @@ impl<R: Read, W: Write + Send + 'static> Talk<'_, R, W> {
                 }
                 Ok(Frame::Message(Say::WayEnd(way))) => {
                     if let Some(open) = open.get_mut(&way) {
-                        open.stream.shutdown(Shutdown::Write);
+                        // One that is shut already is as good.
+                        drop(open.stream.shutdown(Shutdown::Write));
                         open.is_over = true;
                     }
                 }
                 Ok(Frame::Message(Say::WayOpen(way, door))) => {
                     open.retain(|_, open| !(open.is_over && open.reader.is_finished()));
                     let opened = (open.len() < MAX_WAYS)
-                        .then(|| ways.open(door).and_then(|way| Ok((way.try_clone()?, way))))
+                        .then(|| {
+                            ways.open(door)
+                                .and_then(|way| Ok((way.0.try_clone()?, way.0)))
+                        })
                         .and_then(Result::ok);
                     match opened {
                         Some((heard, stream)) => {
@@ -388,7 +356,7 @@ impl<R: Read, W: Write + Send + 'static> Talk<'_, R, W> {
             }
         };
         for open in open.into_values() {
-            open.stream.shutdown(Shutdown::Both);
+            drop(open.stream.shutdown(Shutdown::Both));
             // Its thread has nothing more to wait for.
             drop(open.reader.join());
         }

@@ -497,7 +497,9 @@ fn a_mount_point_cannot_be_moved_or_removed() {
     // The directory that holds it can be, and it goes along; overlayfs moves no directory of an image.
     let script = match SNAPSHOTTER.get() {
         Snapshotter::Overlay => script.replace("moved", "false"),
-        Snapshotter::PlainCopy | Snapshotter::Engine => script.replace("moved", "test -d /d/b && ! test -L /d"),
+        Snapshotter::PlainCopy | Snapshotter::Engine => {
+            script.replace("moved", "test -d /d/b && ! test -L /d")
+        }
     };
     let seen = good(&bench, &script, vec![tmpfs("/a/b", None)]);
     assert!(

@@ -3,7 +3,6 @@
 use std::{
     fmt::Write as _,
     io::{self, Read as _, Write as _},
-    net::TcpListener,
     os::{
         linux::net::SocketAddrExt as _,
         unix::net::{SocketAddr, UnixDatagram, UnixListener},
@@ -15,7 +14,9 @@ use std::{
     thread::JoinHandle,
 };
 
-use repro_core::build::{NetworkFile, NetworkKit, NetworkObservation, StepExit, StepNetwork};
+use repro_core::build::{
+    NetworkFile, NetworkKit, NetworkObservation, StepExit, StepListener, StepNetwork,
+};
 
 use crate::{
     bench::{Bench, image, sh},
@@ -349,7 +350,10 @@ impl StepNetwork for Answering {
         &self.kit
     }
 
-    fn serve(&self, listener: TcpListener) -> io::Result<()> {
+    fn serve(&self, listener: StepListener) -> io::Result<()> {
+        let StepListener::Step(listener) = listener else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
         let serving = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut asked = [0; 5];
