@@ -398,6 +398,8 @@ impl Read for EntriesIn<'_> {
             }
             match self.inbox.next::<Ask>()? {
                 Frame::Entries(bytes) => self.piece = io::Cursor::new(bytes),
+                // For a connection of a program that has ended.
+                Frame::Way(..) | Frame::Message(Ask::WayEnd(_)) => {}
                 _ => return Err(io::Error::other("a stream of entries broke off")),
             }
         }
