@@ -26,8 +26,7 @@ pub(crate) struct PlaceArgs {
         long,
         value_name = "WHERE",
         default_value_t,
-        env = "REPRO_EXECUTOR",
-        hide_env_values = true
+        env = "REPRO_EXECUTOR"
     )]
     executor: ExecutorArg,
     /// How a step of the sandbox gets the tree that it starts from. The image does not depend on it
