@@ -4,7 +4,7 @@ use std::{error::Error as _, fmt, str::FromStr, sync::Arc};
 
 use clap::Args;
 use repro_core::{
-    build::{Executor, ExecutorError, Grants},
+    build::{Executor, Grants},
     event::{Event, EventSink},
     store::Store,
 };
@@ -26,8 +26,7 @@ pub(crate) struct PlaceArgs {
         long,
         value_name = "WHERE",
         default_value_t,
-        env = "REPRO_EXECUTOR",
-        hide_env_values = true
+        env = "REPRO_EXECUTOR"
     )]
     executor: ExecutorArg,
     /// How a step of the sandbox gets the tree that it starts from. The image does not depend on it
@@ -181,8 +180,7 @@ impl Maker<'_> {
         image: &StageImage,
         kind: EngineKind,
     ) -> Result<Arc<EngineExecutor>, CommandError> {
-        let found = find(Some(kind), &ambient::engines()).map_err(ExecutorError::from)?;
-        let client = Client::connect(&found).map_err(ExecutorError::from)?;
+        let client = Client::connect(&find(Some(kind), &ambient::engines())?)?;
         let places = (self.store.root(), self.store.blobs().tmp());
         // Loading an image is part of a step, which has its own place on the screen.
         let events = Arc::new(Silent);

@@ -182,6 +182,13 @@ pub(crate) fn hint() -> String {
     subids::hint(None)
 }
 
+/// The same for the user `uid`.
+pub(crate) fn hint_for(uid: u32) -> String {
+    // Who cannot be named is told how it is done for anybody.
+    let name = subids::login(uid).ok().flatten();
+    subids::hint(name.as_deref())
+}
+
 /// Id 0 is the caller, the others come from `ranges` in their order.
 fn own_and(own: u32, ranges: &[SubidRange]) -> Vec<Extent> {
     let mut map = vec![Extent {

@@ -11,6 +11,8 @@ use repro_core::build::{
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::blockers;
+
 /// What a stage is started for. Paths are relative to the store's root, whose descriptor comes
 /// with the request, and are made by the orchestrator alone: no byte of an image is in them.
 #[derive(Debug, Serialize, Deserialize)]
@@ -232,6 +234,13 @@ impl From<Failure> for ExecutorError {
             FailureKind::Refused => Self::Refused(what),
             FailureKind::Input => Self::Input { what, source },
             FailureKind::Cancelled => Self::Cancelled,
+            // A filter of whoever started this process answers like a kernel that has no such rule.
+            FailureKind::Internal
+                if errno == Some(Errno::PERM.raw_os_error()) && blockers::is_filtered() =>
+            {
+                let hint = blockers::FILTERED.to_owned();
+                Self::Machine { what, hint, source }
+            }
             FailureKind::Internal => Self::Internal { what, source },
         }
     }

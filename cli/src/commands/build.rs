@@ -9,6 +9,7 @@ mod docker_table;
 mod grants;
 pub(crate) mod inputs;
 mod lineage;
+mod load;
 pub(crate) mod network;
 pub(crate) mod outputs;
 pub(crate) mod place;
@@ -46,6 +47,7 @@ use annotation::AnnotationArg;
 use bisect::MoreRuns;
 use call::Call;
 use docker::DockerArgs;
+use load::LoadArg;
 use outputs::OutputArg;
 use push::EvidenceArgs;
 use same::SameArgs;
@@ -71,6 +73,7 @@ pub(crate) const REBUILD_EVIDENCE: &str = "repro-rebuild";
 Examples:
   repro build .
   repro build -t acme/app:1 -o docker-archive:app.tar --key repro.key .
+  repro build -t acme/app:1 --load .
   repro build -q --iidfile app.id -o type=oci,dest=app.tar app
   git archive HEAD | repro build -
   repro build --vary all,-clock --build-arg VERSION=2 app
@@ -132,6 +135,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true")]
     push: Option<bool>,
+    /// Give the image to the container engine of this machine under the names of -t, if the runs do not
+    /// differ and when its evidence is written
+    ///
+    /// To docker or podman if one is named, else to the one that is there: of `DOCKER_HOST`, the docker
+    /// context, `CONTAINER_HOST` or the usual sockets.
+    #[arg(long, value_name = "ENGINE", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true")]
+    load: Option<LoadArg>,
     #[command(flatten)]
     attach: EvidenceArgs,
     /// Annotate the manifest, or its entry in the index of a layout
@@ -287,6 +298,7 @@ impl Args {
             platform: lock.platform.clone(),
             output: Vec::new(),
             push: None,
+            load: None,
             attach: EvidenceArgs::default(),
             annotations: Vec::new(),
             iidfile: None,

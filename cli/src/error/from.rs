@@ -2,6 +2,7 @@
 //! that equal troubles get equal exit codes.
 
 mod build;
+mod engine;
 mod evidence;
 mod registry;
 mod terms;
@@ -32,6 +33,9 @@ use crate::{ambient::InvocationError, exit::Signal};
 
 /// The next step where something of the store cannot be read.
 pub(crate) const DAMAGED: &str = "`repro store verify` says what is damaged";
+
+/// The next step where the machine lacks something that has no hint of its own.
+const DOCTOR: &str = "`repro doctor` says what this machine can do";
 
 /// Trouble with a file that the user named: to read what is not there is wrong input, a full
 /// disk is worth a retry, and so on.

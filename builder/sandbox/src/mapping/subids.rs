@@ -131,7 +131,7 @@ fn read(path: &'static str) -> Result<Option<String>, SubidError> {
 }
 
 /// The name that the machine's own file has for `uid`.
-fn login(uid: u32) -> Result<Option<String>, SubidError> {
+pub(super) fn login(uid: u32) -> Result<Option<String>, SubidError> {
     Ok(read("/etc/passwd")?.and_then(|passwd| name_of(&passwd, uid)))
 }
 

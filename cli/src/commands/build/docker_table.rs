@@ -274,11 +274,10 @@ pub(crate) const FLAGS: &[Flag] = &[
         name: "load",
         short: None,
         value: None,
-        effect: Effect::Refused {
-            reason: "a build changes no daemon",
-            instead: "Write -o docker-archive:FILE, then docker load -i FILE",
-        },
-        tried: &["--load"],
+        effect: Effect::Differs(
+            "Under the names of `-t`, when the evidence is written, and only where the runs do not differ; `--load=podman` gives the image to Podman.",
+        ),
+        tried: &["--load=false"],
         refused_values: &[],
     },
     Flag {

@@ -70,10 +70,7 @@ pub(crate) enum OutputArgError {
     #[error("push={0} is neither true nor false")]
     Push(String),
     /// A daemon.
-    #[error(
-        "type=docker needs dest=FILE: a build changes no daemon; `docker load -i FILE` brings the \
-         image in"
-    )]
+    #[error("type=docker needs dest=FILE; --load gives the image to the engine")]
     Load,
     /// `dest` is missing.
     #[error("type={0} needs dest=PATH")]
@@ -390,7 +387,7 @@ mod tests {
             ("type=registry", "needs name=REF"),
             ("type=image,name=a,push=perhaps", "push=perhaps"),
             ("docker://a//b", "repository"),
-            ("type=docker", "a build changes no daemon"),
+            ("type=docker", "--load gives the image to the engine"),
             ("type=docker,dest=d,tar=false", "tar=false"),
             ("type=oci,dest=d,tar=maybe", "tar=maybe"),
             ("type=oci,tar=false", "needs dest=PATH"),

@@ -30,7 +30,7 @@ use super::{
     Args, OnDifference, bisect,
     call::{Method, say_findings, say_targets},
     contexts::contexts,
-    inputs,
+    inputs, load,
     network::Wanted,
     outputs::Outputs,
     place::Place,
@@ -88,6 +88,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     }
     let pushes = push::destinations(args, &asked.request)?;
     push::check_attach(args, &pushes)?;
+    let engine = load::engine(args)?;
     asked.request.exclude.extend(suggest::path(&asked.request));
     let patch = if args.suggest {
         Some(suggest::wanted(&asked.request)?)
@@ -150,6 +151,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
         suggest::write(path, &asked.request, &report, output)?;
     }
     let status = status(args.on_difference, &record, &report);
+    let names = &asked.request.tags;
+    load::load(engine.as_ref(), context, &store, &record, status, names)?;
     push::push(
         args,
         context,
@@ -401,7 +404,8 @@ fn say(
              it. `repro keygen`, then --key, gives it a name",
         );
     }
-    if record.tags.is_empty() && args.output.is_empty() && report.image.manifest_digest.is_some() {
+    let stays = record.tags.is_empty() && args.output.is_empty() && args.load.is_none();
+    if stays && report.image.manifest_digest.is_some() {
         output.status(
             "the image is in the evidence; -t names it in the store, -o writes it elsewhere",
         );
