@@ -336,7 +336,7 @@ fn statements_are_lines_of_envelopes_too() {
     // A pack that was changed is none.
     fs::write(pack.dir.join("reproducibility/report.md"), "x").unwrap();
     let attest = pack.context.repro(["attest", &place, "--evidence"]);
-    attest.arg(&pack.dir).run().exits(4);
+    attest.arg(&pack.dir).run().exits(6);
 }
 
 /// Both versions of cosign that Debian has, on every form that they read. Not of every run: it installs two

@@ -483,7 +483,7 @@ fn summaries_and_rebuilds_are_signed_by_keys_of_every_kind() {
         (
             "env:TEXT",
             "signer:/nonexistent/signer",
-            5,
+            2,
             "/nonexistent/signer",
         ),
     ] {

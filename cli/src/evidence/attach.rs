@@ -42,7 +42,7 @@ pub(crate) enum AttachForm {
 /// In which form evidence goes beside images.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct AttachArgs {
-    /// Put evidence beside the image in this form; separated by commas
+    /// Put evidence beside the image in this form, separated by commas; referrers unless given
     #[arg(long, value_enum, value_name = "FORM", value_delimiter = ',')]
     attach: Vec<AttachForm>,
 }
