@@ -5,7 +5,7 @@ usage: suites.py [CARGO OPTIONS]
 
 `cargo test --workspace` runs the same suites one after another. Here what a suite prints is in
 target/suites/NAME.log, and is printed where it fails, as a whole and not between the lines of another. What
-REPRO_BIN names is tested; CARGO OPTIONS, such as `--profile checked`, go to cargo.
+REPRO_BIN names is tested; CARGO OPTIONS, such as `--release`, go to cargo.
 """
 
 import collections
@@ -77,4 +77,5 @@ def main():
     sys.exit(bool(failed) or examples.returncode != 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -138,8 +138,12 @@ impl<'a> Sheet<'a> {
     pub(super) fn beyond(self) -> Option<String> {
         let beyond = self.not_listed.total();
         (beyond > 0).then(|| {
-            let beyond = counted(beyond, "difference is", "differences are");
-            format!("{beyond} counted with its cause and not listed")
+            let one = "difference is counted with its cause and not listed";
+            counted(
+                beyond,
+                one,
+                "differences are counted with their causes and not listed",
+            )
         })
     }
 
