@@ -22,12 +22,7 @@ use crate::{
 pub(crate) struct PlaceArgs {
     /// Run the steps in the sandbox of this machine (native), or in containers of docker or podman; two
     /// names run the second time in the second one, as in native,docker. The image does not depend on it
-    #[arg(
-        long,
-        value_name = "WHERE",
-        default_value_t,
-        env = "REPRO_EXECUTOR"
-    )]
+    #[arg(long, value_name = "WHERE", default_value_t, env = "REPRO_EXECUTOR")]
     executor: ExecutorArg,
     /// How a step of the sandbox gets the tree that it starts from. The image does not depend on it
     #[arg(long, value_enum, default_value_t, env = "REPRO_SNAPSHOTTER")]

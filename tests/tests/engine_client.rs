@@ -202,7 +202,7 @@ fn privileged_a_store_that_is_full_is_worth_a_retry() {
     let error = client.load(&archive[..], &NoEvents).unwrap_err();
     assert!(matches!(error, EngineError::Full { .. }), "{error:?}");
     assert!(error.hint().unwrap().contains("make room"));
-    assert!(matches!(error.into(), ExecutorError::Exhausted { .. }));
+    assert!(matches!(error.into(), ExecutorError::Machine { .. }));
     // Nothing of it is left.
     let images = succeeds(engine.client().args(["images", "--all", "--quiet"]));
     assert_eq!(images, "");

@@ -169,7 +169,7 @@ fn an_engine_without_room_says_so() {
     let site = Site::new(Engine::docker_with_room(24 << 20), "docker");
     let project = site.project("large", "RUN echo large >/large");
     let said = site.build(&project).run().any();
-    assert!(matches!(said.code, Some(5 | 75)), "{said}");
+    assert_eq!(said.code, Some(5), "{said}");
     assert!(said.stderr.contains("no room"), "{said}");
     assert_eq!(site.containers(), [] as [String; 0]);
 }

@@ -189,10 +189,6 @@ impl From<EngineError> for ExecutorError {
         let hint = error.hint();
         match error {
             EngineError::Cancelled => Self::Cancelled,
-            EngineError::Full { .. } => Self::Exhausted {
-                what: error.to_string(),
-                source: None,
-            },
             EngineError::Refused { .. } => Self::Refused(error.to_string()),
             EngineError::Archive(source) => Self::Input {
                 what: "cannot read the archive for the engine".to_owned(),

@@ -14,7 +14,7 @@ mod profile;
 mod trees;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     fmt,
     fs::File,
     io,
@@ -346,7 +346,7 @@ fn store_label(root: &Path) -> String {
 }
 
 /// Whether the labels of a container are those of an invocation that is not alive.
-fn is_over(labels: &HashMap<String, String>, alive: &BTreeSet<InvocationId>) -> bool {
+fn is_over(labels: &BTreeMap<String, String>, alive: &BTreeSet<InvocationId>) -> bool {
     let invocation = labels.get(labels::INVOCATION);
     let invocation = invocation.and_then(|id| InvocationId::try_from(id.clone()).ok());
     invocation.is_some_and(|id| !alive.contains(&id))
@@ -452,7 +452,7 @@ impl Executor for EngineExecutor {
 
     fn sweep(&self, alive: &BTreeSet<InvocationId>) -> Result<u64, ExecutorError> {
         let mine = labels::filter(&self.store, None);
-        let is_stale = |labels: &HashMap<_, _>| is_over(labels, alive);
+        let is_stale = |labels: &BTreeMap<_, _>| is_over(labels, alive);
         Ok(container::remove_all(&self.client, &mine, is_stale)?)
     }
 

@@ -1,7 +1,7 @@
 //! One container, from its making to its removal, and its streams.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     io::{self, Read, Write},
 };
 
@@ -18,6 +18,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::{io::AsyncWriteExt as _, sync::mpsc};
 
+use super::labels::Filter;
 use crate::{Client, EngineError};
 
 /// Pieces of a stream under way, of at most 64 KiB each.
@@ -33,7 +34,7 @@ pub(super) struct Making {
     pub(super) environment: Vec<String>,
     pub(super) hostname: String,
     pub(super) domainname: String,
-    pub(super) labels: HashMap<String, String>,
+    pub(super) labels: BTreeMap<String, String>,
     pub(super) host: HostConfig,
 }
 
@@ -56,7 +57,7 @@ impl<'a> Container<'a> {
             domainname: Some(making.domainname),
             working_dir: Some("/".to_owned()),
             user: Some("0:0".to_owned()),
-            labels: Some(making.labels),
+            labels: Some(making.labels.into_iter().collect()),
             attach_stdin: Some(true),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
@@ -194,19 +195,19 @@ pub(super) fn kill(client: &Client, id: &str) {
 /// Removes those containers that `filter` finds whose labels `is_meant` picks; gives how many.
 pub(super) fn remove_all(
     client: &Client,
-    filter: &HashMap<String, Vec<String>>,
-    is_meant: impl Fn(&HashMap<String, String>) -> bool,
+    filter: &Filter,
+    is_meant: impl Fn(&BTreeMap<String, String>) -> bool,
 ) -> Result<u64, EngineError> {
     let options = ListContainersOptionsBuilder::default()
         .all(true)
-        .filters(filter)
+        .filters(&filter.clone().into_iter().collect())
         .build();
     let found = client
         .wait(client.docker.list_containers(Some(options)))
         .map_err(|error| EngineError::of("list containers", error))?;
     let mut removed = 0;
     for container in found {
-        let labels = container.labels.unwrap_or_default();
+        let labels = container.labels.unwrap_or_default().into_iter().collect();
         if let Some(id) = container.id.filter(|_| is_meant(&labels)) {
             remove(client, &id)?;
             removed += 1;

@@ -2,7 +2,6 @@
 //! layer each. An engine that has one is found to have it by its name, which holds its digest.
 
 use std::{
-    collections::HashMap,
     fs::File,
     io::{self, Seek as _},
     path::Path,
@@ -146,8 +145,10 @@ impl Images {
 
 /// Removes every image that was loaded for containers to start from; one in use stays. Gives how many.
 pub(super) fn remove_all(client: &Client) -> Result<u64, EngineError> {
-    let label = HashMap::from([("label".to_owned(), vec![labels::BASE.to_owned()])]);
-    let options = ListImagesOptionsBuilder::default().filters(&label).build();
+    let label = [("label".to_owned(), vec![labels::BASE.to_owned()])];
+    let options = ListImagesOptionsBuilder::default()
+        .filters(&label.into_iter().collect())
+        .build();
     let found = client
         .wait(client.docker.list_images(Some(options)))
         .map_err(|error| EngineError::of("list images", error))?;

@@ -1,6 +1,6 @@
 //! By what things of an engine are known to have been made here. Nothing without one of them is touched.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use repro_core::build::{InvocationId, RunId};
 
@@ -18,7 +18,7 @@ pub(super) fn of_run(
     store: &str,
     invocation: &InvocationId,
     run: RunId,
-) -> HashMap<String, String> {
+) -> BTreeMap<String, String> {
     let labels = [
         (STORE, store.to_owned()),
         (INVOCATION, invocation.to_string()),
@@ -27,11 +27,11 @@ pub(super) fn of_run(
     labels.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
+/// What an engine is asked to list, by the names of its filters.
+pub(super) type Filter = BTreeMap<String, Vec<String>>;
+
 /// A filter for what an invocation made.
-pub(super) fn filter(
-    store: &str,
-    invocation: Option<&InvocationId>,
-) -> HashMap<String, Vec<String>> {
+pub(super) fn filter(store: &str, invocation: Option<&InvocationId>) -> Filter {
     let mut labels = vec![format!("{STORE}={store}")];
     labels.extend(invocation.map(|invocation| format!("{INVOCATION}={invocation}")));
     [("label".to_owned(), labels)].into()

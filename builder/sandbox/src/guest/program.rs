@@ -108,7 +108,7 @@ pub(super) fn run(
         log: File::from(log),
     };
     let attended = attendant.attend(inbox, out);
-    attendant.end_all()?;
+    end_all()?;
     attended?;
     attendant.rest_of_log(out).map_err(lost)?;
     let mut record = [0; REPORT_SIZE];
@@ -139,6 +139,10 @@ fn not_started(place: Place, errno: Errno, spec: &Program) -> Failure {
 }
 
 /// The other end of the helper's streams is gone.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it stands where an error is mapped"
+)]
 pub(super) fn lost(error: io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
@@ -189,9 +193,10 @@ impl Attendant {
 
     /// Waits for something to do: whether there is output, and whether there is a message.
     fn watch(&self, inbox: &Inbox<File>) -> Result<(bool, bool), Failure> {
-        let asked = match self.ways.is_full() {
-            true => PollFlags::empty(),
-            false => PollFlags::IN,
+        let asked = if self.ways.is_full() {
+            PollFlags::empty()
+        } else {
+            PollFlags::IN
         };
         let mut watched = vec![
             PollFd::new(&self.log, PollFlags::IN),
@@ -245,20 +250,20 @@ impl Attendant {
             }
         }
     }
+}
 
-    /// Ends and takes everything but this process, so that nobody writes any more.
-    fn end_all(&mut self) -> Result<(), Failure> {
-        match kill(NixPid::from_raw(-1), Signal::SIGKILL).map_err(from_nix) {
-            // There is none where the program was the last one.
-            Ok(()) | Err(Errno::SRCH) => {}
-            Err(errno) => return Err(Failure::operation("kill(-1, SIGKILL)", errno)),
-        }
-        loop {
-            match wait(WaitOptions::empty()) {
-                Err(Errno::CHILD) => return Ok(()),
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(Failure::operation("wait4(-1)", errno)),
-            }
+/// Ends and takes everything but this process, so that nobody writes any more.
+fn end_all() -> Result<(), Failure> {
+    match kill(NixPid::from_raw(-1), Signal::SIGKILL).map_err(from_nix) {
+        // There is none where the program was the last one.
+        Ok(()) | Err(Errno::SRCH) => {}
+        Err(errno) => return Err(Failure::operation("kill(-1, SIGKILL)", errno)),
+    }
+    loop {
+        match wait(WaitOptions::empty()) {
+            Err(Errno::CHILD) => return Ok(()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(Failure::operation("wait4(-1)", errno)),
         }
     }
 }

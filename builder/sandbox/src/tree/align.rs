@@ -208,10 +208,9 @@ impl Aligner<'_> {
 /// Whether what is there is what `name` says, but for its facts.
 fn stays(name: &Name, node: &Node) -> bool {
     match (&name.entry.kind, node.kind) {
-        (EntryKind::Directory, Kind::Directory) => true,
         (EntryKind::File { size }, Kind::File) => *size == node.size,
         (EntryKind::Symlink { target }, Kind::Symlink) => target.len() as u64 == node.size,
-        (EntryKind::Fifo, Kind::Fifo) => true,
+        (EntryKind::Directory, Kind::Directory) | (EntryKind::Fifo, Kind::Fifo) => true,
         _ => false,
     }
 }

@@ -44,6 +44,7 @@ impl Listing {
     }
 
     /// All names in canonical order.
+    #[must_use]
     pub fn names(&self) -> impl DoubleEndedIterator<Item = &Name> {
         self.0.values()
     }

@@ -238,7 +238,7 @@ fn the_doctor_finds_nothing() {
     let bench = Bench::new();
     let invocation = "doctor".to_owned().try_into().unwrap();
     let mut checks = doctor::machine();
-    checks.push(doctor::step(bench.store.path(), &invocation));
+    checks.extend(doctor::step(bench.store.path(), &invocation));
     for check in checks {
         assert!(matches!(check.finding, Finding::Good(_)), "{check:?}");
     }
