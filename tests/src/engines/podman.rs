@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::Command};
 
 use super::{Address, LIMITS, alone, attached, make_dir, place::driver};
-use crate::{User, tool};
+use crate::{User, processes_with, tool};
 
 pub(super) fn service(dir: &Path, user: User, address: &Address) -> Command {
     for name in ["home", "root", "run", "tmp"] {
@@ -75,13 +75,13 @@ pub(super) fn end_containers(dir: &Path, user: User) {
     );
 }
 
-/// Ends the process that keeps the namespaces of an ordinary user's Podman.
+/// Ends the process that keeps the namespaces of an ordinary user's Podman. It is called like the service.
 pub(super) fn end_pause(dir: &Path, user: User) {
     if user == User::Caller {
         return;
     }
-    if let Ok(pid) = fs::read_to_string(dir.join("tmp/libpod/pause.pid")) {
+    for pid in processes_with(&dir.display().to_string()) {
         // One that is not there any more has ended by itself.
-        drop(Command::new(tool("kill")).arg(pid.trim()).output());
+        drop(Command::new(tool("kill")).arg(pid.to_string()).output());
     }
 }
