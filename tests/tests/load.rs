@@ -34,7 +34,7 @@ fn is_loaded(engine: &Engine, option: &str, variable: &str) {
             "as acme/app:1, registry.example:5000/app:2",
         ]);
     assert!(evidence.is_dir());
-    let id = std::fs::read_to_string(id).unwrap();
+    let id = std::fs::read_to_string(id).expect("the id was written");
     for name in ["acme/app:1", "registry.example:5000/app:2"] {
         let mut inspect = engine.client();
         inspect.args(["image", "inspect", "--format", "{{.Id}}", name]);
@@ -72,7 +72,7 @@ fn what_differs_is_not_loaded(engine: &Engine) {
     let differs = project(&context, "FROM busybox\nRUN hostname > /name\n");
     let has = |name: &str| {
         let mut images = engine.client();
-        succeeds(images.args(["images", "--quiet", name])) != ""
+        !succeeds(images.args(["images", "--quiet", name])).is_empty()
     };
     let build = || {
         let (build, _) = context.build(&differs);

@@ -160,41 +160,38 @@ fn check(kind: EngineKind, places: &[&Place], absent: Status) -> Check {
         .iter()
         .filter(|place| place.is_named)
         .find_map(|place| place.outcome.as_ref().err());
-    match answering {
-        Some((place, about)) => {
-            let status = if named.is_some() || about.filter == SystemCallFilter::Absent {
-                Status::Warn
-            } else {
-                Status::Ok
-            };
-            let mut check = Check::new(Group::Engines, kind.name(), status, describe(about));
-            check.notes.push(place.name.clone());
-            check.notes.extend(lines(Some(place)));
-            check.next(
-                named
-                    .into_iter()
-                    .flat_map(|trouble| trouble.next_steps.clone()),
-            )
+    if let Some((place, about)) = answering {
+        let status = if named.is_some() || about.filter == SystemCallFilter::Absent {
+            Status::Warn
+        } else {
+            Status::Ok
+        };
+        let mut check = Check::new(Group::Engines, kind.name(), status, describe(about));
+        check.notes.push(place.name.clone());
+        check.notes.extend(lines(Some(place)));
+        check.next(
+            named
+                .into_iter()
+                .flat_map(|trouble| trouble.next_steps.clone()),
+        )
+    } else {
+        let status = if named.is_some() && absent == Status::Absent {
+            Status::Warn
+        } else {
+            absent
+        };
+        let mut check = Check::new(Group::Engines, kind.name(), status, "none answers");
+        check.notes = lines(None);
+        if status == Status::Absent {
+            return check;
         }
-        None => {
-            let status = if named.is_some() && absent == Status::Absent {
-                Status::Warn
-            } else {
-                absent
-            };
-            let mut check = Check::new(Group::Engines, kind.name(), status, "none answers");
-            check.notes = lines(None);
-            if status == Status::Absent {
-                return check;
-            }
-            let mut steps: Vec<String> = places
-                .iter()
-                .filter_map(|place| place.outcome.as_ref().err())
-                .flat_map(|trouble| trouble.next_steps.clone())
-                .collect();
-            steps.dedup();
-            check.next(steps)
-        }
+        let mut steps: Vec<String> = places
+            .iter()
+            .filter_map(|place| place.outcome.as_ref().err())
+            .flat_map(|trouble| trouble.next_steps.clone())
+            .collect();
+        steps.dedup();
+        check.next(steps)
     }
 }
 
