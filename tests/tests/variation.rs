@@ -200,6 +200,10 @@ const BY_CHANCE: &[(&str, &str)] = &[
     ("boot-uptime", "time passes"),
     ("clock", "time passes"),
     (
+        "control-groups",
+        "counted by the kernel, also those of other builders",
+    ),
+    (
         "counters-fs",
         "the kernel's files, of all processes of the machine",
     ),
