@@ -47,10 +47,10 @@ impl Engine {
         store: &Store,
         invocation: &InvocationId,
         mirrors: &[Mirror],
-        grants: Grants,
+        grants: &Grants,
         place: &PlaceArgs,
     ) -> Result<Self, CommandError> {
-        let executor = place.executor(context, store, &grants)?;
+        let executor = place.executor(context, store, grants)?;
         sweep(store, &*executor)?;
         let scratch = store.create_run(invocation)?;
         executor.sweep(&store.runs()?)?;

@@ -33,7 +33,7 @@ pub(crate) fn with_locksmith<T>(
         store,
         &invocation,
         mirrors,
-        Grants::default(),
+        &Grants::default(),
         &PlaceArgs::default(),
     )?;
     let events = context.settings.view.start(&context.settings.output);

@@ -49,8 +49,8 @@ impl Runner {
         let context = TestContext::new();
         let checkout = context.project("checkout", &[("Dockerfile", dockerfile)]);
         let bin = context.path("bin");
-        fs::create_dir(&bin).unwrap();
-        symlink(program(), bin.join("repro")).unwrap();
+        fs::create_dir(&bin).expect("the test made it so");
+        symlink(program(), bin.join("repro")).expect("the test made it so");
         let path = format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", bin.display());
         let variables = [
             ("PATH", path),
@@ -66,6 +66,10 @@ impl Runner {
         }
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "texts and numbers alike are given away"
+    )]
     fn set(&mut self, name: &str, value: impl ToString) -> &mut Self {
         self.variables.insert(name.to_owned(), value.to_string());
         self
@@ -86,7 +90,7 @@ impl Runner {
             .envs(&self.variables)
             .current_dir(&self.checkout)
             .output()
-            .unwrap();
+            .expect("the test made it so");
         let said = [output.stdout, output.stderr].concat();
         Ran {
             code: output.status.code().expect("the shell ends by itself"),
@@ -99,7 +103,8 @@ impl Runner {
     }
 
     fn is_sarif(path: &Path) {
-        let sarif: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        let sarif: Value = serde_json::from_slice(&fs::read(path).expect("the test made it so"))
+            .expect("the test made it so");
         assert_eq!(sarif["version"], "2.1.0");
     }
 }
@@ -135,7 +140,7 @@ fn act(runner: &mut Runner, given: &[(&str, &str)]) -> (Ran, Ran, BTreeMap<Strin
     let documents = documents("action.yml");
     let action = &documents[0];
     let mut inputs = BTreeMap::new();
-    for (name, input) in action["inputs"].as_hash().unwrap() {
+    for (name, input) in action["inputs"].as_hash().expect("the test made it so") {
         assert!(!string(&input["description"]).is_empty());
         inputs.insert(
             string(name).to_owned(),
@@ -147,7 +152,9 @@ fn act(runner: &mut Runner, given: &[(&str, &str)]) -> (Ran, Ran, BTreeMap<Strin
         assert!(known.is_some(), "the action has no input {name}");
     }
     assert_eq!(string(&action["runs"]["using"]), "composite");
-    let steps = action["runs"]["steps"].as_vec().unwrap();
+    let steps = action["runs"]["steps"]
+        .as_vec()
+        .expect("the test made it so");
     let [build, keep, verdict] = steps.as_slice() else {
         panic!("{steps:?}")
     };
@@ -160,9 +167,9 @@ fn act(runner: &mut Runner, given: &[(&str, &str)]) -> (Ran, Ran, BTreeMap<Strin
     );
     runner.set_file("GITHUB_STEP_SUMMARY", "summary.md");
     let said = runner.set_file("GITHUB_OUTPUT", "output");
-    fs::write(&said, "").unwrap();
+    fs::write(&said, "").expect("the test made it so");
     let temporary = runner.context.path("temporary");
-    fs::create_dir_all(&temporary).unwrap();
+    fs::create_dir_all(&temporary).expect("the test made it so");
     runner.set("RUNNER_TEMP", temporary.display());
     let mut outputs = BTreeMap::new();
     let mut step = |step: &Yaml, outputs: &BTreeMap<String, String>| {
@@ -172,19 +179,22 @@ fn act(runner: &mut Runner, given: &[(&str, &str)]) -> (Ran, Ran, BTreeMap<Strin
             !script.contains("${{"),
             "values reach a script as variables: {script}"
         );
-        for (name, value) in step["env"].as_hash().unwrap() {
+        for (name, value) in step["env"].as_hash().expect("the test made it so") {
             let value = expanded(string(value), &inputs, outputs);
             runner.set(string(name), value);
         }
         runner.run(BASH, script)
     };
-    let built = step(build, &outputs);
-    for line in fs::read_to_string(said).unwrap().lines() {
-        let (name, value) = line.split_once('=').unwrap();
+    let first = step(build, &outputs);
+    for line in fs::read_to_string(said)
+        .expect("the test made it so")
+        .lines()
+    {
+        let (name, value) = line.split_once('=').expect("the test made it so");
         outputs.insert(name.to_owned(), value.to_owned());
     }
     let ended = step(verdict, &outputs);
-    (built, ended, outputs)
+    (first, ended, outputs)
 }
 
 #[test]
@@ -258,7 +268,7 @@ fn gitlab(runner: &mut Runner) -> Ran {
     let documents = documents("docs/ci/gitlab-ci.yml");
     let job = &documents[0]["image"];
     assert_eq!(string(&job["artifacts"]["when"]), "always");
-    for (name, value) in job["variables"].as_hash().unwrap() {
+    for (name, value) in job["variables"].as_hash().expect("the test made it so") {
         let name = string(name);
         match name {
             "REPRO_STORE" => {}
@@ -267,7 +277,7 @@ fn gitlab(runner: &mut Runner) -> Ran {
         }
     }
     let lines = ["before_script", "script"].into_iter().flat_map(|part| {
-        let lines = job[part].as_vec().unwrap();
+        let lines = job[part].as_vec().expect("the test made it so");
         lines
             .iter()
             .map(string)
@@ -276,7 +286,10 @@ fn gitlab(runner: &mut Runner) -> Ran {
     });
     let script: Vec<String> = lines.collect();
     let ran = runner.run(BASH, &script.join("\n"));
-    for path in job["artifacts"]["paths"].as_vec().unwrap() {
+    for path in job["artifacts"]["paths"]
+        .as_vec()
+        .expect("the test made it so")
+    {
         assert!(runner.has(string(path)), "{path:?}: {}", ran.said);
     }
     assert!(runner.has(string(&job["artifacts"]["reports"]["junit"])));

@@ -29,7 +29,10 @@ fn doctor(context: &TestContext, wrapper: &[&str], variables: &[(&str, &str)]) -
 }
 
 fn check<'a>(document: &'a Value, name: &str) -> &'a Value {
-    let mut checks = document["checks"].as_array().unwrap().iter();
+    let mut checks = document["checks"]
+        .as_array()
+        .expect("the test made it so")
+        .iter();
     checks
         .find(|check| check["name"] == name)
         .unwrap_or_else(|| panic!("no {name}: {document:#}"))
@@ -39,13 +42,16 @@ fn is(document: &Value, name: &str, status: &str, detail: &str, next: &str) {
     let check = check(document, name);
     assert_eq!(check["status"], status, "{check:#}");
     assert!(
-        check["detail"].as_str().unwrap().contains(detail),
+        check["detail"]
+            .as_str()
+            .expect("the test made it so")
+            .contains(detail),
         "{check:#}"
     );
-    let steps = check["nextSteps"].as_array().unwrap();
+    let steps = check["nextSteps"].as_array().expect("the test made it so");
     let found = steps
         .iter()
-        .any(|step| step.as_str().unwrap().contains(next));
+        .any(|step| step.as_str().expect("the test made it so").contains(next));
     assert!(found || next.is_empty(), "{check:#}");
 }
 

@@ -48,8 +48,8 @@ impl Image {
                 .arg(&archive)
                 .arg("manifest.json"),
         );
-        let manifest: Value = serde_json::from_str(&output).unwrap();
-        let config = manifest[0]["Config"].as_str().unwrap();
+        let manifest: Value = serde_json::from_str(&output).expect("the test made it so");
+        let config = manifest[0]["Config"].as_str().expect("the test made it so");
         let config = format!("sha256:{}", config.trim_end_matches(".json"));
         Self {
             _context: context,
@@ -60,7 +60,7 @@ impl Image {
 }
 
 fn connect(engine: &Engine) -> Client {
-    connect_to(&engine.host()).unwrap()
+    connect_to(&engine.host()).expect("the test made it so")
 }
 
 fn connect_to(host: &str) -> Result<Client, EngineError> {
@@ -68,7 +68,7 @@ fn connect_to(host: &str) -> Result<Client, EngineError> {
         docker_host: Some(host.into()),
         ..Ambient::default()
     };
-    Client::connect(&find(Some(EngineKind::Docker), &ambient).unwrap())
+    Client::connect(&find(Some(EngineKind::Docker), &ambient).expect("the test made it so"))
 }
 
 /// What is the same of every engine.
@@ -88,17 +88,21 @@ fn is_as_debian_has_it(about: &About, kind: EngineKind, version: &str, privilege
 fn takes_it_in(engine: &Engine) {
     let image = Image::new();
     let client = connect(engine);
-    let archive = File::open(&image.archive).unwrap();
-    let loaded = client.load(archive, &NoEvents).unwrap();
+    let archive = File::open(&image.archive).expect("the test made it so");
+    let loaded = client
+        .load(archive, &NoEvents)
+        .expect("the test made it so");
     assert_eq!(loaded.id, image.config);
     assert_eq!(loaded.names.len(), 1);
     assert!(loaded.names[0].ends_with("acme/small:1"), "{loaded:?}");
     client
         .tag(
             &loaded.id,
-            &"registry.example:5000/other:2".parse().unwrap(),
+            &"registry.example:5000/other:2"
+                .parse()
+                .expect("the test made it so"),
         )
-        .unwrap();
+        .expect("the test made it so");
     for name in ["acme/small:1", "registry.example:5000/other:2"] {
         let mut run = engine.client();
         run.args(["run", "--rm", "--network=none", "--pull=never"]);
@@ -110,12 +114,19 @@ fn takes_it_in(engine: &Engine) {
 fn a_broken_archive_changes_nothing(engine: &Engine) {
     let image = Image::new();
     let client = connect(engine);
-    let half = fs::metadata(&image.archive).unwrap().len() / 2;
-    let archive = File::open(&image.archive).unwrap().take(half);
-    let error = client.load(archive.chain(Broken), &NoEvents).unwrap_err();
+    let half = fs::metadata(&image.archive)
+        .expect("the test made it so")
+        .len()
+        / 2;
+    let archive = File::open(&image.archive)
+        .expect("the test made it so")
+        .take(half);
+    let error = client
+        .load(archive.chain(Broken), &NoEvents)
+        .expect_err("the test made it so");
     assert!(matches!(error, EngineError::Archive(_)), "{error:?}");
     let error = client.load(&b"no archive at all"[..], &NoEvents);
-    let error = error.unwrap_err();
+    let error = error.expect_err("the test made it so");
     assert!(matches!(error, EngineError::Refused { .. }), "{error:?}");
     let images = succeeds(engine.client().args(["images", "--quiet"]));
     assert_eq!(images, "");
@@ -251,12 +262,12 @@ fn privileged_an_engine_that_ends_meanwhile_is_said_and_the_next_one_works() {
 
 /// Answers everything with one document, as an engine that is not there any more would.
 fn answering(socket: &Path, document: &'static str) {
-    let listener = UnixListener::bind(socket).unwrap();
+    let listener = UnixListener::bind(socket).expect("the test made it so");
     thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
+            let mut stream = stream.expect("the test made it so");
             let mut request = [0; 4096];
-            if stream.read(&mut request).unwrap() == 0 {
+            if stream.read(&mut request).expect("the test made it so") == 0 {
                 continue;
             }
             write!(
@@ -264,7 +275,7 @@ fn answering(socket: &Path, document: &'static str) {
                 "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{document}",
                 document.len()
             )
-            .unwrap();
+            .expect("the test made it so");
         }
     });
 }

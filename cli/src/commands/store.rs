@@ -99,7 +99,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     match &args.action {
         Action::Df(_) => df(&context.open_store()?, context),
         Action::Verify(_) => verify(&context.open_store()?, context),
-        Action::Gc(args) => gc(args, &mut context.open_store()?, context),
+        Action::Gc(args) => gc(*args, &mut context.open_store()?, context),
     }
 }
 
@@ -219,7 +219,7 @@ struct Collected {
     engine_images: u64,
 }
 
-fn gc(args: &GcArgs, store: &mut Store, context: &Context) -> Result<ExitStatus, CommandError> {
+fn gc(args: GcArgs, store: &mut Store, context: &Context) -> Result<ExitStatus, CommandError> {
     let output = &context.settings.output;
     let executor = NativeExecutor::new(
         StageImage::capture()?,

@@ -126,7 +126,7 @@ fn build(
         &store,
         &invocation,
         &args.mirrors,
-        Grants::default(),
+        &Grants::default(),
         &PlaceArgs::default(),
     )?;
     let events = context.settings.view.start(output);

@@ -258,6 +258,18 @@ impl Write for EntriesOut<'_> {
 mod tests {
     use super::*;
 
+    /// Gives a byte at a time.
+    struct Drops<'a>(&'a [u8]);
+
+    impl Read for Drops<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let (head, rest) = self.0.split_at(self.0.len().min(1));
+            buffer[..head.len()].copy_from_slice(head);
+            self.0 = rest;
+            Ok(head.len())
+        }
+    }
+
     #[test]
     fn frames_come_back_whatever_the_pieces() {
         let mut bytes = Vec::new();
@@ -269,15 +281,6 @@ mod tests {
         ];
         for frame in &frames {
             frame.write(&mut bytes).unwrap();
-        }
-        struct Drops<'a>(&'a [u8]);
-        impl Read for Drops<'_> {
-            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-                let (head, rest) = self.0.split_at(self.0.len().min(1));
-                buffer[..head.len()].copy_from_slice(head);
-                self.0 = rest;
-                Ok(head.len())
-            }
         }
         let mut inbox = Inbox::new(Drops(&bytes));
         for frame in &frames {

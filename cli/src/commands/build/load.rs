@@ -96,13 +96,13 @@ pub(super) fn load(
             Ok(loaded)
         })
         .map_err(|error| error.context(format!("cannot load the image into {engine}")))?;
-    let named: Vec<String> = names.iter().map(ImageRef::familiar).collect();
-    let named = if named.is_empty() {
+    let tags: Vec<String> = names.iter().map(ImageRef::familiar).collect();
+    let called = if tags.is_empty() {
         "without a name; -t gives it one".to_owned()
     } else {
-        format!("as {}", named.join(", "))
+        format!("as {}", tags.join(", "))
     };
-    output.status(&format!("loaded {} into {engine} {named}", loaded.id));
+    output.status(&format!("loaded {} into {engine} {called}", loaded.id));
     Ok(())
 }
 

@@ -98,7 +98,9 @@ pub(crate) fn texts(
              `texts = \"leave-out\"` below [redaction] in repro.toml",
         )),
         Texts::LeaveOut => {
-            texts.into_iter().for_each(|text| *text = None);
+            for text in texts {
+                *text = None;
+            }
             Ok(inputs)
         }
     }

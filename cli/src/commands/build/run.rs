@@ -151,8 +151,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
         suggest::write(path, &asked.request, &report, output)?;
     }
     let status = status(args.on_difference, &record, &report);
-    let names = &asked.request.tags;
-    load::load(engine.as_ref(), context, &store, &record, status, names)?;
+    let tags = &asked.request.tags;
+    load::load(engine.as_ref(), context, &store, &record, status, tags)?;
     push::push(
         args,
         context,
@@ -196,7 +196,7 @@ where
         store,
         &request.invocation,
         means.mirrors,
-        asked.grants.clone(),
+        &asked.grants,
         means.place,
     )?;
     let events = context.settings.view.start(&context.settings.output);

@@ -104,7 +104,7 @@ fn ask(candidate: Candidate) -> Place {
             what: CommandError::new(crate::error::ErrorKind::Machine, &problem).to_string(),
             next_steps: problem.hint(kind).map(str::to_owned).into_iter().collect(),
         }),
-        (Some(endpoint), None) => greet(Found {
+        (Some(endpoint), None) => greet(&Found {
             endpoint,
             origin,
             passed: Vec::new(),
@@ -122,8 +122,8 @@ fn ask(candidate: Candidate) -> Place {
     }
 }
 
-fn greet(found: Found) -> Result<About, Trouble> {
-    match Client::connect(&found) {
+fn greet(found: &Found) -> Result<About, Trouble> {
+    match Client::connect(found) {
         Ok(client) => Ok(client.about().clone()),
         Err(error) => {
             let next_steps = match (&found.origin, error.hint()) {
