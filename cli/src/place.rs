@@ -8,7 +8,7 @@ use repro_core::{
     event::{Event, EventSink},
     store::Store,
 };
-use repro_engine::{Client, EngineExecutor, EngineKind, Pair, find};
+use repro_engine::{Client, EngineExecutor, EngineKind, Pair, StoreId, find};
 use repro_sandbox::{NativeExecutor, Snapshots, StageImage};
 
 use crate::{
@@ -149,6 +149,11 @@ impl PlaceArgs {
     }
 }
 
+/// What tells containers of this store from those of others.
+pub(crate) fn store_id(store: &Store) -> Result<StoreId, CommandError> {
+    Ok(StoreId::of(store.root(), ambient::fill_random)?)
+}
+
 struct Maker<'a> {
     context: &'a Context,
     store: &'a Store,
@@ -179,7 +184,7 @@ impl Maker<'_> {
         let places = (self.store.root(), self.store.blobs().tmp());
         // Loading an image is part of a step, which has its own place on the screen.
         let events = Arc::new(Silent);
-        let executor = EngineExecutor::new(client, image, places, events)?;
+        let executor = EngineExecutor::new(client, image, places, &store_id(self.store)?, events)?;
         Ok(Arc::new(executor.with_grants(self.grants.clone())))
     }
 }

@@ -11,6 +11,7 @@ mod image;
 mod labels;
 mod layers;
 mod profile;
+mod store_id;
 mod trees;
 
 use std::{
@@ -34,6 +35,7 @@ use repro_core::{
     },
     digest::{ChainId, Digest},
     event::EventSink,
+    platform::Platform,
     tree::{EntrySink, EntrySource},
 };
 use repro_sandbox::{
@@ -41,6 +43,7 @@ use repro_sandbox::{
     guest::{self, CacheContent, Door, Filling, Helper, Order, Streams, Way, Ways},
 };
 
+pub use self::store_id::StoreId;
 use self::{
     container::{Container, Making},
     image::Images,
@@ -61,7 +64,7 @@ pub struct EngineExecutor {
     /// For files that go with this process.
     tmp: PathBuf,
     /// Tells this store's containers from those of others.
-    store: String,
+    store: StoreId,
     grants: Grants,
     events: Arc<dyn EventSink>,
     running: Mutex<Running>,
@@ -95,20 +98,36 @@ impl Running {
 }
 
 impl EngineExecutor {
-    /// An executor that keeps its layers below `root`, the store's directory, which must exist.
+    /// An executor that keeps its layers below `root`, the store's directory, which must exist. `tmp` is
+    /// for files that go with this process.
     pub fn new(
         client: Client,
         image: &StageImage,
         (root, tmp): (&Path, &Path),
+        store: &StoreId,
         events: Arc<dyn EventSink>,
     ) -> Result<Self, ExecutorError> {
+        let (theirs, ours) = (&client.about().architecture, Platform::host());
+        if theirs != ours.architecture() {
+            return Err(ExecutorError::Machine {
+                what: format!(
+                    "{} runs programs of {theirs}, and this repro is one of {}",
+                    client.about(),
+                    ours.architecture()
+                ),
+                hint: "its helper is repro itself: use a repro of the engine's architecture, or \
+                       another engine"
+                    .to_owned(),
+                source: None,
+            });
+        }
         let helper = Helper::collect(image)?;
         Ok(Self {
             layers: Layers::create(root)?,
             images: Images::new(helper, tmp)?,
             profile: Profile::for_engine(client.about(), tmp)?,
             tmp: tmp.to_owned(),
-            store: store_label(root),
+            store: store.clone(),
             grants: Grants::default(),
             events,
             running: Mutex::default(),
@@ -326,23 +345,18 @@ pub struct Cleaned {
     pub images: u64,
 }
 
-/// Removes from an engine what builds with the store at `root` left there, but for invocations that are
-/// `alive`, and all images that repro loaded for itself.
+/// Removes from an engine what builds with a store left there, but for invocations that are `alive`, and
+/// all images that repro loaded for itself.
 pub fn clean(
     client: &Client,
-    root: &Path,
+    store: &StoreId,
     alive: &BTreeSet<InvocationId>,
 ) -> Result<Cleaned, ExecutorError> {
-    let mine = labels::filter(&store_label(root), None);
+    let mine = labels::filter(store, None);
     Ok(Cleaned {
         containers: container::remove_all(client, &mine, |labels| is_over(labels, alive))?,
         images: image::remove_all(client)?,
     })
-}
-
-/// How containers of the store at `root` are marked.
-fn store_label(root: &Path) -> String {
-    Digest::of(root.as_os_str().as_encoded_bytes()).hex()
 }
 
 /// Whether the labels of a container are those of an invocation that is not alive.

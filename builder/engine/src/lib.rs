@@ -19,7 +19,7 @@ pub use client::Client;
 pub use context::ContextError;
 pub use endpoint::{Endpoint, EndpointError, TlsFiles};
 pub use error::EngineError;
-pub use executor::{Cleaned, EngineExecutor, clean, forget, retain};
+pub use executor::{Cleaned, EngineExecutor, StoreId, clean, forget, retain};
 pub use find::{Ambient, Candidate, Found, Origin, Problem, find, survey};
 pub use load::LoadedImage;
 pub use pair::Pair;

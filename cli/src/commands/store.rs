@@ -17,6 +17,7 @@ use crate::{
     error::CommandError,
     exit::ExitStatus,
     output::{Format, Meaning},
+    place::store_id,
     settings::Forms,
     text,
 };
@@ -243,7 +244,7 @@ fn gc(args: GcArgs, store: &mut Store, context: &Context) -> Result<ExitStatus, 
             snapshots = executor.retain(&report.chains)?;
             snapshots += repro_engine::retain(store.root(), &report.chains)?;
             if let Some(client) = &client {
-                cleaned = repro_engine::clean(client, store.root(), &store.runs()?)?;
+                cleaned = repro_engine::clean(client, &store_id(store)?, &store.runs()?)?;
             }
             Ok(())
         },

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use repro_core::build::{InvocationId, RunId};
 
+use super::StoreId;
+
 /// On images that containers start from.
 pub(super) const BASE: &str = "io.intelgraph.repro.base";
 /// On containers and volumes: the store that they belong to.
@@ -15,12 +17,12 @@ pub(super) const RUN: &str = "io.intelgraph.repro.run";
 
 /// Labels of something that one run of a build makes.
 pub(super) fn of_run(
-    store: &str,
+    store: &StoreId,
     invocation: &InvocationId,
     run: RunId,
 ) -> BTreeMap<String, String> {
     let labels = [
-        (STORE, store.to_owned()),
+        (STORE, store.to_string()),
         (INVOCATION, invocation.to_string()),
         (RUN, run.to_string()),
     ];
@@ -31,7 +33,7 @@ pub(super) fn of_run(
 pub(super) type Filter = BTreeMap<String, Vec<String>>;
 
 /// A filter for what an invocation made.
-pub(super) fn filter(store: &str, invocation: Option<&InvocationId>) -> Filter {
+pub(super) fn filter(store: &StoreId, invocation: Option<&InvocationId>) -> Filter {
     let mut labels = vec![format!("{STORE}={store}")];
     labels.extend(invocation.map(|invocation| format!("{INVOCATION}={invocation}")));
     [("label".to_owned(), labels)].into()

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use super::RunKey;
 
 /// Directory of stored layers, and of those of an invocation in its directory.
-const ENGINE: &str = "engine";
+pub(super) const ENGINE: &str = "engine";
 const RUNS: &str = "runs";
 const NAMES: &str = "names";
 const CONTENT: &str = "content";
@@ -375,7 +375,7 @@ impl Layers {
         for name in sorted_names(&root).map_err(unreadable(&root))? {
             // All names there are this program's own.
             let name = name.to_string_lossy();
-            if !is_kept(&name) {
+            if name != super::store_id::FILE && !is_kept(&name) {
                 let path = root.join(name.as_ref());
                 fs::remove_dir_all(&path).map_err(unwritable(&path))?;
                 removed += 1;
