@@ -6,7 +6,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{CWD, Mode, OFlags, mkdirat, openat, symlinkat},
+    fs::{CWD, Mode, OFlags, mkdirat, openat, removexattr, symlinkat},
     io::Errno,
     mount::{
         FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags,
@@ -33,6 +33,9 @@ const MAX_LOWER: usize = 499;
 
 /// How often a stack is mounted to get a number of one kind.
 const NUMBER_ATTEMPTS: usize = 32;
+
+/// Where overlayfs notes that it knows an upper directory.
+const UUID: &str = "user.overlay.uuid";
 
 /// Options of every stack. Whole files and directories, no links between layers: what lies in the
 /// upper directory then is what the step wrote (a layer is computed from nothing else).
@@ -286,6 +289,7 @@ fn numbered(
         }
         // A volatile stack leaves a mark, with which it is not mounted again.
         tree::remove_tree(writable.work, b"work").map_err(|error| remove_failure(&error))?;
+        forget_mount(writable.upper)?;
     }
     Err(Failure::operation(
         format!(
@@ -294,6 +298,20 @@ fn numbered(
         ),
         Errno::AGAIN,
     ))
+}
+
+/// Removes what a first mount left on an upper directory: with it the list of mounts shows an option more,
+/// so that a program could see how often its tree was mounted.
+fn forget_mount(upper: BorrowedFd<'_>) -> Result<(), Failure> {
+    let path = format!("/proc/self/fd/{}", upper.as_raw_fd());
+    match removexattr(&path, UUID) {
+        // Kernels before 6.6 leave none.
+        Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
+        Err(errno) => Err(Failure::operation(
+            format!("removexattr(upper, {UUID:?})"),
+            errno,
+        )),
+    }
 }
 
 /// Takes a stack away. Nothing may be open in it any more: what a writer still held could change the
