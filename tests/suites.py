@@ -48,7 +48,7 @@ def built(options):
 
 
 def run(suite):
-    """Whether the suite passed; one line on it, and all that it printed if it did not."""
+    """Whether the suite passed, and its counts; prints one line on it, and all that it said if it did not."""
     log = LOGS / f"{suite.name}.log"
     began = time.monotonic()
     with log.open("wb") as out:
@@ -56,11 +56,16 @@ def run(suite):
     seconds = time.monotonic() - began
     said = log.read_text(errors="replace")
     counts = re.findall(r"^test result: .*?(\d+) passed; (\d+) failed; (\d+) ignored", said, re.MULTILINE)
-    counts = ", ".join(f"{passed} passed, {failed} failed, {ignored} ignored" for passed, failed, ignored in counts)
-    passed = ended.returncode == 0
-    line = f"{'ok' if passed else 'FAILED':6} {suite.name:32} {seconds:6.1f} s  {counts}"
-    print(line if passed else f"{said}\n{line}", flush=True)
-    return passed
+    counts = [sum(int(count) for count in column) for column in zip(*counts)] or [0, 0, 0]
+    good = ended.returncode == 0
+    line = f"{'ok' if good else 'FAILED':6} {suite.name:32} {seconds:6.1f} s  {in_words(counts)}"
+    print(line if good else f"{said}\n{line}", flush=True)
+    return good, counts
+
+
+def in_words(counts):
+    passed, failed, ignored = counts
+    return f"{passed} passed; {failed} failed; {ignored} ignored"
 
 
 def main():
@@ -70,9 +75,11 @@ def main():
     os.environ.setdefault("RUST_TEST_THREADS", str(3 * (os.cpu_count() or 1)))
     suites = built(options)
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        passed = list(pool.map(run, suites))
-    failed = [suite.name for suite, good in zip(suites, passed) if not good]
+        ended = list(pool.map(run, suites))
+    failed = [suite.name for suite, (good, _) in zip(suites, ended) if not good]
     print(f"{len(suites)} suites, {len(failed)} failed {' '.join(failed)}".rstrip(), flush=True)
+    counts = [sum(column) for column in zip(*(counts for _, counts in ended))]
+    print(f"test result: {'FAILED' if failed else 'ok'}. {in_words(counts)}", flush=True)
     examples = subprocess.run(["cargo", "test", "--workspace", "--doc", "--quiet", *options], cwd=ROOT, check=False)
     sys.exit(bool(failed) or examples.returncode != 0)
 
