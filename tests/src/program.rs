@@ -204,7 +204,7 @@ impl Repro {
         words.extend(self.user.prefix());
         // Only a shell can set the mask without unsafe code.
         let shell = format!("umask {:04o} && exec \"$0\" \"$@\"", self.umask);
-        words.extend(["sh".into(), "-c".into(), shell.into()]);
+        words.extend([tool("sh").into_os_string(), "-c".into(), shell.into()]);
         words.push(self.program.clone().into());
         words.extend(self.args.iter().cloned());
         let mut command = Command::new(tool(&words[0].to_string_lossy()));

@@ -125,7 +125,7 @@ fn privileged_a_user_without_subordinate_ids_is_told_how_to_get_them() {
 #[test]
 fn privileged_a_user_whose_tools_are_not_found_is_told_to_install_them() {
     let context = TestContext::with_empty_store(User::ordinary());
-    let (document, _) = doctor(&context, &["/usr/bin/env", "PATH=/nowhere"], &[]);
+    let (document, _) = doctor(&context, &[], &[("PATH", "/nowhere")]);
     is(
         &document,
         "user ids",

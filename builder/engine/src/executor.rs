@@ -29,9 +29,10 @@ use std::{
 
 use repro_core::{
     build::{
-        Caller, CopySource, Executor, ExecutorError, Grants, InvocationId, MountSource, MountSpec,
-        RunId, SecretValue, SnapshotInfo, SnapshotName, Snapshotter, StepAction, StepExit,
-        StepListener, StepNetwork, StepObserver, StepResult, StepSpec, UserIds, Variation,
+        Caller, CopySource, Executor, ExecutorError, Grants, InlineFile, InvocationId, MountSource,
+        MountSpec, RunId, SecretValue, SnapshotInfo, SnapshotName, Snapshotter, StepAction,
+        StepExit, StepListener, StepNetwork, StepObserver, StepResult, StepSpec, UserIds,
+        Variation,
     },
     digest::{ChainId, Digest},
     event::EventSink,
@@ -261,6 +262,15 @@ impl EngineExecutor {
                 .map(|(name, value)| format!("{name}={value}"))
                 .to_vec(),
         };
+        let mut host = self.profile.host_config(shm);
+        if let StepAction::Run(program) = &spec.action
+            && program.script.is_some()
+        {
+            // Podman lets nothing be executed that lies on its `/dev`.
+            let options = "exec,mode=0755".to_owned();
+            let place = InlineFile::SCRIPT_DIR.to_owned();
+            host.tmpfs = Some([(place, options)].into_iter().collect());
+        }
         Making {
             image,
             command: self.images.command().to_vec(),
@@ -272,7 +282,7 @@ impl EngineExecutor {
                 name => name.to_owned(),
             },
             labels: labels::of_run(&self.store, &run.0, run.1),
-            host: self.profile.host_config(shm),
+            host,
         }
     }
 

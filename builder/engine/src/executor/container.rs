@@ -3,12 +3,13 @@
 use std::{
     collections::BTreeMap,
     io::{self, Read, Write},
+    time::Duration,
 };
 
 use bollard::{
     container::LogOutput,
     errors::Error as ApiError,
-    models::{ContainerCreateBody, HostConfig},
+    models::{ContainerCreateBody, ContainerSummary, HostConfig},
     query_parameters::{
         AttachContainerOptionsBuilder, CreateContainerOptions, KillContainerOptions,
         ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
@@ -23,6 +24,9 @@ use crate::{Client, EngineError};
 
 /// Pieces of a stream under way, of at most 64 KiB each.
 const AHEAD: usize = 16;
+/// How often a list of containers is asked for, and how long in between.
+const LIST_ATTEMPTS: u32 = 50;
+const LIST_PAUSE: Duration = Duration::from_millis(200);
 /// Most bytes of what a helper says where nobody listens.
 const MAX_STRAY: usize = 4096;
 
@@ -198,15 +202,8 @@ pub(super) fn remove_all(
     filter: &Filter,
     is_meant: impl Fn(&BTreeMap<String, String>) -> bool,
 ) -> Result<u64, EngineError> {
-    let options = ListContainersOptionsBuilder::default()
-        .all(true)
-        .filters(&filter.clone().into_iter().collect())
-        .build();
-    let found = client
-        .wait(client.docker.list_containers(Some(options)))
-        .map_err(|error| EngineError::of("list containers", error))?;
     let mut removed = 0;
-    for container in found {
+    for container in list(client, filter)? {
         let labels = container.labels.unwrap_or_default().into_iter().collect();
         if let Some(id) = container.id.filter(|_| is_meant(&labels)) {
             remove(client, &id)?;
@@ -214,6 +211,28 @@ pub(super) fn remove_all(
         }
     }
     Ok(removed)
+}
+
+/// The containers that `filter` finds.
+///
+/// Podman has a state of its own, "stopped", on the way from running to exited, which the library does not know
+/// and refuses the whole list for: such a list is asked for again.
+fn list(client: &Client, filter: &Filter) -> Result<Vec<ContainerSummary>, EngineError> {
+    let options = ListContainersOptionsBuilder::default()
+        .all(true)
+        .filters(&filter.clone().into_iter().collect())
+        .build();
+    for _ in 1..LIST_ATTEMPTS {
+        match client.wait(client.docker.list_containers(Some(options.clone()))) {
+            Err(ApiError::JsonDataError { .. } | ApiError::JsonSerdeError { .. }) => {
+                client.wait(tokio::time::sleep(LIST_PAUSE));
+            }
+            listed => return listed.map_err(|error| EngineError::of("list containers", error)),
+        }
+    }
+    client
+        .wait(client.docker.list_containers(Some(options)))
+        .map_err(|error| EngineError::of("list containers", error))
 }
 
 /// What the helper says.
