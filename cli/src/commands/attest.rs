@@ -33,6 +33,12 @@ use crate::{
 /// The image and its digest stay as they are: what is attached refers to it. Attaching the same again
 /// changes nothing. Nothing is signed here, and no signature is checked: that is for those who verify.
 #[derive(Debug, clap::Args)]
+#[command(group(
+    clap::ArgGroup::new("what")
+        .required(true)
+        .multiple(true)
+        .args(["evidence", "statements"])
+))]
 #[command(after_help = "\
 Examples:
   repro attest registry.example/acme/app:1 --evidence repro-out
@@ -48,11 +54,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     packs: PackArgs,
     /// Put this statement there, a Sigstore bundle such as a verification summary; repeat for several
-    #[arg(
-        long = "statement",
-        value_name = "FILE",
-        required_unless_present = "evidence"
-    )]
+    #[arg(long = "statement", value_name = "FILE")]
     statements: Vec<PathBuf>,
     #[command(flatten)]
     registries: RegistryArgs,

@@ -26,7 +26,7 @@ crate::trials![
     a_sink_that_fails_ends_the_step,
     everything_of_an_invocation_goes,
     a_missing_parent_is_named,
-    the_doctor_finds_nothing,
+    the_doctor_finds_nothing_lacking,
 ];
 
 fn the_next_step_sees_what_the_layer_says() {
@@ -234,13 +234,17 @@ fn a_missing_parent_is_named() {
     assert!(error.to_string().contains(&missing.0.hex()), "{error}");
 }
 
-fn the_doctor_finds_nothing() {
+fn the_doctor_finds_nothing_lacking() {
     let bench = Bench::new();
     let invocation = "doctor".to_owned().try_into().unwrap();
     let mut checks = doctor::machine();
     checks.extend(doctor::step(bench.store.path(), &invocation));
     for check in checks {
-        assert!(matches!(check.finding, Finding::Good(_)), "{check:?}");
+        // A machine can be less than it could be, and steps run.
+        assert!(
+            !matches!(check.finding, Finding::Lacking { .. }),
+            "{check:?}"
+        );
     }
     assert!(!bench.store.path().join("runs/doctor").exists());
 }
