@@ -225,7 +225,7 @@ fn list(client: &Client, filter: &Filter) -> Result<Vec<ContainerSummary>, Engin
     for _ in 1..LIST_ATTEMPTS {
         match client.wait(client.docker.list_containers(Some(options.clone()))) {
             Err(ApiError::JsonDataError { .. } | ApiError::JsonSerdeError { .. }) => {
-                client.wait(tokio::time::sleep(LIST_PAUSE));
+                client.wait(async { tokio::time::sleep(LIST_PAUSE).await });
             }
             listed => return listed.map_err(|error| EngineError::of("list containers", error)),
         }
