@@ -371,10 +371,19 @@ mod tests {
     #[test]
     fn an_executor_without_a_builder_id_is_refused() {
         let mut record = testing::record();
-        record.runs[0].executor = "docker".into();
+        record.runs[0].executor = "other".into();
         assert_eq!(
             Provenance::of_run(&record, &record.runs[0], &testing::builder()),
-            Err(ProvenanceError::Executor("docker".into()))
+            Err(ProvenanceError::Executor("other".into()))
         );
+        for (engine, expected) in [
+            ("docker", crate::uris::BUILDER_DOCKER),
+            ("podman", crate::uris::BUILDER_PODMAN),
+        ] {
+            record.runs[0].executor = engine.into();
+            let (made, _) =
+                Provenance::of_run(&record, &record.runs[0], &testing::builder()).unwrap();
+            assert_eq!(made.run_details.builder.id, expected);
+        }
     }
 }
