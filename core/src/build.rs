@@ -22,7 +22,7 @@ pub use copy::{Archives, CopyLayout, CopySource, CopySpec, InlineFile, Owner, Pl
 pub use executor::{Executor, ExecutorError, SnapshotInfo, Snapshotter, StepObserver, UserIds};
 pub use grants::{Grants, MAX_SECRET_BYTES, SecretTooLong, SecretValue};
 pub use mode::{ModeChange, ModeClause, ModeError};
-pub use mount::{MountAccess, MountFacts, MountSource, MountSpec, SecretVariable};
+pub use mount::{MountAccess, MountFacts, MountSource, MountSpec, SecretVariable, cache_key};
 pub use network::{NetworkFile, NetworkKit, StepListener, StepNetwork};
 pub use outcome::{Cost, Outcome, Reason, Retry};
 pub use record::{

@@ -32,7 +32,7 @@ use repro_core::{
         Caller, CopySource, Executor, ExecutorError, Grants, InlineFile, InvocationId, MountSource,
         MountSpec, RunId, SecretValue, SnapshotInfo, SnapshotName, Snapshotter, StepAction,
         StepExit, StepListener, StepNetwork, StepObserver, StepResult, StepSpec, UserIds,
-        Variation,
+        Variation, cache_key,
     },
     digest::{ChainId, Digest},
     event::EventSink,
@@ -222,7 +222,7 @@ impl EngineExecutor {
             MountSource::Cache {
                 id, trees, path, ..
             } => {
-                let key = cache_key(id, trees.as_deref(), path);
+                let key = cache_key(id, trees.as_deref().unwrap_or_default(), path);
                 let (content, source) = match (self.layers.cache(run, &key)?, trees) {
                     (Some(left), _) => {
                         let source = Source {
@@ -302,23 +302,8 @@ impl EngineExecutor {
     }
 
     fn secrets(&self, spec: &StepSpec) -> Result<BTreeMap<String, SecretValue>, ExecutorError> {
-        let secret = |id: &str| {
-            let value = self.grants.secrets.get(id);
-            let value = value
-                .ok_or_else(|| ExecutorError::Refused(format!("the secret {id} was not given")))?;
-            Ok((id.to_owned(), value.clone()))
-        };
+        let secret = |id: &str| Ok((id.to_owned(), self.grants.secret(id)?.clone()));
         spec.secrets().map(secret).collect()
-    }
-
-    /// The sockets of the agents that a step names, in the order of its mounts.
-    fn agents(&self, spec: &StepSpec) -> Result<Vec<&Path>, ExecutorError> {
-        let socket = |id: &str| {
-            let socket = self.grants.agents.get(id).map(PathBuf::as_path);
-            socket
-                .ok_or_else(|| ExecutorError::Refused(format!("the ssh agent {id} was not given")))
-        };
-        spec.agents().map(socket).collect()
     }
 
     /// Kills the containers that `is_meant` picks.
@@ -386,18 +371,6 @@ impl Drop for Registered<'_> {
     fn drop(&mut self) {
         self.executor.running().containers.remove(&self.id);
     }
-}
-
-/// The name of a cache: the same for all mounts of a run that mean the same.
-fn cache_key(id: &str, trees: Option<&[SnapshotName]>, path: &str) -> String {
-    let trees = trees.unwrap_or_default().iter().map(ToString::to_string);
-    // With their lengths, so that no two lists are written the same.
-    let parts: Vec<String> = [id.to_owned(), path.to_owned()]
-        .into_iter()
-        .chain(trees)
-        .map(|part| format!("{}:{part}", part.len()))
-        .collect();
-    Digest::of(parts.concat().as_bytes()).hex()
 }
 
 /// What a step's connections lead to: whoever answers its requests, and the agents that it names.
@@ -527,7 +500,7 @@ impl Executor for EngineExecutor {
         };
         let run = (invocation.clone(), *run);
         let (mut trees, image) = self.trees(spec, &run)?;
-        let agents = self.agents(spec)?;
+        let agents = self.grants.agents_of(spec)?;
         let secrets = self.secrets(spec)?;
         let network = network.filter(|_| matches!(spec.action, StepAction::Run(_)));
         let making = self.making(spec, variation, (image, &run));

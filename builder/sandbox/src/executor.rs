@@ -279,11 +279,7 @@ impl NativeExecutor {
         let mut secrets = BTreeMap::new();
         let mut bytes = 0;
         for id in spec.secrets() {
-            let Some(value) = self.grants.secrets.get(id) else {
-                return Err(ExecutorError::Refused(format!(
-                    "the secret {id} was not given"
-                )));
-            };
+            let value = self.grants.secret(id)?;
             bytes += value.expose().len();
             secrets.insert(id.to_owned(), Secret(value.expose().to_vec()));
         }
@@ -301,12 +297,7 @@ impl NativeExecutor {
 
     /// The sockets of the agents that a step names, in the order of its mounts.
     fn agents(&self, spec: &StepSpec) -> Result<Vec<&Path>, ExecutorError> {
-        let socket = |id: &str| {
-            let socket = self.grants.agents.get(id).map(std::path::PathBuf::as_path);
-            socket
-                .ok_or_else(|| ExecutorError::Refused(format!("the ssh agent {id} was not given")))
-        };
-        let agents: Vec<&Path> = spec.agents().map(socket).collect::<Result<_, _>>()?;
+        let agents = self.grants.agents_of(spec)?;
         if agents.len() > MAX_FDS {
             return Err(ExecutorError::Refused(format!(
                 "a step has at most {MAX_FDS} ssh mounts"

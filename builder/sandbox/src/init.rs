@@ -165,7 +165,7 @@ fn open_null() -> Result<OwnedFd, Errno> {
 }
 
 /// CPU time and largest process of everything that was reaped.
-fn usage() -> (u64, u64) {
+pub(crate) fn usage() -> (u64, u64) {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
         return (0, 0);
     };

@@ -1,8 +1,14 @@
 //! What a caller lends to steps that name it: values of secrets, and agents.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use zeroize::Zeroizing;
+
+use super::{ExecutorError, StepSpec};
 
 /// Longest value of a secret, in bytes: Docker's limit.
 pub const MAX_SECRET_BYTES: usize = 500 * 1024;
@@ -46,6 +52,24 @@ pub struct Grants {
     pub secrets: BTreeMap<String, SecretValue>,
     /// Sockets of ssh agents.
     pub agents: BTreeMap<String, PathBuf>,
+}
+
+impl Grants {
+    /// The value of a secret that a step names.
+    pub fn secret(&self, id: &str) -> Result<&SecretValue, ExecutorError> {
+        let value = self.secrets.get(id);
+        value.ok_or_else(|| ExecutorError::Refused(format!("the secret {id} was not given")))
+    }
+
+    /// The sockets of the agents that a step names, in the order of its mounts.
+    pub fn agents_of(&self, spec: &StepSpec) -> Result<Vec<&Path>, ExecutorError> {
+        let socket = |id: &str| {
+            let socket = self.agents.get(id).map(PathBuf::as_path);
+            socket
+                .ok_or_else(|| ExecutorError::Refused(format!("the ssh agent {id} was not given")))
+        };
+        spec.agents().map(socket).collect()
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! What a step sees besides its tree: mounts that are in no layer, secrets, agents.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::SnapshotName;
+use crate::digest::Digest;
 
 /// Something mounted for one step. Nothing of it, and nothing that was made to hold it, is in a
 /// layer.
@@ -91,6 +94,20 @@ pub struct SecretVariable {
     pub name: String,
     /// Name of the secret.
     pub id: String,
+}
+
+/// The name of a cache in files: the same for all mounts that mean the same cache of a run. A hash, since
+/// what a Dockerfile says can be long and hold any character.
+#[must_use]
+pub fn cache_key<T: fmt::Display>(id: &str, trees: &[T], path: &str) -> String {
+    let trees = trees.iter().map(ToString::to_string);
+    // With their lengths, so that no two lists are written the same.
+    let parts: Vec<String> = [id.to_owned(), path.to_owned()]
+        .into_iter()
+        .chain(trees)
+        .map(|part| format!("{}:{part}", part.len()))
+        .collect();
+    Digest::of(parts.concat().as_bytes()).hex()
 }
 
 impl<T> MountSpec<T> {

@@ -479,8 +479,7 @@ fn early_end(frame: Frame<Say>) -> ExecutorError {
             Ok(_) => out_of_turn("a result"),
         },
         Frame::Message(message) => {
-            let mut shown = format!("{message:?}");
-            shown.truncate(200);
+            let shown: String = format!("{message:?}").chars().take(200).collect();
             out_of_turn(&shown)
         }
         Frame::Entries(_) => out_of_turn("entries"),

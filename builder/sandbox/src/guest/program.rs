@@ -10,10 +10,7 @@ use std::{
 };
 
 use nix::{
-    sys::{
-        resource::{UsageWho, getrusage},
-        signal::{Signal, kill},
-    },
+    sys::signal::{Signal, kill},
     unistd::Pid as NixPid,
 };
 use repro_core::build::{Caller, NetworkObservation, StepExit, Variation};
@@ -30,12 +27,12 @@ use super::{
     wire::{Ask, Begin, Frame, Inbox, PIECE, Say},
 };
 use crate::{
-    init::{Place, REPORT_SIZE, Report, Watch},
-    net::{counters::Counters, dns::Responder, observed::Observed},
+    init::{Place, REPORT_SIZE, Report, Watch, usage},
+    net::{dns::Responder, observed::Observed},
     protocol::{During, Failure, FailureKind, Program, from_nix},
     stage::{
         faults::user_failure,
-        program::{exit_of, launch},
+        program::{counters, exit_of, launch},
         stubs,
     },
     sys::{Fork, exit_now, fork},
@@ -269,8 +266,7 @@ fn end_all() -> Result<(), Failure> {
 }
 
 pub(super) fn out_of_turn(frame: &Frame<Ask>) -> Failure {
-    let mut shown = format!("{frame:?}");
-    shown.truncate(200);
+    let shown: String = format!("{frame:?}").chars().take(200).collect();
     Failure::new(
         FailureKind::Internal,
         format!("the orchestrator said something out of turn: {shown}"),
@@ -338,21 +334,4 @@ pub(super) fn write_files(spec: &Program, begin: &Begin) -> Result<(), Failure> 
             .map_err(|error| Failure::io(format!("write({path:?})"), &error))?;
     }
     Ok(())
-}
-
-fn counters() -> Result<Counters, Failure> {
-    Counters::read().map_err(|error| Failure::io("read(\"/proc/self/net/snmp\")", &error))
-}
-
-/// CPU time and largest process of everything that was reaped.
-fn usage() -> (u64, u64) {
-    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
-        return (0, 0);
-    };
-    let ms = |time: nix::sys::time::TimeVal| {
-        let (seconds, micros) = (time.tv_sec(), time.tv_usec());
-        u64::try_from(seconds * 1000 + micros / 1000).unwrap_or(0)
-    };
-    let kib = u64::try_from(usage.max_rss()).unwrap_or(0);
-    (ms(usage.user_time()) + ms(usage.system_time()), kib * 1024)
 }

@@ -15,8 +15,7 @@ use std::{
 };
 
 use repro_core::{
-    build::{DeviceNumber, MountAccess, MountFacts, MountSource, MountSpec},
-    digest::Digest,
+    build::{DeviceNumber, MountAccess, MountFacts, MountSource, MountSpec, cache_key},
     tree::TreePath,
 };
 use rustix::{
@@ -195,7 +194,7 @@ impl<'a> Making<'a, '_> {
                 path,
                 facts,
             } => {
-                let key = cache_key(id, trees.as_deref(), path);
+                let key = cache_key(id, trees.as_deref().unwrap_or_default(), path);
                 if !self.caches.contains_key(&key) {
                     let root = self.stack_cache(index, &key)?;
                     let directory = open_source(root.as_fd(), path, spec)?;
@@ -288,19 +287,6 @@ impl<'a> Making<'a, '_> {
             kind: source.kind,
         })
     }
-}
-
-/// The name of the directory of a cache: the same for all that mean the same cache of a run. A hash,
-/// since what a Dockerfile says can be long and hold any character.
-fn cache_key(id: &str, trees: Option<&[String]>, path: &str) -> String {
-    let trees = trees.unwrap_or_default().iter().map(String::as_str);
-    // With their lengths, so that no two lists are written the same.
-    let parts: Vec<String> = [id, path]
-        .into_iter()
-        .chain(trees)
-        .map(|part| format!("{}:{part}", part.len()))
-        .collect();
-    Digest::of(parts.concat().as_bytes()).hex()
 }
 
 /// Puts a mount on a directory of the scratch space.

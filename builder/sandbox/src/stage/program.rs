@@ -216,7 +216,7 @@ fn name_machine(variation: &Variation) -> Result<(), Failure> {
     setdomainname(domainname.as_bytes()).during(&format!("setdomainname({domainname:?})"))
 }
 
-fn counters() -> Result<Counters, Failure> {
+pub(crate) fn counters() -> Result<Counters, Failure> {
     Counters::read().map_err(|error| Failure::io("read(\"/proc/self/net/snmp\")", &error))
 }
 

@@ -3,12 +3,7 @@
 //! An engine unpacks an image with rules of its own: attributes are lost, directories for mounts are
 //! made, times of directories move. Nothing of that may reach a layer.
 
-use std::{
-    collections::BTreeSet,
-    io::{self, Read},
-    os::fd::AsFd,
-    time::Duration,
-};
+use std::{collections::BTreeSet, io::Read, os::fd::AsFd, time::Duration};
 
 use repro_core::tree::{Entry, EntryKind, EntrySource, TreePath};
 
@@ -19,7 +14,7 @@ use super::{
     make::{facts_of, implicit_directory, make_directory, make_fifo, make_file, make_symlink},
     node::{Kind, Node, Time},
     root::Facts,
-    unpack::facts_from,
+    unpack::{each_entry, facts_from},
 };
 
 /// Brings the contained tree `root` to what `listing` says: what is not in it goes, what is sent comes
@@ -40,7 +35,7 @@ pub(crate) fn align(
         carriers: Vec::new(),
     };
     aligner.clear()?;
-    aligner.receive(sent)?;
+    each_entry(sent, |entry, content| aligner.make(entry, content))?;
     aligner.facts()
 }
 
@@ -127,25 +122,6 @@ impl Aligner<'_> {
     fn leads_to_mount(&self, path: &TreePath) -> bool {
         let mut points = self.detour.points.iter();
         points.any(|point| point.starts_with(path))
-    }
-
-    fn receive(&self, sent: &mut dyn EntrySource) -> Result<(), TreeError> {
-        loop {
-            let mut failure = None;
-            let more = sent.next_entry(&mut |entry, content| {
-                self.make(entry, content).map_err(|error| {
-                    let shown = io::Error::other(error.to_string());
-                    failure = Some(error);
-                    shown
-                })
-            });
-            match (failure, more) {
-                (Some(error), _) => return Err(error),
-                (None, Err(error)) => return Err(TreeError::Source(error)),
-                (None, Ok(true)) => {}
-                (None, Ok(false)) => return Ok(()),
-            }
-        }
     }
 
     fn make(&self, entry: &Entry, content: &mut dyn Read) -> Result<(), TreeError> {

@@ -53,10 +53,19 @@ pub fn unpack(
         opaque: BTreeSet::new(),
     };
     unpacker.directory(&TreePath::root(), None)?;
+    each_entry(source, |entry, content| unpacker.entry(entry, content))?;
+    unpacker.finish()
+}
+
+/// Gives every entry of `source` to `take`, whose own error is what comes of it.
+pub(super) fn each_entry(
+    source: &mut dyn EntrySource,
+    mut take: impl FnMut(&Entry, &mut dyn Read) -> Result<(), TreeError>,
+) -> Result<(), TreeError> {
     loop {
         let mut failure = None;
         let more = source.next_entry(&mut |entry, content| {
-            unpacker.entry(entry, content).map_err(|error| {
+            take(entry, content).map_err(|error| {
                 let shown = io::Error::other(error.to_string());
                 failure = Some(error);
                 shown
@@ -66,7 +75,7 @@ pub fn unpack(
             (Some(error), _) => return Err(error),
             (None, Err(error)) => return Err(TreeError::Source(error)),
             (None, Ok(true)) => {}
-            (None, Ok(false)) => return unpacker.finish(),
+            (None, Ok(false)) => return Ok(()),
         }
     }
 }
