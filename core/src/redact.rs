@@ -430,6 +430,18 @@ mod tests {
                 join(&["https://user", ":pa@ss@example.org/x"]),
             ),
             (
+                "url-password",
+                join(&["https://user:", "${PASS:-word}@example.org/x"]),
+            ),
+            (
+                "url-password",
+                join(&["https://user:", "$a{b}@example.org/x"]),
+            ),
+            (
+                "url-password",
+                join(&["https://user:", "12$@example.org/x"]),
+            ),
+            (
                 "url-token",
                 join(&["https://example.org/x?a=1&access", "_token=", &x(12)]),
             ),
@@ -488,6 +500,8 @@ mod tests {
             "a@b".into(),
             "?tokens=1".into(),
             "https://files.example/x?token=REDACTED&a=1".into(),
+            "https://files.example/x?token=${TOKEN}&password=$P".into(),
+            "https://me:$TOKEN@files.example/x http://${A}:${B_1}$c@files.example".into(),
             "2027-01-15T07:20:00Z".into(),
         ] {
             assert_eq!(redact(&text), (text.clone(), Counts::new()));

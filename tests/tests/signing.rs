@@ -58,7 +58,7 @@ fn planted_secrets_are_in_no_file_of_the_pack() {
         "FROM busybox\n\
          RUN a={head} m=mail && echo \"token ${{a}}{tail} of someone@${{m}}.example\" && echo ${{a}}{tail} >&2\n\
          RUN a={head} m=mail && echo \"$(hostname) ${{a}}{tail} someone@${{m}}.example\" > /stamp.txt\n\
-         RUN a=ab && echo \"https://me:${{a}}{tail}@files.example/x\"\n"
+         RUN a=ab{tail} && echo \"https://me:${{a}}@files.example/x\"\n"
     );
     let project = context.project("planted", &[("Dockerfile", &dockerfile)]);
     let (build, pack) = context.build(&project);

@@ -57,15 +57,17 @@ pub(super) const SHAPES: &[Shape] = &[
         "bearer",
         r"(?i)(?:\bauthorization\s*[:=]\s*(?:basic|bearer|token)|\bbearer)\s+([A-Za-z0-9._~+/=-]{16,})",
     ),
-    secret(
-        "url-password",
-        r"(?i)\b[a-z][a-z0-9+.-]*://([^\s/?#:@]*:[^\s/?#]+)@",
-    ),
+    Shape {
+        name: "url-password",
+        class: Class::Secret,
+        regex: r"(?i)\b[a-z][a-z0-9+.-]*://([^\s/?#:@]*:[^\s/?#]+)@",
+        except: password_of_variables,
+    },
     Shape {
         name: "url-token",
         class: Class::Secret,
         regex: r#"(?i)[?&](?:access_?token|api_?key|auth_?token|client_secret|password|private_?token|secret|sig|signature|token|x-amz-(?:credential|security-token|signature)|x-goog-(?:credential|signature))=([^&\s#"'<>]+)"#,
-        except: replaced_before,
+        except: no_token,
     },
     Shape {
         name: "email",
@@ -75,9 +77,33 @@ pub(super) const SHAPES: &[Shape] = &[
     },
 ];
 
-/// What `repro lock` wrote in the place of a secret of a URL.
-fn replaced_before(bytes: &[u8], start: usize, end: usize) -> bool {
-    &bytes[start..end] == b"REDACTED"
+/// `name:$PASSWORD`, as scripts have it: it says where a password comes from, and none.
+fn password_of_variables(bytes: &[u8], start: usize, end: usize) -> bool {
+    let mut parts = bytes[start..end].splitn(2, |&byte| byte == b':');
+    parts.nth(1).is_some_and(only_variables)
+}
+
+/// What `repro lock` wrote in the place of a secret of a URL, and `$TOKEN`, as scripts have it.
+fn no_token(bytes: &[u8], start: usize, end: usize) -> bool {
+    let token = &bytes[start..end];
+    token == b"REDACTED" || only_variables(token)
+}
+
+/// Whether all of `text` is `$NAME` or `${NAME}`. Words beside it, and defaults as in `${NAME:-word}`, could be
+/// the secret.
+fn only_variables(text: &[u8]) -> bool {
+    let mut parts = text.split(|&byte| byte == b'$');
+    let before = parts.next();
+    let name = |part: &[u8]| {
+        let inner = part.strip_prefix(b"{").map(|part| part.strip_suffix(b"}"));
+        let name = inner.unwrap_or(Some(part)).unwrap_or_default();
+        let first = name.first().copied();
+        first.is_some_and(|byte| byte == b'_' || byte.is_ascii_alphabetic())
+            && name
+                .iter()
+                .all(|&byte| byte == b'_' || byte.is_ascii_alphanumeric())
+    };
+    before == Some(b"") && text.len() > 1 && parts.all(name)
 }
 
 /// Endings of what systemd calls by names like `getty@tty1.service`.

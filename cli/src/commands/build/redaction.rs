@@ -87,6 +87,8 @@ pub(crate) fn texts(
     if found.is_empty() {
         return Ok(inputs);
     }
+    // Two in a line are one line to look at.
+    found.dedup();
     match policy {
         Texts::Refuse => Err(CommandError::usage(format!(
             "what must not be signed stands, by its shape, in {}",
