@@ -69,7 +69,12 @@ impl Form {
 /// What a report is on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Subject<'a> {
-    Build(&'a Report),
+    Build {
+        report: &'a Report,
+        /// The Dockerfile, from where the program was started if it lies below: CI starts builds at the top of a
+        /// checkout, and code scanning looks for files from there.
+        dockerfile: &'a str,
+    },
     Pair(&'a PairReport),
 }
 
@@ -77,7 +82,7 @@ impl Subject<'_> {
     /// The report as lines of text.
     pub(crate) fn text(self, options: &TextOptions) -> Vec<Line> {
         match self {
-            Self::Build(report) => render::text(report, options),
+            Self::Build { report, .. } => render::text(report, options),
             Self::Pair(report) => render::pair_text(report, options),
         }
     }
@@ -85,7 +90,10 @@ impl Subject<'_> {
     /// The report as a file: text with everything in it, without colours.
     pub(crate) fn bytes(self, form: Form) -> Result<Vec<u8>, CommandError> {
         let written: Result<Vec<u8>, CanonicalError> = match (form.format(), self) {
-            (Some(format), Self::Build(report)) => render::report(report, format),
+            (Some(ReportFormat::Sarif), Self::Build { report, dockerfile }) => {
+                render::sarif(report, dockerfile)
+            }
+            (Some(format), Self::Build { report, .. }) => render::report(report, format),
             (Some(format), Self::Pair(report)) => render::pair(report, format),
             (None, _) => {
                 let options = TextOptions {

@@ -237,6 +237,36 @@ fn the_action_keeps_the_evidence_and_then_fails() {
 }
 
 #[test]
+fn findings_are_where_the_checkout_has_the_dockerfile() {
+    let context = TestContext::new();
+    let checkout = context.path("checkout");
+    let app = context.project("checkout/apps/one", &[("Dockerfile", DIFFERS)]);
+    let (build, pack) = context.build(&app);
+    let build = build.args(["--report", "sarif=repro.sarif"]).dir(&checkout);
+    build.run().exits(1);
+    let places = |path: &Path| -> Vec<String> {
+        let sarif: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        let results = sarif["runs"][0]["results"].as_array().unwrap();
+        let place = |result: &Value| {
+            let place = &result["locations"][0]["physicalLocation"];
+            let line = place["region"]["startLine"].as_u64().unwrap();
+            let uri = place["artifactLocation"]["uri"].as_str().unwrap();
+            format!("{uri}:{line}")
+        };
+        results.iter().map(place).collect()
+    };
+    assert_eq!(
+        places(&checkout.join("repro.sarif")),
+        ["apps/one/Dockerfile:2"]
+    );
+    // The pack says nothing of where it was made.
+    assert_eq!(
+        places(&pack.join("reproducibility/report.sarif")),
+        ["Dockerfile:2"]
+    );
+}
+
+#[test]
 fn the_workflow_uses_the_inputs_that_the_action_has() {
     let action = &documents("action.yml")[0];
     let documents = documents("docs/ci/github.yml");

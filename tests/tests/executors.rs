@@ -1,7 +1,7 @@
-//! One contract for every place where steps run: the cases of the conformance suite, built once by the
-//! sandbox and once by an engine, are one image.
+//! One contract for every place where steps run: the cases of the conformance suite and the examples, built
+//! once by the sandbox and once by an engine, are one image.
 //!
-//! A part of the cases runs always; all of them with
+//! A part of them runs always; all with
 //!
 //! ```text
 //! cargo test -p repro-tests --test executors -- --include-ignored
@@ -14,7 +14,7 @@ use std::{
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use repro_tests::{
-    Engine, TestContext, User,
+    Engine, FetchingExample, Pack, Repro, StandIn, TestContext, User,
     conformance::{Case, Expected},
     require_root,
 };
@@ -29,6 +29,18 @@ const OTHERWISE: [(&str, &str); 1] = [(
     "mounts/bind-is-read-only",
     "a helper in a container can mount nothing, so a step can write to what lies there (docs/executors.md)",
 )];
+
+/// The examples that a change of the executor must not change, with the images that they begin with where
+/// their steps fetch. `examples/stamp` is not reproducible on purpose.
+const EXAMPLES: [(&str, &str, &[StandIn]); 7] = [
+    ("static-hello", "Dockerfile", &[]),
+    ("zlib", "Dockerfile", &[]),
+    ("service", "Dockerfile", &[]),
+    ("apt-install", "Dockerfile.reproducible", &[StandIn::Debian]),
+    ("python-app", "Dockerfile.reproducible", &[StandIn::Python]),
+    ("node-app", "Dockerfile.reproducible", &[StandIn::Node]),
+    ("rust-cli", "Dockerfile", &[StandIn::Debian, StandIn::Rust]),
+];
 
 /// An engine with the one who builds in it.
 struct Site {
@@ -98,6 +110,41 @@ impl Site {
         self.engine.get().expect("it was started").host()
     }
 
+    fn there(&self, build: Repro, executor: &str) -> Repro {
+        build
+            .args(["--executor", executor])
+            .env("DOCKER_HOST", self.host())
+            .env("CONTAINER_HOST", self.host())
+    }
+
+    /// The sandbox and the engine make one image of the example, with every axis that the engine has.
+    fn makes_the_example(
+        &self,
+        (name, dockerfile, images): (&str, &str, &[StandIn]),
+    ) -> Result<(), Failed> {
+        let fetching;
+        let (build, evidence) = if images.is_empty() {
+            let context = self.context();
+            context.build(&context.example(name))
+        } else {
+            let mut example = FetchingExample::new(name, images);
+            example.lock(dockerfile);
+            fetching = example;
+            fetching.build(dockerfile)
+        };
+        let executor = format!("native,{}", self.kind.executor());
+        let ended = self.there(build, &executor).run().any();
+        if ended.code != Some(0) {
+            return Err(ended.to_string().into());
+        }
+        let pack = Pack::read(&evidence);
+        if pack.verdict() != "reproducible" {
+            return Err(format!("{}\n{ended}", pack.verdict()).into());
+        }
+        println!("examples/{name}: {}", pack.digest());
+        Ok(())
+    }
+
     fn conforms(&self, case: &Case) -> Result<(), Failed> {
         let context = self.context();
         let name = case.name.replace('/', "-");
@@ -112,11 +159,9 @@ impl Site {
             Expected::Refused { .. } => "1",
         };
         let (build, _) = context.build(&project);
-        let ended = build
-            .args(&case.args)
-            .args(["--executor", &executor, "--runs", runs, "--vary", "none"])
-            .env("DOCKER_HOST", self.host())
-            .env("CONTAINER_HOST", self.host())
+        let ended = self
+            .there(build.args(&case.args), &executor)
+            .args(["--runs", runs, "--vary", "none"])
             .dir(&project)
             .run()
             .any();
@@ -150,11 +195,30 @@ fn conformance(sites: &[Arc<Site>]) -> Vec<Trial> {
     trials
 }
 
+fn examples(sites: &[Arc<Site>]) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for example in EXAMPLES {
+        let (name, _, images) = example;
+        for site in sites {
+            // What a network gave is in a store that an ordinary user cannot read.
+            if site.kind == Kind::Rootless && !images.is_empty() {
+                continue;
+            }
+            let trial = format!("{}::examples::{name}", site.kind.name());
+            let site = Arc::clone(site);
+            let trial = Trial::test(trial, move || site.makes_the_example(example));
+            trials.push(trial.with_ignored_flag(name != "static-hello"));
+        }
+    }
+    trials
+}
+
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
     let sites = Kind::ALL.map(Site::new);
-    let trials = conformance(&sites);
+    let mut trials = conformance(&sites);
+    trials.extend(examples(&sites));
     if !arguments.list {
         for site in &sites {
             let is_meant =

@@ -42,7 +42,7 @@ pub fn report(report: &Report, format: ReportFormat) -> Result<Vec<u8>, Canonica
         ReportFormat::Json => report.to_json()?,
         ReportFormat::Markdown => markdown(report).into_bytes(),
         ReportFormat::Html => html(report).into_bytes(),
-        ReportFormat::Sarif => sarif(report)?,
+        ReportFormat::Sarif => sarif(report, &report.dockerfile)?,
         ReportFormat::Junit => junit(report).into_bytes(),
     })
 }

@@ -260,7 +260,8 @@ pub(crate) struct Args {
     /// - for FILE is standard output; repeat for several
     ///
     /// In the variable several stand with spaces between them. The evidence pack has the report in
-    /// every form but text as well.
+    /// every form but text as well. In SARIF, lines are those of the Dockerfile as seen from the working directory:
+    /// for code scanning build from the top of the checkout.
     #[arg(
         long = "report",
         value_name = "FORM=FILE",

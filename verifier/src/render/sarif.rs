@@ -27,9 +27,10 @@ const PLACE: usize = 4096;
 
 /// The report on a build as SARIF, canonical JSON.
 ///
-/// Steps that differ without reaching the image of a reproducible build are notes; causes of a
+/// `dockerfile` is where it lies for who reads this, a path with `/`: code scanning looks for it below the top of
+/// a checkout, and the report has its name in the context. Steps that differ without reaching the image of a reproducible build are notes; causes of a
 /// build that is not reproducible are errors. A build that failed has no results: nothing was compared.
-pub fn sarif(report: &Report) -> Result<Vec<u8>, CanonicalError> {
+pub fn sarif(report: &Report, dockerfile: &str) -> Result<Vec<u8>, CanonicalError> {
     let level = match report.verdict {
         Verdict::Reproducible => "note",
         _ => "error",
@@ -39,7 +40,7 @@ pub fn sarif(report: &Report) -> Result<Vec<u8>, CanonicalError> {
         by_line(report, cause)
             .into_iter()
             .map(move |(line, paths)| {
-                let place = physical(&report.dockerfile, Some(line.unwrap_or(1)));
+                let place = physical(dockerfile, Some(line.unwrap_or(1)));
                 result(cause, level, &paths, &[place])
             })
     });

@@ -178,7 +178,7 @@ fn the_page_escapes_and_loads_nothing() {
 
 #[test]
 fn sarif_has_a_result_on_the_line_of_the_dockerfile() {
-    let bytes = sarif(&report(&stamp())).unwrap();
+    let bytes = sarif(&report(&stamp()), "apps/a b/Dockerfile").unwrap();
     let log: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(log["version"], "2.1.0");
     let run = &log["runs"][0];
@@ -192,13 +192,13 @@ fn sarif_has_a_result_on_the_line_of_the_dockerfile() {
     assert_eq!(rule["name"], "EmbeddedTimestamp");
     assert!(rule["helpUri"].as_str().unwrap().starts_with("https://"));
     let place = &results[0]["locations"][0]["physicalLocation"];
-    assert_eq!(place["artifactLocation"]["uri"], "Dockerfile");
+    assert_eq!(place["artifactLocation"]["uri"], "apps/a%20b/Dockerfile");
     assert_eq!(place["region"]["startLine"], 3);
     let message = results[0]["message"]["text"].as_str().unwrap();
     assert!(message.contains(": stamp/date. Use"), "{message}");
 
     let log: serde_json::Value =
-        serde_json::from_slice(&sarif(&report(&equal())).unwrap()).unwrap();
+        serde_json::from_slice(&sarif(&report(&equal()), "Dockerfile").unwrap()).unwrap();
     assert_eq!(log["runs"][0]["results"], serde_json::json!([]));
 }
 

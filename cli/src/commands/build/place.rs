@@ -7,7 +7,7 @@ use std::{
 };
 
 use repro_core::{
-    build::{ContextPlace, NamedText},
+    build::{BuildRequest, ContextPlace, NamedText},
     image::transport::{FileSource, TransportError},
     layer::Limits,
 };
@@ -18,7 +18,7 @@ use repro_toolchains::{
 };
 use tempfile::{NamedTempFile, TempDir};
 
-use super::Args;
+use super::{Args, request::absolute};
 use crate::{
     error::{CommandError, ErrorKind, io_kind},
     files::{self, Limit},
@@ -59,6 +59,18 @@ pub(crate) struct Files {
     pub(crate) dockerfile: NamedText,
     pub(crate) ignore: Option<NamedText>,
     pub(crate) lock: Option<ProjectLock>,
+}
+
+/// Where the Dockerfile lies from the working directory, if it lies below; else its name in the context.
+pub(crate) fn from_here(request: &BuildRequest) -> Result<String, CommandError> {
+    let name = &request.dockerfile.name;
+    let ContextPlace::Directory(context) = &request.context else {
+        return Ok(name.clone());
+    };
+    let here = absolute(Path::new("."))?;
+    let file = context.join(name);
+    let below = file.strip_prefix(&here).ok().and_then(Path::to_str);
+    Ok(below.unwrap_or(name).to_owned())
 }
 
 impl Place {

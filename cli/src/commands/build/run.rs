@@ -33,7 +33,7 @@ use super::{
     inputs, load,
     network::Wanted,
     outputs::Outputs,
-    place::Place,
+    place::{Place, from_here},
     push, redaction,
     request::{Asked, asked},
     results, suggest,
@@ -135,7 +135,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     };
     let record = redaction::record(&asked.redactor, record, &store)?;
     let report = redaction::report(&asked.redactor, Report::on(&record, compared)?)?;
-    reports.write(Subject::Build(&report), output)?;
+    let subject = Subject::Build {
+        report: &report,
+        dockerfile: &from_here(&asked.request)?,
+    };
+    reports.write(subject, output)?;
     deliver(args, context, &asked, &store, &record, &report)?;
     let evidence = Evidence {
         dir: &args.evidence,
@@ -381,7 +385,7 @@ fn say(
                 evidence: Some(evidence),
                 ..output.text_options(false, hints(args))
             };
-            let lines = Subject::Build(report).text(&options);
+            let lines = render::text(report, &options);
             if Outputs(&args.output).streams() || Reports(&args.reports).streams() {
                 output.report_aside(&lines);
             } else {

@@ -23,6 +23,7 @@ use repro_verifier::{
         buildkit::{BuildkitOrder, Context as Source, DOCUMENT_MAX, Fate, PREDICATE, Row},
         resemblance::{Aspect, Resemblance},
     },
+    render,
     report::Report,
 };
 use serde::Serialize;
@@ -407,7 +408,7 @@ fn say(
 ) -> Result<(), CommandError> {
     let options = output.text_options(false, 0);
     let Some(resemblance) = resemblance else {
-        output.report(&Subject::Build(report).text(&options))?;
+        output.report(&render::text(report, &options))?;
         let text = "not rebuilt: the build made no image here";
         return output.text(&Meaning::Bad.paint(text).to_string());
     };
@@ -445,7 +446,7 @@ fn say(
         output.report(&Subject::Pair(&resemblance.difference).text(&options))?;
     }
     if report.verdict == Verdict::NotReproducible {
-        output.report(&Subject::Build(report).text(&options))?;
+        output.report(&render::text(report, &options))?;
     }
     let (text, meaning) = match likeness {
         Likeness::Same => (

@@ -4,6 +4,7 @@ use repro_core::{build::RunId, digest::Digest};
 use repro_verifier::{
     predicate::reproducibility::{RebuildOutcome, Verdict},
     rebuild::{Likeness, Order, Part, PartKind},
+    render,
 };
 use serde::Serialize;
 
@@ -100,7 +101,7 @@ impl Finished {
         {
             let options = output.text_options(false, 0);
             if self.report.verdict != Verdict::Reproducible {
-                output.report(&Subject::Build(&self.report).text(&options))?;
+                output.report(&render::text(&self.report, &options))?;
             }
         }
         output.text(&self.conclusion())?;
