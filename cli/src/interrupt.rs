@@ -1,8 +1,9 @@
 //! Signals that ask the program to end.
 //!
 //! The first one asks whatever runs to stop in order: steps are killed, their trees removed, and
-//! the program ends with 128+n. A second one of the same kind ends it at once; what is left then
-//! is what a `kill -9` leaves, which the store is made for.
+//! the program ends with 128+n. Where nothing runs that has to be stopped, as in a verification, it ends
+//! the program at once, and so does a second one: what is left then is what a `kill -9` leaves, which the
+//! store is made for.
 
 use std::{
     io,
@@ -28,6 +29,8 @@ type Stop = Box<dyn FnMut() + Send>;
 pub(crate) struct Interrupts {
     received: Arc<AtomicI32>,
     stop: Arc<Mutex<Option<Stop>>>,
+    /// Ends the program with this exit code.
+    end: fn(i32),
 }
 
 impl std::fmt::Debug for Interrupts {
@@ -50,6 +53,7 @@ impl Interrupts {
         let interrupts = Self {
             received: Arc::new(AtomicI32::new(0)),
             stop: Arc::new(Mutex::new(None)),
+            end: |code| std::process::exit(code),
         };
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
         let watched = interrupts.clone();
@@ -65,8 +69,10 @@ impl Interrupts {
 
     fn receive(&self, signal: i32) {
         self.received.store(signal, Ordering::SeqCst);
-        if let Some(stop) = &mut *self.stop.lock().unwrap_or_else(PoisonError::into_inner) {
-            stop();
+        match &mut *self.stop.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(stop) => stop(),
+            // Under the lock: nothing begins meanwhile that would have to be stopped.
+            None => (self.end)(128 + signal),
         }
     }
 
@@ -97,11 +103,20 @@ mod tests {
 
     use super::*;
 
+    static ENDED: AtomicI32 = AtomicI32::new(0);
+
     fn unwatched() -> Interrupts {
         Interrupts {
             received: Arc::default(),
             stop: Arc::default(),
+            end: |code| ENDED.store(code, Ordering::SeqCst),
         }
+    }
+
+    #[test]
+    fn a_signal_ends_what_has_nothing_to_stop() {
+        unwatched().receive(SIGINT);
+        assert_eq!(ENDED.load(Ordering::SeqCst), 130);
     }
 
     #[test]

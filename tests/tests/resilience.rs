@@ -125,6 +125,42 @@ fn a_signal_ends_it_in_an_orderly_way() {
     }
 }
 
+#[test]
+fn a_signal_ends_what_only_reads_at_once() {
+    let context = TestContext::new();
+    let sides = ["a", "b"].map(|side| {
+        let dir = context.path(side);
+        fs::create_dir(&dir).unwrap();
+        // Holes: reading them takes minutes, and no room.
+        let file = fs::File::create(dir.join("large")).unwrap();
+        file.set_len(64 << 30).unwrap();
+        dir
+    });
+    let mut child = context
+        .repro(["diff"])
+        .arg(&sides[0])
+        .arg(&sides[1])
+        .spawn();
+    let fds = PathBuf::from(format!("/proc/{}/fd", child.id()));
+    wait_until("it reads", Duration::from_secs(30), || {
+        let names = sorted_names(&fds).unwrap_or_default();
+        names.iter().any(|name| {
+            let file = fds.join(name).read_link();
+            file.is_ok_and(|file| file.ends_with("large"))
+        })
+    });
+    let sent = Command::new(tool("kill"))
+        .arg(child.id().to_string())
+        .status();
+    assert!(sent.unwrap().success());
+    let mut code = None;
+    wait_until("it ends", Duration::from_secs(10), || {
+        code = child.try_wait().unwrap();
+        code.is_some()
+    });
+    assert_eq!(code.and_then(|code| code.code()), Some(143));
+}
+
 /// A file system of its own, unmounted when the value is dropped.
 struct SmallDisk(PathBuf);
 
