@@ -4,18 +4,14 @@ use std::{error::Error as _, fmt, str::FromStr, sync::Arc};
 
 use clap::Args;
 use repro_core::{
-    build::{Executor, Grants},
+    build::{Executor, Grants, Snapshotter},
     event::{Event, EventSink},
     store::Store,
 };
 use repro_engine::{Client, EngineExecutor, EngineKind, Pair, StoreId, find};
 use repro_sandbox::{NativeExecutor, Snapshots, StageImage};
 
-use crate::{
-    ambient,
-    commands::{Context, build::SnapshotterArg},
-    error::CommandError,
-};
+use crate::{ambient, commands::Context, error::CommandError};
 
 /// `--executor` and `--snapshotter`.
 #[derive(Debug, Clone, Default, Args)]
@@ -23,78 +19,93 @@ pub(crate) struct PlaceArgs {
     /// Run the steps in the sandbox of this machine (native), or in containers of docker or podman; two
     /// names run the second time in the second one, as in native,docker. The image does not depend on it
     #[arg(long, value_name = "WHERE", default_value_t, env = "REPRO_EXECUTOR")]
-    executor: ExecutorArg,
-    /// How a step of the sandbox gets the tree that it starts from. The image does not depend on it
-    #[arg(long, value_enum, default_value_t, env = "REPRO_SNAPSHOTTER")]
-    snapshotter: SnapshotterArg,
+    executor: ForRuns<Place>,
+    /// How a step of the sandbox gets the tree that it starts from: with overlayfs (overlay), by copying its
+    /// files (plain-copy: slower, and possible wherever the store is), or as the machine has it (auto); two
+    /// names, as in overlay,plain-copy, are for the two runs. The image does not depend on it
+    #[arg(long, value_name = "HOW", default_value_t, env = "REPRO_SNAPSHOTTER")]
+    snapshotter: ForRuns<Snapshotting>,
 }
 
 /// Where one run's steps are run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Place {
+    #[default]
     Native,
     Engine(EngineKind),
 }
 
-impl Place {
-    const fn name(self) -> &'static str {
+/// How steps of the sandbox get their trees.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Snapshotting {
+    #[default]
+    Auto,
+    Overlay,
+    PlainCopy,
+}
+
+/// A value with a name, of few.
+trait Named: Copy + PartialEq + 'static {
+    const ALL: &[(&str, Self)];
+}
+
+impl Named for Place {
+    const ALL: &[(&str, Self)] = &[
+        ("native", Self::Native),
+        ("docker", Self::Engine(EngineKind::Docker)),
+        ("podman", Self::Engine(EngineKind::Podman)),
+    ];
+}
+
+impl Named for Snapshotting {
+    const ALL: &[(&str, Self)] = &[
+        ("auto", Self::Auto),
+        ("overlay", Self::Overlay),
+        ("plain-copy", Self::PlainCopy),
+    ];
+}
+
+impl Snapshotting {
+    const fn snapshots(self) -> Snapshots {
         match self {
-            Self::Native => "native",
-            Self::Engine(EngineKind::Docker) => "docker",
-            Self::Engine(EngineKind::Podman) => "podman",
+            Self::Auto => Snapshots::AsPossible,
+            Self::Overlay => Snapshots::By(Snapshotter::Overlay),
+            Self::PlainCopy => Snapshots::By(Snapshotter::PlainCopy),
         }
     }
 }
 
-impl FromStr for Place {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let known = [
-            Self::Native,
-            Self::Engine(EngineKind::Docker),
-            Self::Engine(EngineKind::Podman),
-        ];
-        let mut known = known.into_iter();
-        known
-            .find(|place| place.name() == name)
-            .ok_or_else(|| format!("{name:?} is none of native, docker and podman"))
-    }
+/// One value for all runs, or one for run A and one for run B.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct ForRuns<T> {
+    first: T,
+    second: Option<T>,
 }
 
-/// One place for all runs, or one for run A and one for run B.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct ExecutorArg {
-    first: Place,
-    second: Option<Place>,
-}
-
-impl Default for ExecutorArg {
-    fn default() -> Self {
-        Self {
-            first: Place::Native,
-            second: None,
-        }
-    }
-}
-
-impl fmt::Display for ExecutorArg {
+impl<T: Named> fmt::Display for ForRuns<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.first.name())?;
-        match self.second {
-            None => Ok(()),
-            Some(second) => write!(f, ",{}", second.name()),
-        }
+        let name = |value: T| T::ALL.iter().find(|(_, known)| *known == value);
+        let names = [Some(self.first), self.second];
+        let names = names.into_iter().flatten().filter_map(name);
+        let names: Vec<&str> = names.map(|(name, _)| *name).collect();
+        f.write_str(&names.join(","))
     }
 }
 
-impl FromStr for ExecutorArg {
+impl<T: Named> FromStr for ForRuns<T> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        let value = |name: &str| match T::ALL.iter().find(|(known, _)| *known == name) {
+            Some((_, value)) => Ok(*value),
+            None => {
+                let names: Vec<&str> = T::ALL.iter().map(|(name, _)| *name).collect();
+                Err(format!("{name:?} is none of {}", names.join(", ")))
+            }
+        };
         let (first, second) = match text.split_once(',') {
-            None => (text.parse()?, None),
-            Some((first, second)) => (first.parse()?, Some(second.parse()?)),
+            None => (value(text)?, None),
+            Some((first, second)) => (value(first)?, Some(value(second)?)),
         };
         Ok(Self {
             first,
@@ -104,7 +115,64 @@ impl FromStr for ExecutorArg {
     }
 }
 
+/// What runs the steps of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Runner {
+    Native(Snapshotting),
+    Engine(EngineKind),
+}
+
+/// An executor for one run or for all.
+enum Made {
+    Native(Arc<NativeExecutor>),
+    Engine(Arc<EngineExecutor>),
+}
+
+impl Made {
+    fn executor(&self) -> Arc<dyn Executor> {
+        match self {
+            Self::Native(native) => native.clone(),
+            Self::Engine(engine) => engine.clone(),
+        }
+    }
+
+    const fn engine(&self) -> Option<&Arc<EngineExecutor>> {
+        match self {
+            Self::Native(_) => None,
+            Self::Engine(engine) => Some(engine),
+        }
+    }
+}
+
 impl PlaceArgs {
+    /// What the runs are run by; the second is `None` where it is the first.
+    fn runners(&self) -> Result<(Runner, Option<Runner>), CommandError> {
+        let runner = |place, snapshotting| match place {
+            Place::Native => Runner::Native(snapshotting),
+            Place::Engine(kind) => Runner::Engine(kind),
+        };
+        let ForRuns { first, second } = self.snapshotter;
+        let a = runner(self.executor.first, first);
+        let place = self.executor.second.unwrap_or(self.executor.first);
+        let b = runner(place, second.unwrap_or(first));
+        let used = |snapshotting| [a, b].contains(&Runner::Native(snapshotting));
+        let asked = [Some(first), second].into_iter().flatten();
+        if let Some(idle) = asked.into_iter().find(|asked| {
+            let default = second.is_none() && *asked == Snapshotting::default();
+            !default && !used(*asked)
+        }) {
+            let idle = ForRuns {
+                first: idle,
+                second: None,
+            };
+            return Err(CommandError::usage(format!(
+                "--snapshotter {idle} would do nothing: engines have their own way"
+            ))
+            .hint("leave it out, or let a run be native: --executor native"));
+        }
+        Ok((a, Some(b).filter(|b| *b != a)))
+    }
+
     /// Gets ready what is asked for, with what steps are lent.
     pub(crate) fn executor(
         &self,
@@ -112,40 +180,19 @@ impl PlaceArgs {
         store: &Store,
         grants: &Grants,
     ) -> Result<Arc<dyn Executor>, CommandError> {
-        let image = StageImage::capture()?;
+        let (a, b) = self.runners()?;
         let maker = Maker {
             context,
             store,
             grants,
-            snapshots: self.snapshotter.snapshots(),
         };
-        let ExecutorArg { first, second } = self.executor;
-        let Some(second) = second else {
-            return Ok(match first {
-                Place::Native => maker.native(image)?,
-                Place::Engine(kind) => maker.engine(&image, kind)?,
-            });
+        let a = maker.make(a)?;
+        let Some(b) = b else {
+            return Ok(a.executor());
         };
-        let (a, b): (Arc<dyn Executor>, Arc<dyn Executor>);
-        let keeper = match (first, second) {
-            (Place::Engine(first), Place::Engine(second)) => {
-                let (one, other) = (maker.engine(&image, first)?, maker.engine(&image, second)?);
-                (a, b) = (one.clone(), other);
-                one
-            }
-            (Place::Engine(first), Place::Native) => {
-                let engine = maker.engine(&image, first)?;
-                (a, b) = (engine.clone(), maker.native(image)?);
-                engine
-            }
-            (Place::Native, Place::Engine(second)) => {
-                let engine = maker.engine(&image, second)?;
-                (a, b) = (maker.native(image)?, engine.clone());
-                engine
-            }
-            (Place::Native, Place::Native) => return Ok(maker.native(image)?),
-        };
-        Ok(Arc::new(Pair::new(a, b, keeper)))
+        let b = maker.make(b)?;
+        let keeper = a.engine().or(b.engine()).cloned();
+        Ok(Arc::new(Pair::new(a.executor(), b.executor(), keeper)))
     }
 }
 
@@ -158,12 +205,24 @@ struct Maker<'a> {
     context: &'a Context,
     store: &'a Store,
     grants: &'a Grants,
-    snapshots: Snapshots,
 }
 
 impl Maker<'_> {
-    fn native(&self, image: StageImage) -> Result<Arc<NativeExecutor>, CommandError> {
-        let executor = NativeExecutor::new(image, self.store.root(), self.snapshots)?;
+    fn make(&self, runner: Runner) -> Result<Made, CommandError> {
+        let image = StageImage::capture()?;
+        Ok(match runner {
+            Runner::Native(snapshotting) => Made::Native(self.native(image, snapshotting)?),
+            Runner::Engine(kind) => Made::Engine(self.engine(&image, kind)?),
+        })
+    }
+
+    fn native(
+        &self,
+        image: StageImage,
+        snapshotting: Snapshotting,
+    ) -> Result<Arc<NativeExecutor>, CommandError> {
+        let snapshots = snapshotting.snapshots();
+        let executor = NativeExecutor::new(image, self.store.root(), snapshots)?;
         if let Some(refused) = executor.overlay_refused() {
             let errno = refused.source().map(|errno| format!(" ({errno})"));
             self.context.settings.output.warning(&format!(
@@ -203,14 +262,58 @@ mod tests {
     #[test]
     fn places_are_read_as_they_are_written() {
         for text in ["native", "docker", "native,docker", "podman,native"] {
-            assert_eq!(text.parse::<ExecutorArg>().unwrap().to_string(), text);
+            let read: ForRuns<Place> = text.parse().unwrap();
+            assert_eq!(read.to_string(), text);
         }
-        assert_eq!(
-            "docker,docker".parse::<ExecutorArg>().unwrap().to_string(),
-            "docker"
-        );
+        let twice: ForRuns<Place> = "docker,docker".parse().unwrap();
+        assert_eq!(twice.to_string(), "docker");
         for wrong in ["", "runc", "native,", "native,docker,podman", "Docker"] {
-            assert!(wrong.parse::<ExecutorArg>().is_err(), "{wrong}");
+            assert!(wrong.parse::<ForRuns<Place>>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn each_run_has_what_is_asked_for_it() {
+        let runners = |executor: &str, snapshotter: &str| {
+            let args = PlaceArgs {
+                executor: executor.parse().unwrap(),
+                snapshotter: snapshotter.parse().unwrap(),
+            };
+            args.runners().ok()
+        };
+        let native = Runner::Native;
+        let docker = Runner::Engine(EngineKind::Docker);
+        for (executor, snapshotter, expected) in [
+            ("native", "auto", Some((native(Snapshotting::Auto), None))),
+            (
+                "native",
+                "overlay,plain-copy",
+                Some((
+                    native(Snapshotting::Overlay),
+                    Some(native(Snapshotting::PlainCopy)),
+                )),
+            ),
+            ("docker", "auto", Some((docker, None))),
+            (
+                "native,docker",
+                "plain-copy",
+                Some((native(Snapshotting::PlainCopy), Some(docker))),
+            ),
+            (
+                "docker,native",
+                "overlay",
+                Some((docker, Some(native(Snapshotting::Overlay)))),
+            ),
+            // What an engine does is its own.
+            ("docker", "overlay", None),
+            ("native,docker", "overlay,plain-copy", None),
+            ("docker,podman", "plain-copy", None),
+        ] {
+            assert_eq!(
+                runners(executor, snapshotter),
+                expected,
+                "{executor} {snapshotter}"
+            );
         }
     }
 }

@@ -55,6 +55,22 @@ fn is(document: &Value, name: &str, status: &str, detail: &str, next: &str) {
     assert!(found || next.is_empty(), "{check:#}");
 }
 
+/// Starts a program where a sysctl forbids user namespaces. Of a namespace alone: the machine's own switch stays
+/// as it is.
+const WITHOUT_NAMESPACES: [&str; 11] = [
+    "unshare",
+    "--user",
+    "--map-root-user",
+    "--mount",
+    "--mount-proc",
+    "--pid",
+    "--fork",
+    "sh",
+    "-c",
+    "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"",
+    "sh",
+];
+
 #[test]
 fn a_machine_that_builds_is_described() {
     let context = TestContext::new();
@@ -79,22 +95,7 @@ fn a_machine_that_builds_is_described() {
 #[test]
 fn privileged_namespaces_that_a_sysctl_forbids_are_named_with_the_command() {
     let context = TestContext::new();
-    // Of this namespace alone: the machine's own switch stays as it is.
-    let script = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";
-    let wrapper = [
-        "unshare",
-        "--user",
-        "--map-root-user",
-        "--mount",
-        "--mount-proc",
-        "--pid",
-        "--fork",
-        "sh",
-        "-c",
-        script,
-        "sh",
-    ];
-    let (document, text) = doctor(&context, &wrapper, &[]);
+    let (document, text) = doctor(&context, &WITHOUT_NAMESPACES, &[]);
     is(
         &document,
         "user namespaces",
@@ -214,21 +215,7 @@ fn privileged_engines_are_described_and_a_named_one_that_is_gone_is_said() {
     assert_eq!(text.code, Some(0));
 
     // Where the sandbox cannot work, an engine is enough.
-    let script = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";
-    let wrapper = [
-        "unshare",
-        "--user",
-        "--map-root-user",
-        "--mount",
-        "--mount-proc",
-        "--pid",
-        "--fork",
-        "sh",
-        "-c",
-        script,
-        "sh",
-    ];
-    let (document, text) = doctor(&context, &wrapper, &variables[..1]);
+    let (document, text) = doctor(&context, &WITHOUT_NAMESPACES, &variables[..1]);
     assert_eq!(document["builds"]["native"], false);
     assert_eq!(document["builds"]["docker"], true);
     assert_eq!(text.code, Some(0), "{text}");

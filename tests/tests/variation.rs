@@ -106,6 +106,23 @@ fn each_difference_gets_the_axis_that_makes_it() {
 }
 
 #[test]
+fn each_run_gets_its_trees_in_its_own_way() {
+    let context = TestContext::new();
+    let dockerfile =
+        "FROM busybox\nRUN mkdir /d && ln /bin/busybox /d/b && chmod 4755 /d/b\nRUN rm /d/b\n";
+    let project = context.project("trees", &[("Dockerfile", dockerfile)]);
+    let (build, evidence) = context.build(&project);
+    build
+        .args(["--snapshotter", "overlay,plain-copy"])
+        .run()
+        .exits(0);
+    let pack = Pack::read(&evidence);
+    assert_eq!(pack.verdict(), "reproducible");
+    let ways = ["a", "b"].map(|run| pack.run(run)["snapshotter"].clone());
+    assert_eq!(ways, ["overlay", "plain-copy"]);
+}
+
+#[test]
 fn the_axis_that_makes_a_build_fail_is_named() {
     let context = TestContext::new();
     let project = context.project(

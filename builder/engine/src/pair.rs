@@ -17,8 +17,8 @@ use crate::EngineExecutor;
 pub struct Pair {
     first: Arc<dyn Executor>,
     second: Arc<dyn Executor>,
-    /// The one of both that keeps layers as they came.
-    keeper: Arc<EngineExecutor>,
+    /// The one of both that keeps layers as they came; none where both keep trees, in one store.
+    keeper: Option<Arc<EngineExecutor>>,
 }
 
 impl fmt::Debug for Pair {
@@ -29,12 +29,12 @@ impl fmt::Debug for Pair {
 }
 
 impl Pair {
-    /// `keeper` is one of both.
+    /// `keeper` is one of both, the engine if one is; without any, both have their trees in the same store.
     #[must_use]
     pub fn new(
         first: Arc<dyn Executor>,
         second: Arc<dyn Executor>,
-        keeper: Arc<EngineExecutor>,
+        keeper: Option<Arc<EngineExecutor>>,
     ) -> Self {
         Self {
             first,
@@ -98,11 +98,14 @@ impl Executor for Pair {
         chain: ChainId,
         layer: &mut dyn EntrySource,
     ) -> Result<SnapshotInfo, ExecutorError> {
+        let Some(keeper) = &self.keeper else {
+            return self.first.unpack(parents, chain, layer);
+        };
         // A layer comes once, so the one that keeps it as it came is first.
-        let info = self.keeper.unpack(parents, chain, layer)?;
+        let info = keeper.unpack(parents, chain, layer)?;
         for executor in [&self.first, &self.second] {
             if executor.stored(chain)?.is_none() {
-                executor.unpack(parents, chain, &mut self.keeper.entries(chain)?)?;
+                executor.unpack(parents, chain, &mut keeper.entries(chain)?)?;
             }
         }
         Ok(info)

@@ -26,7 +26,7 @@ pub(crate) use contexts::{ContextArg, contexts};
 pub(crate) use grants::{SecretArg, SshArg, grants};
 pub(crate) use run::{Evidence, Means, builder_info, options, run, with_builder, write_pack};
 use values::OnDifference;
-pub(crate) use values::{Pair, RunCount, SnapshotterArg, one_platform};
+pub(crate) use values::{Pair, RunCount, one_platform};
 
 use std::{num::NonZeroUsize, path::PathBuf};
 

@@ -415,6 +415,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_document_has_a_row_for_each_axis() {
+        let document = include_str!("../../../docs/variation.md");
+        let rows = document.lines().filter_map(|line| {
+            let (name, _) = line.strip_prefix("| `")?.split_once("` |")?;
+            Some(name)
+        });
+        let axes = Axis::VARIED.map(Axis::name);
+        assert_eq!(rows.collect::<Vec<_>>(), axes);
+    }
+
+    #[test]
     fn each_axis_changes_its_own_value_and_no_other() {
         let base = Variation::run_a().values();
         for axis in Axis::VARIED {

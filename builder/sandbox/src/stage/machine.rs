@@ -12,7 +12,7 @@ use std::{ffi::CString, fs::File, io::Write as _};
 use repro_core::build::{Cpus, KernelName, Variation};
 use rustix::{
     fs::{CWD, Mode, OFlags, fchmod, mkdirat, openat},
-    thread::{CpuSet, sched_getaffinity},
+    thread::{CpuSet, sched_getaffinity, sched_getcpu},
 };
 
 use super::memory;
@@ -30,9 +30,18 @@ const CPUS: &str = "machine/cpu";
 /// The same in a step.
 const CPUS_TARGET: &str = "sys/devices/system/cpu";
 
-/// The files, each to be put over the kernel's own.
-pub(super) fn attachments(variation: &Variation) -> Result<Vec<Attachment>, Failure> {
-    let cpus = cpus(variation)?;
+/// The files, each to be put over the kernel's own. `affinity` is what [`affinity`] gave the step.
+pub(super) fn attachments(
+    variation: &Variation,
+    affinity: Option<&CpuSet>,
+) -> Result<Vec<Attachment>, Failure> {
+    let allowed = match affinity {
+        Some(set) => *set,
+        None => sched_getaffinity(None).during("sched_getaffinity()")?,
+    };
+    let cpus: Vec<usize> = (0..CpuSet::MAX_CPU)
+        .filter(|cpu| allowed.is_set(*cpu))
+        .collect();
     memory::mount(PLACE, SIZE)?;
     let mut made = Vec::new();
     for (target, text) in files(variation, &cpus)? {
@@ -101,26 +110,17 @@ fn files(variation: &Variation, cpus: &[usize]) -> Result<Vec<(&'static str, Str
     ])
 }
 
-/// The CPUs that the step may use, ascending: those of this process, or the first of them.
-fn cpus(variation: &Variation) -> Result<Vec<usize>, Failure> {
-    let allowed = sched_getaffinity(None).during("sched_getaffinity()")?;
-    let all = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu));
-    Ok(match variation.cpus {
-        Cpus::All => all.collect(),
-        Cpus::One => all.take(1).collect(),
-    })
-}
-
-/// The same, for the kernel.
-pub(super) fn affinity(variation: &Variation) -> Result<Option<CpuSet>, Failure> {
+/// The CPUs that the step may use, unless that is all of this process.
+///
+/// The one of run B is where the kernel put this process, the least busy one as a rule. Always the first would
+/// be simpler, and let the builds of a machine wait for one another on it while the others stand idle.
+pub(super) fn affinity(variation: &Variation) -> Option<CpuSet> {
     match variation.cpus {
-        Cpus::All => Ok(None),
+        Cpus::All => None,
         Cpus::One => {
             let mut set = CpuSet::new();
-            for cpu in cpus(variation)? {
-                set.set(cpu);
-            }
-            Ok(Some(set))
+            set.set(sched_getcpu());
+            Some(set)
         }
     }
 }

@@ -125,7 +125,7 @@ pub(super) fn run(
         setup.extend(mounts::kit(kit).during("name of a file")?);
         open_way_out(kit, control)?;
     }
-    let mut machine = machine::attachments(variation)?;
+    let mut machine = machine::attachments(variation, payload.cpus.as_ref())?;
     // What a step mounts over them is seen.
     machine.extend(attachments);
     let plan = Plan {

@@ -4,11 +4,10 @@ use std::{collections::BTreeSet, str::FromStr};
 
 use clap::ValueEnum;
 use repro_core::{
-    build::{Axis, AxisError, Snapshotter},
+    build::{Axis, AxisError},
     epoch::{Epoch, EpochError},
     platform::{Platform, PlatformError},
 };
-use repro_sandbox::Snapshots;
 
 /// `--runs`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -20,29 +19,6 @@ pub(crate) enum RunCount {
     #[default]
     #[value(name = "2")]
     Two,
-}
-
-/// `--snapshotter`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SnapshotterArg {
-    /// With overlayfs, or by copying where the machine refuses it
-    #[default]
-    Auto,
-    /// With overlayfs
-    Overlay,
-    /// By copying its files: slower, and possible wherever the store is
-    PlainCopy,
-}
-
-impl SnapshotterArg {
-    /// What it means to the executor.
-    pub(crate) const fn snapshots(self) -> Snapshots {
-        match self {
-            Self::Auto => Snapshots::AsPossible,
-            Self::Overlay => Snapshots::By(Snapshotter::Overlay),
-            Self::PlainCopy => Snapshots::By(Snapshotter::PlainCopy),
-        }
-    }
 }
 
 /// `--on-difference`.

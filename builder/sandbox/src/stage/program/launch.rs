@@ -58,7 +58,7 @@ pub(crate) fn payload(
             Ids::Recorded(_) if user.uid == 0 => Identity::OnlyRoot,
             Ids::Recorded(_) => Identity::OnlyOther,
         },
-        cpus: machine::affinity(variation)?,
+        cpus: machine::affinity(variation),
         address_space: variation.address_space,
         limits: spec.settings.limits.iter().map(limit).collect(),
         log,
