@@ -99,7 +99,11 @@ impl Aligner<'_> {
                     continue;
                 };
                 match self.listing.get(&path) {
-                    Some(name) if stays(name, &node) => {
+                    // A file that is sent is another, also where it looks alike.
+                    Some(name)
+                        if stays(name, &node)
+                            && (node.is_directory() || name.origin == Origin::Image) =>
+                    {
                         if node.is_directory() {
                             directories.push(path);
                         }
