@@ -69,6 +69,8 @@ pub struct EngineExecutor {
     grants: Grants,
     events: Arc<dyn EventSink>,
     running: Mutex<Running>,
+    /// Trees of base images: every step on one needs it.
+    bases: Mutex<BTreeMap<Vec<ChainId>, Arc<Tree>>>,
 }
 
 impl fmt::Debug for EngineExecutor {
@@ -132,6 +134,7 @@ impl EngineExecutor {
             grants: Grants::default(),
             events,
             running: Mutex::default(),
+            bases: Mutex::default(),
             client,
         })
     }
@@ -171,6 +174,19 @@ impl EngineExecutor {
         })
     }
 
+    /// The tree of stored layers, put together once.
+    fn base(&self, chain: &[ChainId], layers: &[Arc<Layer>]) -> Result<Arc<Tree>, ExecutorError> {
+        let known = |bases: &BTreeMap<_, Arc<Tree>>| bases.get(chain).cloned();
+        if let Some(tree) = known(&self.bases.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(tree);
+        }
+        // Not under the lock: the other run may want another one.
+        let tree = Arc::new(self.tree(layers.to_vec())?);
+        let mut bases = self.bases.lock().unwrap_or_else(PoisonError::into_inner);
+        bases.insert(chain.to_vec(), tree.clone());
+        Ok(tree)
+    }
+
     /// The step's trees, and the image that its container starts from.
     fn trees<'a>(
         &'a self,
@@ -183,7 +199,7 @@ impl EngineExecutor {
             SnapshotName::Step { .. } => None,
         });
         let chain: Vec<ChainId> = stored.collect();
-        let base = self.tree(layers[..chain.len()].to_vec())?;
+        let base = self.base(&chain, &layers[..chain.len()])?;
         let tmp = (self.tmp.as_path(), &*self.events);
         let image = self
             .images
@@ -200,7 +216,11 @@ impl EngineExecutor {
             }
             StepAction::MakeDir(_) => Default::default(),
         };
-        let tree = self.tree(layers)?;
+        let tree = if layers.len() == chain.len() {
+            base.clone()
+        } else {
+            Arc::new(self.tree(layers)?)
+        };
         let ours = (&self.layers, run);
         Ok((StepTrees::new(tree, &base, (source, mounts), ours), image))
     }

@@ -249,7 +249,7 @@ pub(super) struct Mount {
 /// What a step starts from, and what of it an engine's image has.
 #[derive(Debug)]
 pub(super) struct StepTrees<'a> {
-    tree: Tree,
+    tree: Arc<Tree>,
     /// For each name, whence.
     origins: Vec<Origin>,
     source: Source,
@@ -262,7 +262,7 @@ pub(super) struct StepTrees<'a> {
 impl<'a> StepTrees<'a> {
     /// A step on `tree`; the image has `image`, whose layers are the lowest ones of `tree`.
     pub(super) fn new(
-        tree: Tree,
+        tree: Arc<Tree>,
         image: &Tree,
         (source, mounts): (Source, Vec<Mount>),
         (layers, run): (&'a Layers, &'a RunKey),
