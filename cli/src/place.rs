@@ -96,12 +96,12 @@ impl<T: Named> FromStr for ForRuns<T> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let value = |name: &str| match T::ALL.iter().find(|(known, _)| *known == name) {
-            Some((_, value)) => Ok(*value),
-            None => {
+        let value = |name: &str| {
+            let found = T::ALL.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| *value).ok_or_else(|| {
                 let names: Vec<&str> = T::ALL.iter().map(|(name, _)| *name).collect();
-                Err(format!("{name:?} is none of {}", names.join(", ")))
-            }
+                format!("{name:?} is none of {}", names.join(", "))
+            })
         };
         let (first, second) = match text.split_once(',') {
             None => (value(text)?, None),

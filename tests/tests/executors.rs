@@ -118,6 +118,10 @@ impl Site {
     }
 
     /// The sandbox and the engine make one image of the example, with every axis that the engine has.
+    #[expect(
+        clippy::print_stdout,
+        reason = "a digest that can be held against others"
+    )]
     fn makes_the_example(
         &self,
         (name, dockerfile, images): (&str, &str, &[StandIn]),
