@@ -47,6 +47,12 @@ enum Snapshotting {
 /// A value with a name, of few.
 trait Named: Copy + PartialEq + 'static {
     const ALL: &[(&str, Self)];
+
+    fn name(self) -> &'static str {
+        let mut all = Self::ALL.iter();
+        all.find(|(_, known)| *known == self)
+            .map_or("", |(name, _)| name)
+    }
 }
 
 impl Named for Place {
@@ -84,11 +90,11 @@ struct ForRuns<T> {
 
 impl<T: Named> fmt::Display for ForRuns<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = |value: T| T::ALL.iter().find(|(_, known)| *known == value);
-        let names = [Some(self.first), self.second];
-        let names = names.into_iter().flatten().filter_map(name);
-        let names: Vec<&str> = names.map(|(name, _)| *name).collect();
-        f.write_str(&names.join(","))
+        f.write_str(self.first.name())?;
+        match self.second {
+            None => Ok(()),
+            Some(second) => write!(f, ",{}", second.name()),
+        }
     }
 }
 
@@ -161,10 +167,7 @@ impl PlaceArgs {
             let default = second.is_none() && *asked == Snapshotting::default();
             !default && !used(*asked)
         }) {
-            let idle = ForRuns {
-                first: idle,
-                second: None,
-            };
+            let idle = idle.name();
             return Err(CommandError::usage(format!(
                 "--snapshotter {idle} would do nothing: engines have their own way"
             ))

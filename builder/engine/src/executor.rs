@@ -176,14 +176,14 @@ impl EngineExecutor {
 
     /// The tree of stored layers, put together once.
     fn base(&self, chain: &[ChainId], layers: &[Arc<Layer>]) -> Result<Arc<Tree>, ExecutorError> {
-        let known = |bases: &BTreeMap<_, Arc<Tree>>| bases.get(chain).cloned();
-        if let Some(tree) = known(&self.bases.lock().unwrap_or_else(PoisonError::into_inner)) {
+        let bases = || self.bases.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = bases().get(chain).cloned();
+        if let Some(tree) = known {
             return Ok(tree);
         }
         // Not under the lock: the other run may want another one.
         let tree = Arc::new(self.tree(layers.to_vec())?);
-        let mut bases = self.bases.lock().unwrap_or_else(PoisonError::into_inner);
-        bases.insert(chain.to_vec(), tree.clone());
+        bases().insert(chain.to_vec(), tree.clone());
         Ok(tree)
     }
 

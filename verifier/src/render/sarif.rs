@@ -27,8 +27,10 @@ const PLACE: usize = 4096;
 
 /// The report on a build as SARIF, canonical JSON.
 ///
-/// `dockerfile` is where it lies for who reads this, a path with `/`: code scanning looks for it below the top of
-/// a checkout, and the report has its name in the context. Steps that differ without reaching the image of a reproducible build are notes; causes of a
+/// `dockerfile` is where it lies for who reads this, a path with `/`: code scanning looks for it below
+/// the top of a checkout, and the report has its name in the context.
+///
+/// Steps that differ without reaching the image of a reproducible build are notes; causes of a
 /// build that is not reproducible are errors. A build that failed has no results: nothing was compared.
 pub fn sarif(report: &Report, dockerfile: &str) -> Result<Vec<u8>, CanonicalError> {
     let level = match report.verdict {
