@@ -218,7 +218,9 @@ fn a_build_is_reported_in_every_form_in_its_pack_and_where_the_user_says() {
         .map(|((form, _), file)| format!("{form}={}", file.display()))
         .collect();
     let (build, evidence) = context.build(&project);
-    let ended = build.env("REPRO_REPORT", several.join(" ")).run().exits(1);
+    // From there the place of the Dockerfile is what the pack calls it.
+    let build = build.env("REPRO_REPORT", several.join(" ")).dir(&project);
+    let ended = build.run().exits(1);
     let pack = evidence.join("reproducibility");
     for (name, file) in [
         ("json", 2),
