@@ -3,9 +3,16 @@
 //! Read here, once, and passed on as values: no other file of any crate looks at them, so that
 //! nothing of the caller's surroundings can reach a byte of an image by accident.
 
-use std::{ffi::OsString, io::IsTerminal as _, path::PathBuf, time::SystemTime};
+use std::{
+    ffi::OsString,
+    io::IsTerminal as _,
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
 
 use repro_core::build::{Clock, InvocationId, InvocationIdError};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 /// What a stream leads to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -142,12 +149,33 @@ pub(crate) fn can_ask() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
+/// The terminal as it was before the question that is open.
+static BEFORE_QUESTION: Mutex<Option<Termios>> = Mutex::new(None);
+
 /// Asks on the terminal for something that is not shown while it is typed.
 pub(crate) fn ask_in_secret(question: &str) -> std::io::Result<zeroize::Zeroizing<String>> {
     let terminal = console::Term::stderr();
-    terminal.write_str(question)?;
-    let answer = zeroize::Zeroizing::new(terminal.read_secure_line()?);
-    Ok(answer)
+    *before_question() = Some(tcgetattr(std::io::stdin())?);
+    let answer = terminal
+        .write_str(question)
+        .and_then(|()| terminal.read_secure_line());
+    *before_question() = None;
+    Ok(zeroize::Zeroizing::new(answer?))
+}
+
+/// Withdraws a question: the terminal shows again what is typed. `None` where none is open.
+pub(crate) fn withdraw_question() -> Option<std::io::Result<()>> {
+    let before = before_question().take()?;
+    let restored = tcsetattr(std::io::stdin(), OptionalActions::Now, &before);
+    // The line of the question ends, as it does after an answer.
+    let ended = console::Term::stderr().write_line("");
+    Some(restored.map_err(Into::into).and(ended))
+}
+
+fn before_question() -> MutexGuard<'static, Option<Termios>> {
+    BEFORE_QUESTION
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether a CI runs the program: `CI`, as all of them set it.

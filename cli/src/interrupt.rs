@@ -1,9 +1,9 @@
 //! Signals that ask the program to end.
 //!
 //! The first one asks whatever runs to stop in order: steps are killed, their trees removed, and
-//! the program ends with 128+n. Where nothing runs that has to be stopped, as in a verification, it ends
-//! the program at once, and so does a second one: what is left then is what a `kill -9` leaves, which the
-//! store is made for.
+//! the program ends with 128+n. Where nothing runs that has to be stopped, as in a verification, or where a
+//! passphrase is asked for, it ends the program at once, and so does a second one: what is left then is what
+//! a `kill -9` leaves, which the store is made for.
 
 use std::{
     io,
@@ -19,7 +19,7 @@ use signal_hook::{
     iterator::Signals,
 };
 
-use crate::exit::Signal;
+use crate::{ambient, exit::Signal};
 
 /// What is done when the program is asked to end.
 type Stop = Box<dyn FnMut() + Send>;
@@ -69,6 +69,10 @@ impl Interrupts {
 
     fn receive(&self, signal: i32) {
         self.received.store(signal, Ordering::SeqCst);
+        if ambient::withdraw_question().is_some() {
+            // Whoever is asked waits for nothing else, and would be asked on.
+            (self.end)(128 + signal);
+        }
         match &mut *self.stop.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(stop) => stop(),
             // Under the lock: nothing begins meanwhile that would have to be stopped.

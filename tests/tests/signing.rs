@@ -558,3 +558,38 @@ fn a_token_signs_through_pkcs11() {
     build.arg("--signer").arg(&signer).run().exits(0);
     verified(&context, &pack, &public);
 }
+
+/// Interrupts a question at a terminal of its own; prints the exit code, and whether the terminal shows
+/// what is typed while the question is open and afterwards.
+const INTERRUPTED: &str = r#"
+import fcntl, os, pty, sys, termios, time
+def shows(fd): return bool(termios.tcgetattr(fd)[3] & termios.ECHO)
+def wait(what, is_so):
+    end = time.monotonic() + 60
+    while not is_so():
+        if time.monotonic() > end: sys.exit(what)
+        time.sleep(0.01)
+ours, theirs = pty.openpty()
+pid = os.fork()
+if pid == 0:
+    os.setsid()
+    for number in range(3): os.dup2(theirs, number)
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    os.execvp(sys.argv[1], sys.argv[1:])
+wait("it does not ask", lambda: not shows(theirs))
+os.write(ours, b"\x03")
+ended = []
+wait("it does not end", lambda: ended.append(os.waitpid(pid, os.WNOHANG)) or ended[-1][0] == pid)
+print(os.waitstatus_to_exitcode(ended[-1][1]), shows(theirs))
+"#;
+
+#[test]
+fn a_question_that_is_interrupted_leaves_the_terminal_as_it_was() {
+    let context = TestContext::new();
+    let key = context.path("own");
+    let asked = context.repro(["keygen", "--encrypt"]).arg(&key);
+    let python = tool("python3").display().to_string();
+    let ended = asked.through(&[&python, "-c", INTERRUPTED]).run().exits(0);
+    assert_eq!(ended.stdout.trim(), "130 True");
+    assert!(!key.with_extension("key").exists());
+}
