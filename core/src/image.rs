@@ -3,6 +3,7 @@
 mod config;
 mod descriptor;
 mod document;
+mod keys;
 mod media;
 mod reach;
 mod stored;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Descriptor, ImageError, MediaType};
+use super::{Descriptor, ImageError, MediaType, keys};
 
 /// Most bytes of a manifest, index or configuration. Registries refuse more than 4 MiB
 /// (distribution-spec, "Pushing Manifests"); configurations of real images stay below 100 KiB.
@@ -84,9 +84,10 @@ impl Document {
     ///
     /// One that could be read as both kinds, or names another type inside than it came under, is
     /// refused: readers that disagree on the kind verify one image and run another
-    /// (CVE-2021-41190).
+    /// (CVE-2021-41190). So is one with keys that readers take for different fields.
     pub fn parse(bytes: &[u8], announced: Option<&MediaType>) -> Result<Self, ImageError> {
         let shape: Shape = serde_json::from_slice(bytes).map_err(ImageError::Json)?;
+        keys::refuse_folded(bytes, keys::DOCUMENT)?;
         if shape.schema_version != Some(2.into()) || shape.fs_layers.is_some() {
             return Err(ImageError::SchemaVersion);
         }
@@ -215,10 +216,47 @@ mod tests {
 
     #[test]
     fn a_field_given_twice_is_refused() {
-        let text = manifest(r#","layers":[]"#);
-        assert!(matches!(
-            Document::parse(text.as_bytes(), None),
-            Err(ImageError::Json(_))
-        ));
+        let entry = CONFIG.replace(r#""size":0"#, r#""size":0,"size":1"#);
+        let platform = CONFIG.replace(
+            r#""size":0"#,
+            r#""size":0,"platform":{"os":"linux","architecture":"amd64","os":"linux"}"#,
+        );
+        for text in [
+            manifest(r#","layers":[]"#),
+            r#"{"schemaVersion":2,"manifests":[],"manifests":[]}"#.into(),
+            format!(r#"{{"schemaVersion":2,"manifests":[{entry}]}}"#),
+            format!(r#"{{"schemaVersion":2,"manifests":[{platform}]}}"#),
+        ] {
+            let parsed = Document::parse(text.as_bytes(), None);
+            assert!(matches!(parsed, Err(ImageError::Json(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_other_programs_take_for_a_field_is_refused() {
+        let evil = CONFIG.replace(r#""size":0"#, r#""size":0,"Digest":"sha256:x""#);
+        for (text, folded) in [
+            (manifest(r#","Layers":[]"#), "Layers"),
+            (manifest(r#","Manifests":[]"#), "Manifests"),
+            (manifest(r#","FSLayers":[]"#), "FSLayers"),
+            (
+                r#"{"schemaVersion":2,"manifests":[],"manife\u017fts":[]}"#.into(),
+                "manife\u{17f}ts",
+            ),
+            (
+                format!(r#"{{"schemaVersion":2,"manifests":[{evil}]}}"#),
+                "Digest",
+            ),
+        ] {
+            assert!(
+                matches!(
+                    Document::parse(text.as_bytes(), None),
+                    Err(ImageError::FoldedKey { key, .. }) if key == folded
+                ),
+                "{text}"
+            );
+        }
+        let text = manifest(r#","annotations":{"Name":"a","name":"b"}"#);
+        assert!(Document::parse(text.as_bytes(), None).is_ok());
     }
 }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, io};
 
 use super::{
     Descriptor, Document, ImageConfig, Index, LayerDescriptor, MAX_DOCUMENT, Manifest, MediaType,
+    keys,
 };
 use crate::{
     digest::{DiffId, Digest},
@@ -23,6 +24,15 @@ pub enum ImageError {
     /// Bytes that are not the JSON of such a document.
     #[error("the document does not have its shape")]
     Json(#[source] serde_json::Error),
+    /// A key that other programs take for a field.
+    #[error("the key \"{}\" is {field:?} to other programs, which read another document then",
+        .key.escape_default())]
+    FoldedKey {
+        /// The key.
+        key: String,
+        /// The field.
+        field: &'static str,
+    },
     /// A value without canonical form.
     #[error("the document has no canonical form")]
     Canonical(#[from] CanonicalError),
@@ -139,8 +149,9 @@ pub fn load_image(store: &dyn BlobStore, manifest: Digest) -> Result<StoredImage
             });
         }
     }
-    let config = read_small(store, parsed.config.digest, MAX_DOCUMENT)?;
-    let config: ImageConfig = serde_json::from_slice(&config).map_err(ImageError::Json)?;
+    let bytes_of_config = read_small(store, parsed.config.digest, MAX_DOCUMENT)?;
+    let config: ImageConfig = serde_json::from_slice(&bytes_of_config).map_err(ImageError::Json)?;
+    keys::refuse_folded(&bytes_of_config, keys::CONFIG)?;
     let diff_ids = &config.rootfs.diff_ids;
     if diff_ids.len() != parsed.layers.len() {
         return Err(ImageError::LayerCount {

@@ -1,6 +1,7 @@
 //! Images in and out of a store, in the forms that other tools know, spelt as in skopeo.
 
 mod docker;
+mod forms;
 mod layout;
 mod local;
 mod location;
@@ -54,6 +55,17 @@ pub enum TransportError {
         /// The file inside.
         name: String,
     },
+    /// A name of an archive that programs read differently.
+    #[error(
+        "{} has {name} more than once, or where programs differ in what they find; pack it again",
+        path.display()
+    )]
+    UnclearMember {
+        /// The archive.
+        path: PathBuf,
+        /// The file inside.
+        name: String,
+    },
     /// Not what the transport says.
     #[error("{} is not {form}", path.display())]
     NotThisForm {
@@ -90,6 +102,48 @@ pub enum TransportError {
         path: PathBuf,
         /// What there is.
         found: Vec<String>,
+    },
+    /// Different images under one name.
+    #[error(
+        "{} has different images named {wanted:?}, and programs differ in which of them they take: \
+         {}; leave the name to one",
+        path.display(),
+        .found.join(", ")
+    )]
+    SameName {
+        /// The archive or directory.
+        path: PathBuf,
+        /// The tag or reference asked for.
+        wanted: String,
+        /// What has that name.
+        found: Vec<String>,
+    },
+    /// An archive that is one image by `manifest.json` and another by `index.json`.
+    #[error(
+        "{} is not one image: its manifest.json leads to configuration {docker}, its index.json to {}; \
+         save it again, one platform alone",
+        path.display(),
+        listed(oci)
+    )]
+    FormsDiffer {
+        /// The archive.
+        path: PathBuf,
+        /// The configuration behind `manifest.json`.
+        docker: Digest,
+        /// The configurations behind `index.json`.
+        oci: Vec<Digest>,
+    },
+    /// An archive whose forms agree on the configuration and not on what it is about.
+    #[error(
+        "{} is not one image: for configuration {config} its index.json lists other layers than its \
+         manifest.json; save it again",
+        path.display()
+    )]
+    FormsLayers {
+        /// The archive.
+        path: PathBuf,
+        /// The configuration.
+        config: Digest,
     },
     /// An index that lists more than any image needs.
     #[error("the index lists more than {0} manifests")]
@@ -129,6 +183,15 @@ pub enum TransportError {
     BuildLayer(#[from] BuildLayerError),
 }
 
+/// Digests in a message.
+fn listed(digests: &[Digest]) -> String {
+    if digests.is_empty() {
+        return "none".into();
+    }
+    let texts: Vec<String> = digests.iter().map(ToString::to_string).collect();
+    texts.join(", ")
+}
+
 impl TransportError {
     fn io(what: &str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let what = format!("{what} {}", path.display());
@@ -159,11 +222,11 @@ pub fn import(
             oci::import(blobs, &mut FileSource::dir(dir), tag.as_deref(), options)?
         }
         Archive::OciArchive { file, tag } => {
-            let mut source = FileSource::archive(file, blobs.tmp(), options.limits)?;
+            let mut source = FileSource::image(file, blobs.tmp(), options.limits)?;
             oci::import(blobs, &mut source, tag.as_deref(), options)?
         }
         Archive::DockerArchive { file, reference } => {
-            let mut source = FileSource::archive(file, blobs.tmp(), options.limits)?;
+            let mut source = FileSource::image(file, blobs.tmp(), options.limits)?;
             docker::import(blobs, &mut source, reference.as_ref(), options)?
         }
         Archive::Rootfs { file } => rootfs::import(blobs, file, options)?,

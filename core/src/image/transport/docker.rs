@@ -8,14 +8,14 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ImportOptions, TransportError,
+    ImportOptions, TransportError, forms,
     oci::{file_member, member},
     source::{FileSource, sniff},
 };
 use crate::{
     digest::{DiffId, Digest, HashingReader},
     image::{
-        Compression, ImageConfig, ImageError, LayerDescriptor, MediaType, StoredImage,
+        Compression, ImageConfig, ImageError, LayerDescriptor, MediaType, StoredImage, keys,
         stored::write_manifest,
     },
     layer::{GzipWriter, LayerWriter, Limits, decompress, open_tar},
@@ -30,11 +30,29 @@ const FORM: &str = "an archive of docker save";
 /// One image of `manifest.json`.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Item {
-    config: String,
+pub(super) struct Item {
+    /// The file with the configuration.
+    pub(super) config: String,
     #[serde(default)]
     repo_tags: Option<Vec<String>>,
     layers: Vec<String>,
+}
+
+impl Item {
+    /// The image's names. A text that is none names nothing.
+    pub(super) fn names(&self) -> impl Iterator<Item = ImageRef> {
+        let tags = self.repo_tags.iter().flatten();
+        tags.filter_map(|tag| tag.parse().ok())
+    }
+}
+
+/// What `manifest.json` lists.
+pub(super) fn items(source: &FileSource) -> Result<Vec<Item>, TransportError> {
+    let bytes = source.document("manifest.json")?;
+    let items =
+        serde_json::from_slice(&bytes).map_err(|error| source.not_this_form(FORM, Some(error)))?;
+    keys::refuse_folded(&bytes, keys::DOCKER_ARCHIVE)?;
+    Ok(items)
 }
 
 pub(super) fn import(
@@ -43,8 +61,7 @@ pub(super) fn import(
     reference: Option<&ImageRef>,
     options: ImportOptions<'_>,
 ) -> Result<StoredImage, TransportError> {
-    let items: Vec<Item> = serde_json::from_slice(&source.document("manifest.json")?)
-        .map_err(|error| source.not_this_form(FORM, Some(error)))?;
+    let items = items(source)?;
     let item = choose(source, &items, reference)?;
     let bytes = source.document(&item.config)?;
     check_config_name(&item.config, &bytes)?;
@@ -68,7 +85,10 @@ pub(super) fn import(
         }
         layers.push(layer);
     }
-    Ok(write_manifest(blobs, &bytes, &layers, &BTreeMap::new())?)
+    let image = write_manifest(blobs, &bytes, &layers, &BTreeMap::new())?;
+    let name = reference.filter(|_| items.len() > 1);
+    forms::check_index(source, name, &image)?;
+    Ok(image)
 }
 
 fn choose<'a>(
@@ -90,15 +110,22 @@ fn choose<'a>(
             found: found(),
         }),
         (Some(wanted), _) => {
-            let mut with = items.iter();
-            let chosen = with.find(|item| {
-                let mut tags = item.repo_tags.iter().flatten();
-                tags.any(|tag| tag.parse::<ImageRef>().is_ok_and(|tag| tag == *wanted))
-            });
-            chosen.ok_or_else(|| TransportError::NoSuchImage {
+            let has_name = |item: &&Item| item.names().any(|name| name == *wanted);
+            let named: Vec<&Item> = items.iter().filter(has_name).collect();
+            let chosen = named.first().ok_or_else(|| TransportError::NoSuchImage {
                 path: source.path().to_owned(),
                 wanted: wanted.to_string(),
                 found: found(),
+            })?;
+            let same =
+                |item: &&Item| (&item.config, &item.layers) == (&chosen.config, &chosen.layers);
+            if named.iter().all(same) {
+                return Ok(chosen);
+            }
+            Err(TransportError::SameName {
+                path: source.path().to_owned(),
+                wanted: wanted.to_string(),
+                found: named.iter().map(|item| item.config.clone()).collect(),
             })
         }
     }

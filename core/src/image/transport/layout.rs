@@ -22,7 +22,7 @@ impl Layout {
     pub fn open(from: &Archive, tmp: &Path, limits: Limits) -> Result<Self, TransportError> {
         let mut source = match from {
             Archive::OciDir { dir, .. } => FileSource::dir(dir),
-            Archive::OciArchive { file, .. } => FileSource::archive(file, tmp, limits)?,
+            Archive::OciArchive { file, .. } => FileSource::image(file, tmp, limits)?,
             Archive::DockerArchive { file, .. } | Archive::Rootfs { file } => {
                 return Err(TransportError::NotThisForm {
                     path: file.clone(),

@@ -9,13 +9,15 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{FILE_MODE, ImportOptions, TransportError, layout::Addition, source::FileSource};
+use super::{
+    FILE_MODE, ImportOptions, TransportError, forms, layout::Addition, source::FileSource,
+};
 use crate::{
     digest::{Digest, HashingReader},
     fs::{persist_durably, sorted_names},
     image::{
-        Descriptor, ImageError, Index, MAX_DOCUMENT, Manifest, REF_NAME, StoredImage, load_image,
-        pick_platform, stored::MAX_DEPTH,
+        Descriptor, ImageError, Index, MAX_DOCUMENT, Manifest, REF_NAME, StoredImage, keys,
+        load_image, pick_platform, stored::MAX_DEPTH,
     },
     layer::LayerWriter,
     ruleset::Ruleset,
@@ -40,7 +42,8 @@ pub(super) fn import(
     options: ImportOptions<'_>,
 ) -> Result<StoredImage, TransportError> {
     let (_, index) = index(source)?;
-    let mut chosen = choose(source, &index, tag, options)?;
+    let root = choose(source, &index, tag, options)?;
+    let mut chosen = root.clone();
     for _ in 0..MAX_DEPTH {
         if chosen.size > MAX_DOCUMENT {
             return Err(TransportError::DocumentTooLarge {
@@ -60,6 +63,9 @@ pub(super) fn import(
         for layer in &manifest.layers {
             copy_in(blobs, source, layer)?;
         }
+        if source.is_archive() {
+            forms::check_docker(source, &root, manifest.config.digest)?;
+        }
         return Ok(load_image(blobs, chosen.digest)?);
     }
     Err(ImageError::TooDeep(MAX_DEPTH).into())
@@ -67,8 +73,10 @@ pub(super) fn import(
 
 /// The index of a layout, and its bytes.
 pub(super) fn index(source: &mut FileSource) -> Result<(Vec<u8>, Index), TransportError> {
-    let layout: LayoutFile = serde_json::from_slice(&source.document("oci-layout")?)
+    let layout_file = source.document("oci-layout")?;
+    let layout: LayoutFile = serde_json::from_slice(&layout_file)
         .map_err(|error| source.not_this_form(FORM, Some(error)))?;
+    keys::refuse_folded(&layout_file, keys::LAYOUT)?;
     if layout.image_layout_version != LAYOUT_VERSION {
         return Err(source.not_this_form("an OCI image layout of version 1.0.0", None));
     }
@@ -111,11 +119,13 @@ pub(super) fn choose_root(
     match (tag, all.next(), all.next()) {
         (Some(tag), _, _) => {
             let named = images(index).find(|found| name(found).as_deref() == Some(tag));
-            named.cloned().ok_or_else(|| TransportError::NoSuchImage {
+            let chosen = named.ok_or_else(|| TransportError::NoSuchImage {
                 path: path(),
                 wanted: tag.to_owned(),
                 found: found(),
-            })
+            })?;
+            refuse_namesakes(source, index, tag, chosen)?;
+            Ok(chosen.clone())
         }
         (None, Some(only), None) => Ok(only.clone()),
         (None, _, _) => Err(TransportError::SeveralImages {
@@ -123,6 +133,34 @@ pub(super) fn choose_root(
             found: found(),
         }),
     }
+}
+
+/// Refuses an index in which `tag` names anything else besides `chosen`. Some programs take the first
+/// entry of a name, some the last, whatever its type and platform are, and some go by another
+/// annotation.
+fn refuse_namesakes(
+    source: &FileSource,
+    index: &Index,
+    tag: &str,
+    chosen: &Descriptor,
+) -> Result<(), TransportError> {
+    let named: Vec<&Descriptor> = index
+        .manifests
+        .iter()
+        .filter(|entry| {
+            let mut names = [REF_NAME, forms::IMAGE_NAME].into_iter();
+            names.any(|key| entry.annotations.get(key).is_some_and(|name| name == tag))
+        })
+        .collect();
+    let what = |entry: &Descriptor| (entry.digest, entry.size, entry.media_type.clone());
+    if named.iter().all(|entry| what(entry) == what(chosen)) {
+        return Ok(());
+    }
+    Err(TransportError::SameName {
+        path: source.path().to_owned(),
+        wanted: tag.to_owned(),
+        found: named.iter().map(|entry| entry.digest.to_string()).collect(),
+    })
 }
 
 /// The entries of a layout that are images or lists of them, not what refers to one.

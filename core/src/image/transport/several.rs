@@ -22,7 +22,7 @@ pub fn import_all(
     let (mut source, tag) = match from {
         Archive::OciDir { dir, tag } => (FileSource::dir(dir), tag),
         Archive::OciArchive { file, tag } => {
-            (FileSource::archive(file, blobs.tmp(), options.limits)?, tag)
+            (FileSource::image(file, blobs.tmp(), options.limits)?, tag)
         }
         Archive::DockerArchive { .. } | Archive::Rootfs { .. } => {
             return Ok(import(blobs, from, options)?.descriptor.digest);

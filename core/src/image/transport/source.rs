@@ -1,9 +1,10 @@
 //! The files of a layout, in a directory or a tar.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     fs::File,
     io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _},
+    iter,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
@@ -37,8 +38,22 @@ enum Place {
 /// What an archive has under a name.
 #[derive(Debug)]
 enum Member {
-    File { offset: u64, size: u64 },
+    File {
+        offset: u64,
+        size: u64,
+    },
     Link(TreePath),
+    /// Something that programs find in different places: the first of two, or the second.
+    Unclear,
+}
+
+/// What a name means that several files have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Twice {
+    /// The later file, as where an archive is unpacked.
+    Later,
+    /// Nothing, since programs differ.
+    Unclear,
 }
 
 /// Reads a file from a place on. A position of its own, since copies of a file share theirs.
@@ -93,9 +108,26 @@ impl FileSource {
         Self(Place::Dir(dir.to_owned()))
     }
 
-    /// Indexes a tar. A compressed one is unpacked to an unnamed file in `tmp` first: its members
-    /// are not in the order in which they are needed.
+    /// Indexes a tar of files. Of two with one name the later counts, as in every program that unpacks
+    /// them.
     pub fn archive(path: &Path, tmp: &Path, limits: Limits) -> Result<Self, TransportError> {
+        Self::open_archive(path, tmp, limits, Twice::Later)
+    }
+
+    /// As [`Self::archive`] for a tar that is an image. Programs look such files up by name, some the
+    /// first of two and some the last, so a name with two files cannot be asked for.
+    pub(super) fn image(path: &Path, tmp: &Path, limits: Limits) -> Result<Self, TransportError> {
+        Self::open_archive(path, tmp, limits, Twice::Unclear)
+    }
+
+    /// A compressed archive is unpacked to an unnamed file in `tmp` first: its members are not in the
+    /// order in which they are needed.
+    fn open_archive(
+        path: &Path,
+        tmp: &Path,
+        limits: Limits,
+        twice: Twice,
+    ) -> Result<Self, TransportError> {
         let fail = |source| TransportError::io("read", path)(source);
         let (mut file, size) = open_file(path)?;
         let compression = sniff(&head(&mut file).map_err(fail)?);
@@ -112,7 +144,16 @@ impl FileSource {
             file = spool;
         }
         file.seek(SeekFrom::Start(0)).map_err(fail)?;
-        let members = index(&file, limits).map_err(fail)?;
+        let members = index(&file, limits, twice).map_err(fail)?;
+        // Programs that unpack the archive put such a file where the link leads.
+        if twice == Twice::Unclear
+            && let Some(below) = members.keys().find(|path| is_below_another(path, &members))
+        {
+            return Err(TransportError::UnclearMember {
+                path: path.to_owned(),
+                name: below.to_string(),
+            });
+        }
         Ok(Self(Place::Tar {
             path: path.to_owned(),
             file,
@@ -125,6 +166,11 @@ impl FileSource {
         match &self.0 {
             Place::Dir(path) | Place::Tar { path, .. } => path,
         }
+    }
+
+    /// Whether the files are those of an archive.
+    pub(super) const fn is_archive(&self) -> bool {
+        matches!(self.0, Place::Tar { .. })
     }
 
     /// Opens a file; its size.
@@ -155,6 +201,12 @@ impl FileSource {
         for _ in 0..MAX_LINKS {
             match members.get(&wanted).ok_or_else(missing)? {
                 Member::Link(target) => wanted = target.clone(),
+                Member::Unclear => {
+                    return Err(TransportError::UnclearMember {
+                        path: path.clone(),
+                        name: name.to_owned(),
+                    });
+                }
                 Member::File { offset, size } => {
                     let file = file.try_clone().map_err(TransportError::io("read", path))?;
                     let at = At {
@@ -199,35 +251,61 @@ impl FileSource {
     }
 }
 
-/// Where each file of a tar is. A name that comes twice counts the second time, as everywhere.
-fn index(file: &File, limits: Limits) -> io::Result<BTreeMap<TreePath, Member>> {
+/// Where each file of a tar is.
+fn index(file: &File, limits: Limits, twice: Twice) -> io::Result<BTreeMap<TreePath, Member>> {
     let mut raw = RawReader::new(BufReader::with_capacity(256 << 10, file), limits);
     let mut members = BTreeMap::new();
     while let Some(entry) = raw.next()? {
-        let Ok(path) = TreePath::parse(&entry.path) else {
-            continue; // cannot be asked for
+        let (path, plain) = match (TreePath::parse(&entry.path), twice) {
+            (Ok(path), _) => (path, true),
+            (Err(_), Twice::Later) => continue, // cannot be asked for
+            // Programs that clean names first take `a/../b` for `b`.
+            (Err(_), Twice::Unclear) => match TreePath::parse_clamped(&entry.path) {
+                Ok(path) => (path, false),
+                Err(_) => continue,
+            },
         };
         let member = match entry.kind {
             RawKind::File => Member::File {
                 offset: entry.offset,
                 size: entry.size,
             },
-            RawKind::Hardlink => match TreePath::parse(&entry.link) {
-                Ok(target) => Member::Link(target),
-                Err(_) => continue,
-            },
+            RawKind::Hardlink => TreePath::parse(&entry.link).map_or(Member::Unclear, Member::Link),
             RawKind::Symlink => {
-                // Relative to the directory of the link; never above the archive's root.
                 let dir = path.parent().unwrap_or_default();
+                // Relative to the directory of the link; never above the archive's root.
                 let joined = [dir.as_bytes(), b"/", &entry.link].concat();
                 match TreePath::parse_clamped(&joined) {
-                    Ok(target) => Member::Link(target),
-                    Err(_) => continue,
+                    // To some an absolute link starts at the archive's root.
+                    Ok(target) if dir.is_root() || !entry.link.starts_with(b"/") => {
+                        Member::Link(target)
+                    }
+                    _ => Member::Unclear,
                 }
             }
+            // Without content that could be asked for.
             _ => continue,
         };
-        members.insert(path, member);
+        match members.entry(path) {
+            Entry::Vacant(place) if plain => {
+                place.insert(member);
+            }
+            Entry::Vacant(place) => {
+                place.insert(Member::Unclear);
+            }
+            Entry::Occupied(mut place) => {
+                place.insert(match twice {
+                    Twice::Later => member,
+                    Twice::Unclear => Member::Unclear,
+                });
+            }
+        }
     }
     Ok(members)
+}
+
+/// Whether `path` lies below a file or link, which is no directory.
+fn is_below_another(path: &TreePath, members: &BTreeMap<TreePath, Member>) -> bool {
+    let mut above = iter::successors(path.parent(), TreePath::parent);
+    above.any(|dir| members.contains_key(&dir))
 }

@@ -1,5 +1,8 @@
 //! Images out of a store and into another, and what other programs make of them.
 
+mod ambiguous;
+mod two_forms;
+
 use std::{
     fs,
     path::{Path, PathBuf},
