@@ -125,6 +125,7 @@ fn evidence_is_held_to_trust_and_policy() {
     a_policy_decides(&signed);
     files_that_cannot_be_used_are_errors_at_their_line(&signed);
     summaries_are_written_and_read_back(&signed);
+    a_directory_is_no_image_by_its_name(&signed);
     no_network_is_asked(&signed);
     images_are_exchanged_with_kyverno(&signed);
 }
@@ -437,6 +438,68 @@ fn summaries_are_written_and_read_back(signed: &Signed) {
         .run()
         .exits(4);
     read("vsa.dsse.json").run().exits(4).prints(["is FAILED"]);
+    // So does a verification that can say of no image what it found: it leaves nothing of before.
+    let changed = context.path("changed");
+    succeeds(
+        Command::new(tool("cp"))
+            .arg("-r")
+            .args([&signed.pack, &changed]),
+    );
+    fs::write(
+        changed.join("reproducibility/reproducibility.sigstore.json"),
+        "{}",
+    )
+    .unwrap();
+    let refused = context.repro(["verify"]).arg(&changed);
+    issue(refused.arg("--trust").arg(&signed.trust))
+        .run()
+        .exits(4);
+    assert_eq!(files_below(&dir).len(), 0);
+    // A summary of another image than the pack is about says nothing of that.
+    issue(signed.trusting()).run().exits(0);
+    let other = format!("sha256:{}", "1".repeat(64));
+    let both = signed.trusting().args([
+        "--resource-uri",
+        "registry.example/app",
+        "--digest",
+        &other,
+        "--vsa",
+    ]);
+    both.arg(dir.join("vsa.dsse.json"))
+        .run()
+        .exits(4)
+        .says(["the summary is to be about", &other]);
+}
+
+/// Whoever fills the working directory does not decide what a name means.
+fn a_directory_is_no_image_by_its_name(signed: &Signed) {
+    let context = &signed.context;
+    let names = [
+        format!("registry.example/acme/app@sha256:{}", "1".repeat(64)),
+        "registry.example/acme/other".to_owned(),
+        "app:1".to_owned(),
+        "oci:layout:1".to_owned(),
+        "docker://registry.example/app".to_owned(),
+    ];
+    for name in &names {
+        let place = context.path(name);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        succeeds(
+            Command::new(tool("cp"))
+                .arg("-r")
+                .args([&signed.pack, &place]),
+        );
+        let verify = |name: &str| {
+            let verify = context.repro(["verify", name]).arg("--trust");
+            verify.arg(&signed.trust).run()
+        };
+        verify(name)
+            .exits(2)
+            .says(["there is a directory of that name", "./"]);
+        verify(&format!("./{name}")).exits(0);
+    }
+    let plain = context.repro(["verify", "project-evidence", "--trust"]);
+    plain.arg(&signed.trust).run().exits(0);
 }
 
 /// The calls without which no process comes to a network. The pair of sockets by which the program

@@ -28,6 +28,18 @@ pub enum Trust<'a> {
     Embedded,
 }
 
+impl Trust<'_> {
+    /// The rules that the caller gave; of nobody where the key is taken from the pack.
+    #[must_use]
+    pub fn rules(&self) -> TrustRules {
+        match *self {
+            Self::Keys(keys) => TrustRules::of_keys(keys),
+            Self::Rules(rules) => rules.clone(),
+            Self::Embedded => TrustRules::default(),
+        }
+    }
+}
+
 /// Everything that a verification goes by besides what is judged.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {

@@ -40,8 +40,10 @@ use crate::{
     keys::{KeyId, PublicKey},
     pack::layout,
     predicate::{
-        Predicate, evidence_index::EvidenceIndex, provenance::Provenance,
-        reproducibility::Reproducibility,
+        Predicate,
+        evidence_index::EvidenceIndex,
+        provenance::Provenance,
+        reproducibility::{RebuildOutcome, Reproducibility},
     },
     terms::TrustRules,
 };
@@ -85,8 +87,7 @@ pub fn look(dir: &Path, terms: &Terms<'_>) -> Result<Looked, FilesError> {
         }
     };
     let rules = match terms.trust {
-        Trust::Rules(rules) => rules.clone(),
-        Trust::Keys(keys) => TrustRules::of_keys(keys),
+        Trust::Rules(_) | Trust::Keys(_) => terms.trust.rules(),
         Trust::Embedded => TrustRules::of_keys(&embedded_key(&files, &mut checks)),
     };
     let keys = rules.builder_keys();
@@ -120,6 +121,7 @@ pub fn look(dir: &Path, terms: &Terms<'_>) -> Result<Looked, FilesError> {
     if let Some(policy) = terms.policy {
         let facts = policy::Facts {
             evidence: &evidence,
+            rules: &rules,
             granted: granted.as_ref(),
             layers,
             now: terms.now,
@@ -153,12 +155,22 @@ impl Evidence {
         Some(signed)
     }
 
-    /// What is said of the data: by the provenance `run`, and in a rebuild by the one that was judged.
-    fn lineage(&self, run: Option<&Signed<Provenance>>) -> BTreeMap<String, String> {
+    /// What is said of the data: by the provenance `run`, and in a rebuild by the one that was judged,
+    /// where it is about the same image and by somebody whose word counts.
+    fn lineage(
+        &self,
+        run: Option<&Signed<Provenance>>,
+        rules: &TrustRules,
+    ) -> BTreeMap<String, String> {
         let judged = self
             .verdict
             .as_ref()
-            .and_then(|signed| signed.predicate.rebuild_of.as_ref());
+            .and_then(|signed| signed.predicate.rebuild_of.as_ref())
+            .filter(|judged| judged.outcome == RebuildOutcome::Agrees)
+            .filter(|judged| {
+                let by = judged.lineage_by.as_ref();
+                by.is_some_and(|by| rules.is_word_of(&by.key_id, &by.builder))
+            });
         let judged = judged.map(|judged| &judged.lineage);
         let own = run.map(|signed| &signed.predicate.run_details.metadata.lineage);
         let all = judged.into_iter().chain(own).flatten();

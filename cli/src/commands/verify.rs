@@ -327,8 +327,7 @@ impl DemandArgs {
             .transpose()?;
         if let Some(level) = self.level {
             let level = repro_verifier::terms::trust::BuildLevel::new(level);
-            let policy = policy.get_or_insert_default();
-            policy.level = policy.level.max(level);
+            policy.get_or_insert_default().asked_level = level;
         }
         Ok(policy)
     }

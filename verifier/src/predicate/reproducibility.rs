@@ -95,8 +95,21 @@ pub struct RebuildOf {
     /// provenance does not say it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub lineage: BTreeMap<String, String>,
+    /// Who says that; with no lineage, nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineage_by: Option<LineageBy>,
     /// How it compares with the manifest of run A here.
     pub outcome: RebuildOutcome,
+}
+
+/// Whose word a lineage is that another builder passes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LineageBy {
+    /// `builder.id` of the provenance that has it.
+    pub builder: String,
+    /// The key that signed that provenance: SHA-256 of its SPKI form, base64.
+    pub key_id: String,
 }
 
 /// How an image that was built again compares with the one that it was to be.

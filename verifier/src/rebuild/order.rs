@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::{
     predicate::provenance::{ExternalParameters, Provenance, dependency},
+    predicate::reproducibility::LineageBy,
     statement::ResourceDescriptor,
     verify::{Signed, VerifiedPack},
 };
@@ -68,6 +69,8 @@ pub struct Order {
     pub builder: String,
     /// What was said of the data.
     pub lineage: BTreeMap<String, String>,
+    /// Who said it; nobody where nothing is said.
+    pub lineage_by: Option<LineageBy>,
     /// The version of `repro` that built, if it says so.
     pub version: Option<String>,
     /// Rules that decide the bytes.
@@ -162,12 +165,11 @@ impl Order {
             return Err(OrderError::NoImage);
         };
         let mut order = Self::of_provenance(signed, image)?;
-        // Of a build that was one again itself, what the first builder said goes on.
-        if let Some(judged) = &pack.verdict.predicate.rebuild_of {
-            for (key, value) in &judged.lineage {
-                let own = order.lineage.entry(key.clone());
-                own.or_insert_with(|| value.clone());
-            }
+        // Of a build that was one again itself, what the first builder said goes on, as his word.
+        if let (true, Some(judged)) = (order.lineage.is_empty(), &pack.verdict.predicate.rebuild_of)
+        {
+            order.lineage.clone_from(&judged.lineage);
+            order.lineage_by.clone_from(&judged.lineage_by);
         }
         Ok(order)
     }
@@ -192,11 +194,16 @@ impl Order {
             reason: "is no digest",
         })?;
         let contexts = contexts(external, &digest)?;
+        let lineage = signed.predicate.run_details.metadata.lineage.clone();
         Ok(Self {
             provenance: signed.bundle,
             image,
             builder: builder.id.clone(),
-            lineage: signed.predicate.run_details.metadata.lineage.clone(),
+            lineage_by: (!lineage.is_empty()).then(|| LineageBy {
+                builder: builder.id.clone(),
+                key_id: signed.key.to_string(),
+            }),
+            lineage,
             version,
             ruleset,
             dockerfile_name: external.dockerfile.clone(),

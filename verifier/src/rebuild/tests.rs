@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     keys::KeyKind,
     pack::Signer,
-    predicate::reproducibility::{RebuildOf, RebuildOutcome},
+    predicate::reproducibility::{LineageBy, RebuildOf, RebuildOutcome},
     testing::{Case, NOW, key},
     uris,
     verify::{CheckCode, Conclusion, Status, Terms, Trust, VerifyReport, look},
@@ -162,6 +162,10 @@ fn again(outcome: RebuildOutcome, manifest: Option<Digest>, named: Option<Digest
         manifest: manifest.unwrap_or(image),
         builder: uris::BUILDER_LOCAL.into(),
         lineage: BTreeMap::from([("source".to_owned(), "s3://exports".to_owned())]),
+        lineage_by: Some(LineageBy {
+            builder: uris::BUILDER_LOCAL.into(),
+            key_id: key(KeyKind::P256, 1).public_key().id().to_string(),
+        }),
         outcome,
     });
     case
@@ -176,6 +180,45 @@ fn a_rebuild_says_the_lineage_of_what_it_judged() {
     assert_eq!(report.lineage["source"], "s3://exports");
     let order = Order::of(&pack.unwrap()).unwrap();
     assert_eq!(order.lineage["source"], "s3://exports");
+}
+
+/// Who builds again passes on what he was told. It counts only as the word of a key that counts itself, and
+/// of the same image.
+#[test]
+fn lineage_that_is_passed_on_counts_as_the_word_of_who_said_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let judged = Some(Digest::of(b"judged"));
+    let by = |change: fn(&mut LineageBy)| {
+        let mut case = again(RebuildOutcome::Agrees, None, judged);
+        let of = case.rebuild_of.as_mut().unwrap();
+        change(of.lineage_by.as_mut().unwrap());
+        case
+    };
+    let other_image = Some(Digest::of(b"other"));
+    for (number, (case, counts)) in [
+        (by(|_| {}), true),
+        (
+            by(|by| by.key_id = key(KeyKind::P256, 2).public_key().id().to_string()),
+            false,
+        ),
+        (by(|by| by.key_id.clear()), false),
+        (
+            by(|by| by.builder = "https://other.example/builder".into()),
+            false,
+        ),
+        (again(RebuildOutcome::Differs, other_image, judged), false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (report, _) = opened(&dir.path().join(number.to_string()), &case);
+        assert_eq!(report.conclusion, Conclusion::Verified, "{number}");
+        assert_eq!(report.lineage.contains_key("source"), counts, "{number}");
+    }
+    let mut nobodys = again(RebuildOutcome::Agrees, None, judged);
+    nobodys.rebuild_of.as_mut().unwrap().lineage_by = None;
+    let (report, _) = opened(&dir.path().join("nobody"), &nobodys);
+    assert_eq!(report.conclusion, Conclusion::Refused);
 }
 
 /// What is said of somebody else's image follows from the digests, or the pack is refused.

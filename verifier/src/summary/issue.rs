@@ -16,7 +16,7 @@ use crate::{
     statement::{ResourceDescriptor, Statement, Subject},
     terms::{document::rfc3339, trust::BuildLevel},
     uris,
-    verify::{Agreement, Conclusion, PolicyName, Status, Verification},
+    verify::{Agreement, CheckCode, Conclusion, PolicyName, Status, Verification},
 };
 
 /// The version of SLSA whose levels are meant.
@@ -225,10 +225,13 @@ fn svr(verification: &Verification, issuer: &Issuer<'_>) -> Svr {
                 .and_modify(|all| *all &= good)
                 .or_insert(good);
         }
-        let passed = passed.into_iter().filter(|(_, all)| *all);
-        properties.extend(passed.map(|(code, _)| format!("REPRO_{code}")));
+        passed.retain(|_, all| *all);
+        properties.extend(passed.keys().map(|code| format!("REPRO_{code}")));
         let mut reports = verification.packs.iter();
-        if reports.all(|(_, report)| report.verdict == Some(Verdict::Reproducible)) {
+        // A verdict alone, without what it follows from, is not passed on.
+        if passed.contains_key(&CheckCode::Runs)
+            && reports.all(|(_, report)| report.verdict == Some(Verdict::Reproducible))
+        {
             properties.push("REPRO_REPRODUCIBLE".to_owned());
         }
     }

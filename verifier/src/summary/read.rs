@@ -69,6 +69,7 @@ pub fn check(bytes: &[u8], expected: &Expected<'_>) -> Check {
             found("result", result(&vsa));
             found("levels", levels(&vsa, expected.level, verifier.level));
             found("policy", policy(&vsa, expected.policy));
+            found("waivers", waivers(expected));
             found("time", time(&vsa, expected));
             found("statements", statements(&vsa, expected.statements));
         }
@@ -173,6 +174,9 @@ fn levels(vsa: &Vsa, wanted: Option<BuildLevel>, most: BuildLevel) -> Result<Str
     }
     let mut build = None;
     for text in &vsa.verified_levels {
+        if text == "FAILED" {
+            return Err("verifiedLevels says FAILED".into());
+        }
         let Some(rest) = text.strip_prefix("SLSA_") else {
             continue;
         };
@@ -215,6 +219,15 @@ fn policy(vsa: &Vsa, ours: Option<&Policy>) -> Result<String, String> {
     }
 }
 
+/// An expired waiver fails here too: who wrote the policy wanted it to be looked at by then.
+fn waivers(expected: &Expected<'_>) -> Result<String, String> {
+    let mut all = expected.policy.iter().flat_map(|policy| &policy.waivers);
+    match all.find(|waiver| waiver.is_expired(expected.now)) {
+        Some(waiver) => Err(format!("expired: {}", waiver.describe())),
+        None => Ok("none has expired".into()),
+    }
+}
+
 fn time(vsa: &Vsa, expected: &Expected<'_>) -> Result<String, String> {
     let max_age = expected.policy.and_then(|policy| policy.max_age);
     let Some(text) = &vsa.time_verified else {
@@ -237,7 +250,7 @@ fn time(vsa: &Vsa, expected: &Expected<'_>) -> Result<String, String> {
 }
 
 fn statements(vsa: &Vsa, used: &[Digest]) -> Result<String, String> {
-    if vsa.input_attestations.is_empty() {
+    if vsa.input_attestations.is_empty() && used.is_empty() {
         return Ok("none are listed".into());
     }
     let mut listed = Vec::new();

@@ -230,6 +230,9 @@ fn summaries_that_do_not_say_what_is_demanded() {
                 .unwrap()
                 .remove("digest");
         }),
+        ("failed beside passed", "says FAILED", |p| {
+            p["verifiedLevels"] = json!(["SLSA_BUILD_LEVEL_1", "FAILED"]);
+        }),
         ("no policy", "policy.uri is empty", |p| {
             p["policy"] = json!({});
         }),
@@ -258,6 +261,14 @@ fn summaries_that_do_not_say_what_is_demanded() {
     let good = &original["predicate"];
     let vsa = sign(good, image, 7, Vsa::TYPE);
     let policy = Policy::parse("version = 1\n[require]\nmax-age = \"1h\"").unwrap();
+    let waived = Policy::parse(
+        "version = 1\n[require]\nbuilders = 1\n[[waiver]]\ncheck = \"V18\"\nowner = \"o\"\nreason = \"r\"\n\
+         expires = 2020-01-01T00:00:00Z",
+    )
+    .unwrap();
+    let mut unlisted = good.clone();
+    unlisted["inputAttestations"] = json!([]);
+    let unlisted = sign(&unlisted, image, 7, Vsa::TYPE);
     let other = Digest::of(b"other");
     for (name, reason, (status, failed)) in [
         (
@@ -303,6 +314,16 @@ fn summaries_that_do_not_say_what_is_demanded() {
             "a statement missing",
             "is not listed",
             held(&vsa, image, |e| e.statements = &[OTHER]),
+        ),
+        (
+            "no statement listed, and some there",
+            "is not listed",
+            held(&unlisted, image, |e| e.statements = &[OTHER]),
+        ),
+        (
+            "a waiver that has ended",
+            "waivers: expired",
+            held(&vsa, image, |e| e.policy = Some(&waived)),
         ),
         ("not JSON", "signature", held(b"{", image, |_| {})),
         ("nothing", "signature", held(b"{}", image, |_| {})),

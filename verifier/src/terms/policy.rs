@@ -44,6 +44,8 @@ pub struct Policy {
     pub vary: Vec<Axis>,
     /// Least level of the builder.
     pub level: Option<BuildLevel>,
+    /// The same, asked for beside the file, so that no waiver in it is for that.
+    pub asked_level: Option<BuildLevel>,
     /// How many independent builders must agree.
     pub builders: Option<usize>,
     /// How old a build may be.

@@ -124,7 +124,7 @@ pub struct Standing {
     pub level: BuildLevel,
     /// When the key may sign.
     pub window: Window,
-    /// By what independence is counted: the operator, else the builder id.
+    /// By what independence is counted: the operator, else the builder id, where it is one of somebody's own.
     pub operator: String,
 }
 
@@ -200,7 +200,10 @@ impl TrustRules {
             Some(Standing {
                 level: party.level,
                 window: key.window,
-                operator: party.operator.clone().unwrap_or_else(|| party.id.clone()),
+                operator: party
+                    .operator
+                    .clone()
+                    .unwrap_or_else(|| operator_of(&party.id)),
             })
         });
         let short = || {
@@ -209,10 +212,19 @@ impl TrustRules {
             (known && given).then(|| Standing {
                 level: BuildLevel::ONE,
                 window: Window::default(),
-                operator: builder.to_owned(),
+                operator: operator_of(builder),
             })
         };
         named.or_else(short)
+    }
+
+    /// Whether what the key with this id signed as `builder` counts, so that others may pass it on.
+    #[must_use]
+    pub fn is_word_of(&self, key_id: &str, builder: &str) -> bool {
+        let keys = self.builder_keys();
+        let key = keys.iter().map(PublicKey::id);
+        let key = key.into_iter().find(|id| id.to_string() == key_id);
+        key.is_some_and(|key| self.standing(key, builder).is_some() && self.revoked(key).is_none())
     }
 
     /// The builders that `key` may speak for, for messages.
@@ -240,6 +252,16 @@ impl TrustRules {
     #[must_use]
     pub fn verifiers(&self) -> &[Party] {
         &self.verifiers
+    }
+}
+
+/// Who runs a builder of which nobody says it. The ids that this program has by itself say how it ran and
+/// not for whom: builders by these names may all be one person with several keys.
+fn operator_of(id: &str) -> String {
+    if uris::BUILDERS.contains(&id) {
+        uris::BUILDER_LOCAL.to_owned()
+    } else {
+        id.to_owned()
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
     Conclusion, Evidence, FilesError, Looked, Terms, Trust, VerifyReport,
     check::{Check, CheckCode, Checks, Status, chain},
     files::PackFiles,
-    image, look, policy, provenance,
+    image, look, policy, provenance, runs,
     statements::{PIPELINE, Signed},
     trusted,
 };
@@ -150,12 +150,8 @@ pub fn verify_image(
     for (pack, _) in &chosen {
         in_packs.append(&mut bundles(pack)?);
     }
-    let rules = match terms.trust {
-        Trust::Rules(rules) => rules.clone(),
-        Trust::Keys(keys) => TrustRules::of_keys(keys),
-        Trust::Embedded => TrustRules::default(),
-    };
-    let statements = found.statements(&beside.statements, &rules.builder_keys(), &in_packs);
+    let rules = terms.trust.rules();
+    let statements = found.statements(&beside.statements, &rules, &in_packs);
     let several = chosen.len() > 1;
     let mut all = Vec::new();
     for (pack, looked) in chosen {
@@ -324,16 +320,17 @@ impl Found<'_> {
     fn statements(
         &mut self,
         all: &[(FoundStatement, Vec<u8>)],
-        keys: &[PublicKey],
+        rules: &TrustRules,
         in_packs: &BTreeSet<Digest>,
     ) -> Vec<(FoundStatement, Attestation<Verified>)> {
         let mut good = Vec::new();
+        let keys = rules.builder_keys();
         for (found, bytes) in all {
             if in_packs.contains(&found.blob) {
                 continue;
             }
             let what = format!("statement {}", found.claimed);
-            let attestation = match open(found.form, bytes, keys) {
+            let attestation = match open(found.form, bytes, &keys) {
                 Ok(attestation) => attestation,
                 Err(why) => {
                     self.other(&what, &found.blob, why);
@@ -350,6 +347,15 @@ impl Found<'_> {
             let wanted = [facts.manifest, facts.list];
             if !wanted.iter().flatten().any(|digest| about.contains(digest)) {
                 self.other(&what, &found.blob, "it is about another image");
+                continue;
+            }
+            if let Some(reason) = rules.revoked(attestation.key()) {
+                let key = attestation.key();
+                self.other(
+                    &what,
+                    &found.blob,
+                    format!("its key {key} is revoked: {reason}"),
+                );
                 continue;
             }
             self.counted.push(Counted {
@@ -398,7 +404,10 @@ impl Found<'_> {
                     Ok(predicate) => {
                         // Of several the one that says least for the image: their order is the place's.
                         let worst = evidence.verdict.as_ref();
-                        if worst.is_none_or(|one| one.predicate.verdict == Verdict::Reproducible) {
+                        if worst.is_none_or(|one| {
+                            says_for_the_image(predicate.verdict)
+                                < says_for_the_image(one.predicate.verdict)
+                        }) {
                             let signed = signed(&on, attestation, found.blob, predicate);
                             evidence.verdict = Some(signed);
                         }
@@ -420,9 +429,11 @@ impl Found<'_> {
         for code in [CheckCode::Pack, CheckCode::Runs] {
             checks.not_applicable(code, on, alone);
         }
+        runs::check_alone(&evidence, &mut checks);
         if let Some(policy) = terms.policy {
             let facts = policy::Facts {
                 evidence: &evidence,
+                rules,
                 granted: granted.as_ref(),
                 layers,
                 now: terms.now,
@@ -452,6 +463,16 @@ impl Found<'_> {
                 None
             }
         }
+    }
+}
+
+/// The more it says for the image the higher.
+const fn says_for_the_image(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::NotReproducible => 0,
+        Verdict::BuildFailed => 1,
+        Verdict::Inconclusive => 2,
+        Verdict::Reproducible => 3,
     }
 }
 

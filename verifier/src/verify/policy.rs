@@ -18,12 +18,15 @@ use crate::{
         document::rfc3339,
         patterns::{self, AllowedBase, glob},
         policy::{AllowedSource, Hermetic, Policy},
+        trust::{BuildLevel, TrustRules},
     },
 };
 
 /// Everything that a policy is held against.
 pub(super) struct Facts<'a> {
     pub(super) evidence: &'a Evidence,
+    /// Whose word counts.
+    pub(super) rules: &'a TrustRules,
     pub(super) granted: Option<&'a Granted>,
     /// Layers of the image, where all of it holds.
     pub(super) layers: Option<usize>,
@@ -248,12 +251,18 @@ fn sources(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
         .filter(|one| is_context(&one.name))
         .collect();
     if contexts.is_empty() {
-        judge.demand(
-            code,
-            "context",
-            Ok("none: nothing was copied from one".into()),
-        );
+        let nothing = "none: nothing was copied from one";
+        judge.checks.pass(code, "context", nothing);
     }
+    // What it writes comes from no context, and it decides what becomes of one.
+    let dockerfile = dependencies.iter().find(|one| one.name == "dockerfile");
+    let digest = dockerfile.and_then(ResourceDescriptor::sha256);
+    let met = match digest {
+        None => Err("no verified provenance names it".into()),
+        Some(digest) if allowed.contains(&AllowedSource::Tree(digest)) => Ok(digest.to_string()),
+        Some(digest) => Err(format!("{digest} is not one of the allowed sources")),
+    };
+    judge.demand(code, "dockerfile", met);
     for context in contexts {
         let digest = context.sha256();
         // A path that goes up leaves the place that the pattern names.
@@ -333,8 +342,8 @@ fn inputs(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
     };
     let mut count = 0_usize;
     for input in dependencies {
-        // These two are the project itself.
-        if matches!(kind(input), "dockerfile" | "context") {
+        // These two are the project itself; a context with a name of its own can be anything.
+        if matches!(input.name.as_str(), "dockerfile" | "context") {
             continue;
         }
         count += 1;
@@ -402,18 +411,24 @@ fn verdict(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
 }
 
 fn builder(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
-    let Some(wanted) = judge.policy.level else {
-        return;
-    };
-    let met = match facts.granted {
-        None => Err("no builder is trusted with this pack".into()),
+    let code = CheckCode::Builder;
+    let met = |wanted: BuildLevel| match facts.granted {
+        None => Err("no builder is trusted with this pack".to_owned()),
         Some(granted) if granted.level >= wanted => Ok(granted.level.to_string()),
         Some(granted) => Err(format!(
             "the trust file grants {}, {wanted} is demanded",
             granted.level
         )),
     };
-    judge.demand(CheckCode::Builder, "level", met);
+    if let Some(wanted) = judge.policy.level {
+        judge.demand(code, "level", met(wanted));
+    }
+    // Whoever demands it now has not waived it in a file.
+    match judge.policy.asked_level.map(met) {
+        None => {}
+        Some(Ok(detail)) => judge.checks.pass(code, "level", detail),
+        Some(Err(reason)) => judge.checks.fail(code, "level", reason),
+    }
 }
 
 fn age(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
@@ -436,7 +451,7 @@ fn lineage(judge: &mut Judge<'_, '_>, facts: &Facts<'_>) {
     for (key, pattern) in &judge.policy.lineage {
         of_each_run(judge, facts, CheckCode::Lineage, key, |signed| match facts
             .evidence
-            .lineage(Some(signed))
+            .lineage(Some(signed), facts.rules)
             .remove(key)
         {
             None => Err("nothing is said of it".into()),

@@ -165,7 +165,7 @@ impl VerifyReport {
                 .map(|subject| subject.name.clone()),
             builder,
             finished_on: finished.map(rfc3339),
-            lineage: evidence.lineage(first),
+            lineage: evidence.lineage(first, &terms.trust.rules()),
             signers: evidence.signers(),
             statements: statements.collect(),
             policy: terms.policy.map(PolicyName::of),

@@ -60,6 +60,35 @@ pub(super) fn check(files: &PackFiles, evidence: &Evidence, checks: &mut Checks)
     }
 }
 
+/// As [`check`] for a verdict that was found without its pack: what contradicts itself fails. That nothing
+/// does is no pass, since the report and some runs are not there to be seen.
+pub(super) fn check_alone(evidence: &Evidence, checks: &mut Checks) {
+    let Some(signed) = &evidence.verdict else {
+        return;
+    };
+    let verdict = &signed.predicate;
+    // Provenance of other builds may lie beside it.
+    let is_of = |run: &&(RunId, Signed<Provenance>)| {
+        let mut runs = verdict.runs.iter();
+        runs.any(|named| named.id == run.0 && named.provenance == Some(run.1.bundle))
+    };
+    let own = Evidence {
+        provenance: evidence.provenance.iter().filter(is_of).cloned().collect(),
+        ..Evidence::default()
+    };
+    for (part, result) in [
+        ("subjects", subjects(signed)),
+        ("variation", variation(&own, verdict)),
+        ("control", control(&own, verdict)),
+        ("verdict", consequence(&own, verdict)),
+        ("rebuild", rebuild(&own, verdict)),
+    ] {
+        if let Err(reason) = result {
+            checks.fail(CODE, signed.path.as_str(), format!("{part}: {reason}"));
+        }
+    }
+}
+
 fn demand(holds: bool, reason: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(reason()) }
 }
@@ -213,10 +242,10 @@ fn consequence(evidence: &Evidence, verdict: &Reproducibility) -> Result<(), Str
                     || verdict.first_divergence.is_none() && verdict.causes.is_empty(),
                 || "reproducible, and what would explain differences is listed".into(),
             )?;
-            demand(
-                layers(evidence, RunId::A) == layers(evidence, RunId::B),
-                || "reproducible, and the layers of the steps differ".into(),
-            )
+            let layers = layers(evidence, RunId::A).zip(layers(evidence, RunId::B));
+            demand(layers.is_none_or(|(a, b)| a == b), || {
+                "reproducible, and the layers of the steps differ".into()
+            })
         }
         Verdict::NotReproducible => demand(a.is_none() || a != b || !control_agrees, || {
             "not reproducible, and all runs made the same manifest".into()
@@ -265,6 +294,10 @@ fn rebuild(evidence: &Evidence, verdict: &Reproducibility) -> Result<(), String>
     };
     demand(named.iter().all(|named| *named == [of.provenance]), || {
         "what was built again is not what the provenance of the runs names".into()
+    })?;
+    demand(of.lineage.is_empty() == of.lineage_by.is_none(), || {
+        "lineage of what was built again is there without the one who says it, or he without it"
+            .into()
     })?;
     let manifest = summary(verdict, RunId::A).and_then(|run| run.manifest);
     demand(

@@ -252,6 +252,7 @@ pub(super) fn run(
         manifest: order.image,
         builder: order.builder.clone(),
         lineage: order.lineage.clone(),
+        lineage_by: order.lineage_by.clone(),
         outcome: agreement.outcome,
     };
     let evidence = Evidence {

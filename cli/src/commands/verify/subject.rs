@@ -67,16 +67,29 @@ pub(super) enum SubjectError {
     /// Standard input.
     #[error("what is verified is read more than once; name a file")]
     Stream,
+    /// A directory by the name of something else: whoever fills the working directory would decide what is
+    /// verified.
+    #[error(
+        "names an image, and there is a directory of that name: write ./{0} for the directory, and docker://... for the image in a registry"
+    )]
+    Directory(String),
 }
 
 impl FromStr for Subject {
     type Err = SubjectError;
 
-    /// A directory that is there is a pack; so is what can be no reference.
+    /// A directory that is there is a pack, unless its name is one of an image; so is what can be no
+    /// reference.
     fn from_str(text: &str) -> Result<Self, SubjectError> {
-        let is_path = text.starts_with(['.', '/']) || Path::new(text).is_dir();
-        if is_path {
+        if text.starts_with(['.', '/']) {
             return Ok(Self::Pack(text.into()));
+        }
+        if Path::new(text).is_dir() {
+            return if names_image(text) {
+                Err(SubjectError::Directory(text.to_owned()))
+            } else {
+                Ok(Self::Pack(text.into()))
+            };
         }
         match text.parse() {
             Ok(Location::Registry(name) | Location::Store(name)) => Ok(Self::Registry(name)),
@@ -89,6 +102,13 @@ impl FromStr for Subject {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Whether a text says more of an image than a directory's name does: a tag, a digest, a transport, or the
+/// host of a registry.
+fn names_image(text: &str) -> bool {
+    let host = text.split_once('/').map_or("", |(host, _)| host);
+    text.contains([':', '@']) || host.contains('.') || host == "localhost"
 }
 
 impl Subject {

@@ -1,6 +1,9 @@
 //! Summaries: of this verification, for others, and of another verifier, taken at his word.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use repro_core::digest::Digest;
 use repro_verifier::{
@@ -12,7 +15,7 @@ use repro_verifier::{
 };
 
 use crate::{
-    error::{CommandError, io_kind},
+    error::{CommandError, ErrorKind, io_kind},
     files::{self, Limit},
     output::Output,
     signing::{KEY_FORMS, KeySource, PassphraseArgs},
@@ -70,6 +73,8 @@ impl SummaryArgs {
             return Ok(None);
         };
         key.check(passphrase, output)?;
+        // From here on what lies there is of before, whatever comes of this verification.
+        remove(dir)?;
         Ok(Some(Signing {
             args: self,
             dir,
@@ -97,16 +102,25 @@ impl SummaryArgs {
             .flat_map(|report| &report.statements)
             .map(|statement| statement.digest)
             .collect();
-        let image = self
-            .digest
-            .or_else(|| reports.clone().find_map(|report| report.image));
+        let mut images = reports.clone().filter_map(|report| report.image);
+        let image = self.digest.or_else(|| images.clone().next());
+        if let Some(other) = images.find(|found| Some(*found) != image) {
+            return Err(CommandError::message(
+                ErrorKind::Refused,
+                format!(
+                    "the summary is to be about {}, and there is evidence about {other}",
+                    image.map_or_else(String::new, |image| image.to_string())
+                ),
+            )
+            .hint("verify one image at a time, by the digest that --digest says"));
+        }
         // What options add is not what the other verifier can have gone by.
         let policy_file = policy.filter(|policy| policy.digest.is_some());
         let expected = Expected {
             rules,
             image,
             resource_uri,
-            level: policy.and_then(|policy| policy.level),
+            level: policy.and_then(|policy| policy.level.max(policy.asked_level)),
             policy: policy_file,
             statements: &statements,
             now,
@@ -144,19 +158,6 @@ impl Signing<'_> {
             CommandError::new(io_kind(&error), &error)
                 .context(format!("cannot make {}", self.dir.display()))
         })?;
-        // A summary of before must not stand beside those of now.
-        for name in ["vsa", "vsa-reproduced", "svr"] {
-            for end in ["sigstore.json", "dsse.json"] {
-                let path = self.dir.join(format!("{name}.{end}"));
-                match fs::remove_file(&path) {
-                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                        return Err(CommandError::new(io_kind(&error), &error)
-                            .context(format!("cannot replace {}", path.display())));
-                    }
-                    _ => {}
-                }
-            }
-        }
         for summary in &summaries {
             for (end, bytes) in [
                 ("sigstore.json", &summary.bundle),
@@ -173,4 +174,22 @@ impl Signing<'_> {
         ));
         Ok(())
     }
+}
+
+/// Removes the summaries of an earlier verification.
+fn remove(dir: &Path) -> Result<(), CommandError> {
+    for name in ["vsa", "vsa-reproduced", "svr"] {
+        for end in ["sigstore.json", "dsse.json"] {
+            let path = dir.join(format!("{name}.{end}"));
+            match fs::remove_file(&path) {
+                // No file, or no directory yet.
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(CommandError::new(io_kind(&error), &error)
+                        .context(format!("cannot replace {}", path.display())));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }

@@ -88,6 +88,7 @@ pub(super) fn parse(text: &str) -> Result<Policy, DocumentError> {
         files_equal: require.files_equal.map(percent).transpose()?,
         vary: values(require.vary),
         level: require.slsa_build_level,
+        asked_level: None,
         builders: require.builders.map(builders).transpose()?,
         max_age: require.max_age.map(|parsed| parsed.0),
         lineage,

@@ -8,11 +8,22 @@ use super::{
 };
 use crate::{
     attached::gather::{Form, FoundStatement},
-    terms::Policy,
+    terms::{Policy, TrustRules},
 };
 
 /// What is said of the image of the usual case under a policy, by what lies beside it.
 fn beside(packs: &[&Path], statements: &[&Path], policy: &str) -> VerifyReport {
+    let policy = Policy::parse(&format!("version = 1\n{policy}")).unwrap();
+    let keys = [signing().public_key()];
+    looked_at(packs, statements, Some(&policy), Trust::Keys(&keys))
+}
+
+fn looked_at(
+    packs: &[&Path],
+    statements: &[&Path],
+    policy: Option<&Policy>,
+    trust: Trust<'_>,
+) -> VerifyReport {
     let case = Case::reproducible();
     let made = case.record.runs[0].image.as_ref().unwrap();
     let facts = ImageFacts {
@@ -42,11 +53,9 @@ fn beside(packs: &[&Path], statements: &[&Path], policy: &str) -> VerifyReport {
         statements: statements.collect(),
         ..Beside::default()
     };
-    let policy = Policy::parse(&format!("version = 1\n{policy}")).unwrap();
-    let keys = [signing().public_key()];
     let terms = Terms {
-        policy: Some(&policy),
-        ..Terms::new(Trust::Keys(&keys), NOW)
+        policy,
+        ..Terms::new(trust, NOW)
     };
     let looked = verify_image(&facts, beside, &case.blobs, &terms, Wanted::One).unwrap();
     let [(_, Looked { report, pack })] = <[_; 1]>::try_from(looked).unwrap();
@@ -106,4 +115,52 @@ fn of_two_verdicts_the_worse_counts_in_either_order() {
     for verdicts in [[&*good, &*bad], [&*bad, &*good]] {
         assert_eq!(under(&verdicts), [CheckCode::Demands]);
     }
+    // What is not known is better than what is known to be bad.
+    let (_c, worst) = written(&Case::reproducible());
+    forge::forge(&worst, &signing(), layout::REPRODUCIBILITY, &|value| {
+        value["predicate"]["verdict"] = "not-reproducible".into();
+    });
+    let worst = worst.join(layout::REPRODUCIBILITY);
+    for verdicts in [[&*worst, &*bad], [&*bad, &*worst]] {
+        let all = [&[provenance.as_path()], &verdicts[..]].concat();
+        let report = beside(&[], &all, policy);
+        assert_eq!(report.verdict, Some(Verdict::NotReproducible));
+    }
+}
+
+/// Whoever takes the pack away leaves the verdict, and what was wrong with it.
+#[test]
+fn a_verdict_that_contradicts_itself_is_refused_without_its_pack_too() {
+    let (_dir, place) = written(&Case::reproducible());
+    forge::forge(&place, &signing(), layout::REPRODUCIBILITY, &|value| {
+        value["predicate"]["axes"] = serde_json::json!({});
+    });
+    let all = [forge::RUN_A, layout::REPRODUCIBILITY].map(|path| place.join(path));
+    let report = beside(
+        &[],
+        &[&*all[0], &*all[1]],
+        "require.verdict = \"reproducible\"",
+    );
+    assert!(is_alone(&report));
+    assert_eq!(failed(&report), [CheckCode::Runs], "{report:#?}");
+}
+
+/// The key of a statement that is revoked is nobody's, also where nothing else is by it.
+#[test]
+fn what_a_revoked_key_signed_is_not_among_what_counts() {
+    let (_dir, place) = written(&Case::reproducible());
+    let all = [forge::RUN_A, layout::REPRODUCIBILITY].map(|path| place.join(path));
+    let key = signing().public_key();
+    let text = format!(
+        "version = 1\n[[builder]]\nid = {:?}\nkey = [{{ file = \"key\" }}]\n[[revoked]]\nfile = \"key\"\n\
+         reason = \"lost\"\n",
+        crate::uris::BUILDER_LOCAL
+    );
+    let rules = TrustRules::parse(&text, &mut |_| Ok(key.to_pem())).unwrap();
+    let report = looked_at(&[], &[&*all[0], &*all[1]], None, Trust::Rules(&rules));
+    assert_eq!(failed(&report), [CheckCode::SomethingVerified]);
+    let subject = report.subject.unwrap();
+    assert_eq!(subject.statements, []);
+    assert_eq!(subject.not_verified.len(), 2);
+    assert!(subject.not_verified[0].why.contains("revoked: lost"));
 }

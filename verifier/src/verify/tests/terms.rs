@@ -8,7 +8,10 @@ use super::{
     forge::{by_builder, edited, written},
     *,
 };
-use crate::terms::{Policy, TrustRules, trust::BuildLevel};
+use crate::{
+    terms::{Policy, TrustRules, trust::BuildLevel},
+    uris,
+};
 
 const OURS: &str = "https://acme.example/ci/v1";
 const THEIRS: &str = "https://other.example/ci/v1";
@@ -140,7 +143,24 @@ fn every_demand_is_met_or_refused_with_its_own_code() {
             .unwrap()
             .retain(|dependency| dependency["name"] != "busybox");
     };
+    let contextless: Edit = |p| {
+        p["runDetails"]["metadata"]["repro_steps"][0]["instruction"] = "COPY <<EOF /x".into();
+        let all = &mut p["buildDefinition"]["resolvedDependencies"];
+        all.as_array_mut()
+            .unwrap()
+            .retain(|dependency| dependency["name"] != "context");
+    };
+    // Everything can come from there, and no lock says what it is.
+    let vendored: Edit = |p| {
+        let all = &mut p["buildDefinition"]["resolvedDependencies"];
+        let mut context = all[1].clone();
+        context["name"] = "context:vendor".into();
+        context["annotations"]["repro_locked"] = false.into();
+        all.as_array_mut().unwrap().insert(2, context);
+    };
+    let acme = "\"git+https://git.example/acme/*\"";
     let context = repro_core::digest::Digest::of(b"context");
+    let dockerfile = repro_core::digest::Digest::of(b"dockerfile");
     let busybox = repro_core::digest::Digest::of(b"pkg:docker/busybox@1.36");
     let table: &[(String, Edit, &[CheckCode])] = &[
         ("[allow]\nbase-images = [\"busybox\"]".into(), nothing, &[]),
@@ -180,24 +200,44 @@ fn every_demand_is_met_or_refused_with_its_own_code() {
             nothing,
             &[CheckCode::Parameters],
         ),
-        (format!("[allow]\nsources = [\"{context}\"]"), nothing, &[]),
         (
-            format!("[allow]\nsources = [\"{busybox}\"]"),
+            format!("[allow]\nsources = [\"{context}\", \"{dockerfile}\"]"),
+            nothing,
+            &[],
+        ),
+        // A Dockerfile alone can be all of an image.
+        (
+            format!("[allow]\nsources = [\"{context}\"]"),
             nothing,
             &[CheckCode::Source],
         ),
         (
-            "[allow]\nsources = [\"git+https://git.example/acme/*\"]".into(),
+            format!("[allow]\nsources = [\"{context}\"]"),
+            contextless,
+            &[CheckCode::Source],
+        ),
+        (
+            format!("[allow]\nsources = [\"{dockerfile}\"]"),
+            contextless,
+            &[],
+        ),
+        (
+            format!("[allow]\nsources = [\"{busybox}\", \"{dockerfile}\"]"),
             nothing,
             &[CheckCode::Source],
         ),
         (
-            "[allow]\nsources = [\"git+https://git.example/acme/*\"]".into(),
+            format!("[allow]\nsources = [{acme}, \"{dockerfile}\"]"),
+            nothing,
+            &[CheckCode::Source],
+        ),
+        (
+            format!("[allow]\nsources = [{acme}, \"{dockerfile}\"]"),
             fetched,
             &[],
         ),
         (
-            "[allow]\nsources = [\"git+https://git.example/acme/*\"]".into(),
+            format!("[allow]\nsources = [{acme}, \"{dockerfile}\"]"),
             upwards,
             &[CheckCode::Source],
         ),
@@ -237,6 +277,11 @@ fn every_demand_is_met_or_refused_with_its_own_code() {
         (
             "[require]\ninputs = \"locked\"".into(),
             unlocked,
+            &[CheckCode::Custody],
+        ),
+        (
+            "[require]\ninputs = \"locked\"".into(),
+            vendored,
             &[CheckCode::Custody],
         ),
         (
@@ -375,6 +420,16 @@ fn a_waiver_is_shown_and_ends() {
          expires = 2020-01-01T00:00:00Z",
     );
     assert_eq!(failed(&report), [CheckCode::Waivers]);
+    // What is asked for beside the file is not waived by it.
+    let rules = TrustRules::of_keys(&[signing().public_key()]);
+    let mut waived = policy(
+        "[require]\nslsa-build-level = 2\n[[waiver]]\ncheck = \"V09\"\nowner = \"o\"\nreason = \"r\"\n\
+         expires = 2099-01-01T00:00:00Z",
+    );
+    assert_eq!(failed(&under(&place, &rules, Some(&waived))), []);
+    waived.asked_level = BuildLevel::new(2);
+    let report = under(&place, &rules, Some(&waived));
+    assert_eq!(failed(&report), [CheckCode::Builder]);
     // What was waived is no property that holds.
     assert!(!Policy::WAIVABLE.contains(&CheckCode::Signature));
 }
@@ -413,6 +468,26 @@ fn builders_count_by_key_and_operator() {
         assert_eq!(agreement.builders, builders, "{agreement:#?}");
         assert_eq!(agreement.is_reproduced(), good);
         assert_eq!(verification.conclusion == Conclusion::Verified, good);
+    }
+    // Ids that this program has by itself name nobody: one person can have two keys for two of them.
+    let (_e, local) = pack(2, uris::BUILDER_LOCAL, &same);
+    let (_f, podman) = pack(3, uris::BUILDER_PODMAN, &same);
+    let keys = [2, 3].map(|seed| key(KeyKind::P256, seed).public_key());
+    let named = [
+        (uris::BUILDER_LOCAL, "", 1, 2, ""),
+        (uris::BUILDER_PODMAN, "", 1, 3, ""),
+    ];
+    let told = [
+        (uris::BUILDER_LOCAL, "acme", 1, 2, ""),
+        (uris::BUILDER_PODMAN, "other", 1, 3, ""),
+    ];
+    for (rules, builders) in [
+        (TrustRules::of_keys(&keys), 1),
+        (rules(&named, ""), 1),
+        (rules(&told, ""), 2),
+    ] {
+        let agreement = agreed(&rules, &[&*local, &*podman], Some(2)).agreement;
+        assert_eq!(agreement.unwrap().builders, builders);
     }
     assert_eq!(BuildLevel::new(4), None);
 }

@@ -132,6 +132,7 @@ pub(in crate::commands::verify) fn verify(
         manifest: image,
         builder: order.builder.clone(),
         lineage: BTreeMap::new(),
+        lineage_by: None,
         outcome: RebuildOutcome::of(image, rebuilt),
     };
     let evidence = Evidence {
