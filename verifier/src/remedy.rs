@@ -8,15 +8,21 @@ mod catalogue;
 mod command;
 mod edit;
 mod patch;
+mod shell;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use catalogue::{Act, acts};
 use edit::Edit;
 
-use crate::{causes::Cause, compare::Difference, report::Report};
+use crate::{
+    causes::Cause,
+    compare::{Difference, DifferenceKind},
+    report::Report,
+};
 
 pub use patch::PatchNameError;
 
@@ -29,6 +35,17 @@ pub struct RunText {
     pub end_line: u32,
     /// How it is written.
     pub form: RunForm,
+    /// Whose programs it runs.
+    pub userland: Userland,
+}
+
+/// Whose programs the steps of a stage run, as far as the name of its base tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Userland {
+    /// Those of busybox, which have fewer options than the ones of GNU.
+    Busybox,
+    /// The name tells nothing.
+    Unknown,
 }
 
 /// How a `RUN` is written. Lists of arguments have no shell, so nothing can be added to them.
@@ -58,8 +75,11 @@ pub struct Original<'a> {
 pub struct Suggestion {
     /// What the Dockerfile would be, and the way there; absent where nothing is mechanical.
     pub change: Option<Change>,
-    /// Causes that the change leaves, with the lines of their steps.
+    /// Causes that the change leaves, or a part of them, with the lines of their steps.
     pub left: BTreeSet<(Cause, Option<u32>)>,
+    /// Causes with the lines of steps that are taken to keep nothing but what an earlier one made, and
+    /// the line of that one.
+    pub follows: BTreeSet<(Cause, u32, u32)>,
 }
 
 /// A changed Dockerfile.
@@ -73,8 +93,45 @@ pub struct Change {
     pub remedied: BTreeSet<(Cause, u32)>,
 }
 
-/// The files of one step, by cause.
-type PathsOf<'a> = BTreeMap<Cause, BTreeSet<&'a str>>;
+/// The differences of one step with one cause.
+#[derive(Default)]
+struct Rows<'a> {
+    /// Those that it made.
+    own: Vec<&'a Difference>,
+    /// Lines of the steps from which the others follow.
+    origins: BTreeSet<u32>,
+}
+
+/// How far a remedy reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// It does not fit.
+    Nothing,
+    /// It fits some of what differs.
+    Part,
+    /// It fits all that differs, as far as the text of the step tells.
+    Whole,
+}
+
+impl Reach {
+    /// What is reached where `done` of `all` are.
+    const fn of(done: usize, all: usize) -> Self {
+        match done {
+            0 => Self::Nothing,
+            _ if done < all => Self::Part,
+            _ => Self::Whole,
+        }
+    }
+
+    /// What two remedies reach together, of which each is for other commands.
+    const fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Nothing, one) | (one, Self::Nothing) => one,
+            (Self::Whole, Self::Whole) => Self::Whole,
+            _ => Self::Part,
+        }
+    }
+}
 
 /// Proposes a change of `original`, from which `report` was made.
 pub fn suggest(report: &Report, original: &Original<'_>) -> Result<Suggestion, PatchNameError> {
@@ -83,36 +140,16 @@ pub fn suggest(report: &Report, original: &Original<'_>) -> Result<Suggestion, P
         .split_inclusive('\n')
         .map(str::to_owned)
         .collect();
-    let mut left = BTreeSet::new();
-    let mut remedied = BTreeSet::new();
-    let mut by_run: BTreeMap<(u32, u32), (RunText, PathsOf<'_>)> = BTreeMap::new();
-    for row in rows(report) {
-        let line = row
-            .step
-            .and_then(|step| report.step(step))
-            .map(|step| step.line);
-        let run = original.runs.iter().find(|run| Some(run.line) == line);
-        let Some(run) = run else {
-            left.insert((row.cause, line));
-            continue;
-        };
-        let (_, causes) = by_run
-            .entry((run.line, run.end_line))
-            .or_insert_with(|| (*run, BTreeMap::new()));
-        causes.entry(row.cause).or_default().insert(&row.path);
-    }
+    let mut found = Found::default();
+    let by_run = by_run(report, original, &mut found);
     // From the last to the first, so that the numbers of earlier lines stay as they are.
     for (run, causes) in by_run.into_values().rev() {
         let mut edit = Edit::of(&lines, run, original.escape);
-        for (cause, paths) in causes {
-            let done = edit
+        for (cause, rows) in causes {
+            let reach = edit
                 .as_mut()
-                .is_some_and(|edit| remedy(edit, cause, &paths));
-            if done {
-                remedied.insert((cause, run.line));
-            } else {
-                left.insert((cause, Some(run.line)));
-            }
+                .map_or(Reach::Nothing, |edit| remedy(edit, cause, &rows));
+            found.add(cause, run.line, &rows, reach);
         }
         if let Some(edit) = edit {
             edit.apply(&mut lines);
@@ -125,14 +162,71 @@ pub fn suggest(report: &Report, original: &Original<'_>) -> Result<Suggestion, P
         Some(Change {
             patch: patch::unified(original.name, original.text, &text)?,
             text,
-            remedied,
+            remedied: found.remedied,
         })
     };
-    Ok(Suggestion { change, left })
+    Ok(Suggestion {
+        change,
+        left: found.left,
+        follows: found.follows,
+    })
 }
 
-/// The differences that a change should remove: primary ones of the image, and those of other
-/// stages from which one of the image follows.
+/// What is known of the causes so far.
+#[derive(Default)]
+struct Found {
+    remedied: BTreeSet<(Cause, u32)>,
+    left: BTreeSet<(Cause, Option<u32>)>,
+    follows: BTreeSet<(Cause, u32, u32)>,
+}
+
+impl Found {
+    fn add(&mut self, cause: Cause, line: u32, rows: &Rows<'_>, reach: Reach) {
+        if reach != Reach::Nothing {
+            self.remedied.insert((cause, line));
+        }
+        if reach == Reach::Nothing && rows.own.is_empty() {
+            let origins = rows.origins.iter();
+            self.follows
+                .extend(origins.map(|origin| (cause, line, *origin)));
+        } else if reach != Reach::Whole {
+            self.left.insert((cause, Some(line)));
+        }
+    }
+}
+
+/// Each `RUN` that made differences, by its lines.
+type ByRun<'a> = BTreeMap<(u32, u32), (RunText, BTreeMap<Cause, Rows<'a>>)>;
+
+/// The differences by the `RUN` that made them; causes of other steps are left at once.
+fn by_run<'a>(report: &'a Report, original: &Original<'_>, found: &mut Found) -> ByRun<'a> {
+    let line_of = |step: Option<u32>| Some(report.step(step?)?.line);
+    let mut by_run = ByRun::new();
+    for row in rows(report) {
+        let line = line_of(row.step);
+        let run = original.runs.iter().find(|run| Some(run.line) == line);
+        let Some(run) = run else {
+            // What another instruction takes over is remedied where it was made.
+            if row.derived_from.is_none() {
+                found.left.insert((row.cause, line));
+            }
+            continue;
+        };
+        let (_, causes) = by_run
+            .entry((run.line, run.end_line))
+            .or_insert_with(|| (*run, BTreeMap::new()));
+        let rows = causes.entry(row.cause).or_default();
+        match &row.derived_from {
+            None => rows.own.push(row),
+            Some(origin) => rows.origins.extend(line_of(origin.step)),
+        }
+    }
+    by_run
+}
+
+/// The differences that a change should remove: those of the image, and those of other stages from
+/// which one of the image follows. One that follows from another step is among them: that contents
+/// are equal does not prove that they were copied.
 fn rows(report: &Report) -> impl Iterator<Item = &Difference> {
     let followed: BTreeSet<(Option<u32>, &str)> = report
         .differences
@@ -140,91 +234,157 @@ fn rows(report: &Report) -> impl Iterator<Item = &Difference> {
         .filter_map(|row| row.derived_from.as_ref())
         .map(|origin| (origin.step, origin.path.as_str()))
         .collect();
-    report.differences.iter().filter(move |row| {
-        row.derived_from.is_none()
-            && (row.in_image() || followed.contains(&(row.step, row.path.as_str())))
-    })
+    let image: BTreeSet<(Option<u32>, &str)> = report
+        .differences
+        .iter()
+        .filter(|row| row.in_image())
+        .filter_map(|row| row.derived_from.as_ref())
+        .map(|origin| (origin.step, origin.path.as_str()))
+        .collect();
+    report
+        .differences
+        .iter()
+        .filter(move |row| match &row.derived_from {
+            None => row.in_image() || followed.contains(&(row.step, row.path.as_str())),
+            Some(origin) if origin.step == row.step => false,
+            Some(origin) => row.in_image() || image.contains(&(origin.step, origin.path.as_str())),
+        })
 }
 
-/// Adds the first remedy of `cause` that fits the text of the step.
-fn remedy(edit: &mut Edit, cause: Cause, paths: &BTreeSet<&str>) -> bool {
-    let Some(paths) = paths
+/// Adds the remedies of `cause` that fit the text of the step: all for calls of programs, else the
+/// first. Where every difference follows from another step, only a call shows that it does not.
+fn remedy(edit: &mut Edit, cause: Cause, rows: &Rows<'_>) -> Reach {
+    let rewrites = |act: &&Act| matches!(act, Act::Rewrite(_));
+    let done = acts(cause)
         .iter()
-        .map(|path| plain_path(path))
-        .collect::<Option<Vec<String>>>()
-    else {
-        return false;
-    };
+        .filter(rewrites)
+        .map(|act| perform(edit, cause, act, &rows.own))
+        .fold(Reach::Nothing, Reach::and);
+    if done != Reach::Nothing || rows.own.is_empty() {
+        return done;
+    }
     acts(cause)
         .iter()
-        .any(|act| perform(edit, cause, act, &paths))
+        .filter(|act| !rewrites(act))
+        .map(|act| perform(edit, cause, act, &rows.own))
+        .find(|reach| *reach != Reach::Nothing)
+        .unwrap_or(Reach::Nothing)
 }
 
 /// Most paths that one line of a Dockerfile should name; beyond that it is no remedy to read.
 const MAX_PATHS: usize = 20;
 
-fn perform(edit: &mut Edit, cause: Cause, act: &Act, paths: &[String]) -> bool {
-    let all = || paths.join(" ");
-    let few = paths.len() <= MAX_PATHS;
+fn perform(edit: &mut Edit, cause: Cause, act: &Act, rows: &[&Difference]) -> Reach {
     match act {
-        Act::Rewrite(program) => edit.rewrite(*program),
+        Act::Rewrite(program) => {
+            let reach = edit.rewrite(*program);
+            if reach != Reach::Nothing
+                && let Some(needs) = program.needs()
+            {
+                edit.note(needs.to_owned());
+            }
+            reach
+        }
         Act::Export(pattern, variables) if edit.mentions(pattern) => {
             for variable in *variables {
                 edit.export(variable);
             }
-            true
+            Reach::Whole
         }
         Act::Remove(patterns) => {
             edit.append(format!("rm -rf {patterns}"));
-            true
-        }
-        Act::RemovePaths if few => {
-            edit.append(format!("rm -rf {}", all()));
-            true
+            Reach::Whole
         }
         Act::RemoveBelow(names) => {
-            let Some(directories) = above(paths, names) else {
-                return false;
+            let Some(directories) = above(rows, names) else {
+                return Reach::Nothing;
             };
             edit.append(format!("rm -rf {}", directories.join(" ")));
-            true
+            Reach::Whole
         }
-        Act::Empty(pattern, note) if few && edit.mentions(pattern) => {
-            edit.note(format!("{cause}: {note}: {}", all()));
-            for path in paths {
-                edit.append(format!(": > {path}"));
-            }
-            true
+        Act::SortListings => {
+            let paths: BTreeSet<&str> = rows.iter().map(|row| row.path.as_str()).collect();
+            edit.sort_listings(&paths.into_iter().collect::<Vec<_>>())
         }
-        Act::OnPaths(pattern, command) if few && edit.mentions(pattern) => {
-            for path in paths {
-                edit.append(command.replace("{}", path));
-            }
-            true
+        Act::RemovePaths => on_files(
+            rows,
+            |_| true,
+            |paths| {
+                edit.append(format!("rm -rf {}", paths.join(" ")));
+            },
+        ),
+        Act::Empty(pattern, note) if edit.mentions(pattern) => {
+            on_files(rows, whole::differs, |paths| {
+                edit.note(format!("{cause}: {note}: {}", paths.join(" ")));
+                for path in paths {
+                    edit.append(format!(": > {path}"));
+                }
+            })
         }
-        Act::RemoveAtStart(note) if few => {
-            edit.note(format!("{cause}: {note}: {}", all()));
-            edit.append(format!("rm -f {}", all()));
-            true
+        Act::OnPaths(pattern, command) if edit.mentions(pattern) => {
+            on_files(rows, |_| true, |paths| run_on(edit, command, paths))
         }
-        Act::Export(..)
-        | Act::RemovePaths
-        | Act::Empty(..)
-        | Act::OnPaths(..)
-        | Act::RemoveAtStart(_) => false,
+        Act::OnLibraries(command) if edit.archives_objects() => {
+            on_files(rows, is_library, |paths| run_on(edit, command, paths))
+        }
+        Act::RemoveAtStart(note) => on_files(
+            rows,
+            |_| true,
+            |paths| {
+                let all = paths.join(" ");
+                edit.note(format!("{cause}: {note}: {all}"));
+                edit.append(format!("rm -f {all}"));
+            },
+        ),
+        Act::Export(..) | Act::Empty(..) | Act::OnPaths(..) | Act::OnLibraries(_) => Reach::Nothing,
     }
 }
 
-/// The directories that end in one of `names` and hold `paths`, if all of these lie in one.
-fn above(paths: &[String], names: &[&str]) -> Option<Vec<String>> {
-    let directory = |path: &String| {
-        let found = names.iter().find_map(|name| {
+fn run_on(edit: &mut Edit, command: &str, paths: &[String]) {
+    for path in paths {
+        edit.append(command.replace("{}", path));
+    }
+}
+
+fn is_library(row: &Difference) -> bool {
+    row.path.as_bytes().ends_with(b".a")
+}
+
+/// Does something about the files that a command can name and that `fits`. One that is in one run only
+/// cannot be named: the next run may have another in its place.
+fn on_files(
+    rows: &[&Difference],
+    fits: impl Fn(&Difference) -> bool,
+    act: impl FnOnce(&[String]),
+) -> Reach {
+    let all: BTreeSet<&str> = rows.iter().map(|row| row.path.as_str()).collect();
+    let unfit: BTreeSet<&str> = rows
+        .iter()
+        .filter(|row| row.kind == DifferenceKind::Missing || !fits(row))
+        .map(|row| row.path.as_str())
+        .collect();
+    let paths: Vec<String> = all
+        .difference(&unfit)
+        .filter_map(|path| plain_path(path))
+        .collect();
+    if paths.is_empty() || paths.len() > MAX_PATHS {
+        return Reach::Nothing;
+    }
+    act(&paths);
+    Reach::of(paths.len(), all.len())
+}
+
+/// The directories that end in one of `names` and hold the files, if all of these lie in one.
+fn above(rows: &[&Difference], names: &[&str]) -> Option<Vec<String>> {
+    let directory = |row: &&Difference| {
+        let path = plain_path(&row.path)?;
+        let end = names.iter().find_map(|name| {
             let at = format!("{path}/").find(&format!("/{name}/"))?;
             Some(at + 1 + name.len())
-        });
-        found.map(|end| path[..end].to_owned())
+        })?;
+        Some(path[..end].to_owned())
     };
-    let found: Option<BTreeSet<String>> = paths.iter().map(directory).collect();
+    let found: Option<BTreeSet<String>> = rows.iter().map(directory).collect();
     let directories: Vec<String> = found?.into_iter().collect();
     (directories.len() <= MAX_PATHS).then_some(directories)
 }

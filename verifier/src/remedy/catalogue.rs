@@ -4,8 +4,8 @@ use crate::causes::Cause;
 
 use super::command::Program;
 
-/// One mechanical remedy. Patterns are texts of which the step must have one; an empty list fits
-/// every step.
+/// One mechanical remedy. Patterns are texts of which the step must have one where a word begins; an
+/// empty list fits every step.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Act {
     /// A program of the step is called in its reproducible form.
@@ -19,11 +19,15 @@ pub(super) enum Act {
     /// The same, as the directories that they are kept in: a cache has more files than a line of
     /// a Dockerfile can name. The names are the last ones of such a directory.
     RemoveBelow(&'static [&'static str]),
-    /// The files that differ are left empty, to be filled when a container starts: a constant in
-    /// place of a secret would be worse than a difference.
+    /// Files that differ from beginning to end are left empty, to be filled when a container starts:
+    /// a constant in place of a secret would be worse than a difference.
     Empty(&'static [&'static str], &'static str),
     /// A command for each file that differs, `{}` being its path.
     OnPaths(&'static [&'static str], &'static str),
+    /// The same for static libraries, where the step makes archives of objects.
+    OnLibraries(&'static str),
+    /// What `find` and `ls` write is sorted.
+    SortListings,
     /// The files are removed, and must be made when a container starts.
     RemoveAtStart(&'static str),
 }
@@ -31,11 +35,15 @@ pub(super) enum Act {
 const FILL: &str = "left empty, to be written when a container starts";
 const MAKE: &str = "removed, to be made when a container starts";
 
-/// The remedies of `cause`: the first that fits is taken. None for those that need a decision.
+/// The remedies of `cause`: every call that can be rewritten is; where there is none, the first of the
+/// others that fits is taken. None for those that need a decision.
 pub(super) fn acts(cause: Cause) -> &'static [Act] {
-    use Act::{Empty, Export, OnPaths, Remove, RemoveAtStart, RemoveBelow, RemovePaths, Rewrite};
+    use Act::{
+        Empty, Export, OnLibraries, OnPaths, Remove, RemoveAtStart, RemoveBelow, RemovePaths,
+        Rewrite, SortListings,
+    };
     match cause {
-        Cause::EmbeddedTimestamp => &[Rewrite(Program::Date)],
+        Cause::EmbeddedTimestamp | Cause::CompiledDate => &[Rewrite(Program::Date)],
         Cause::EmbeddedHostname => &[Rewrite(Program::Hostname)],
         Cause::EmbeddedCpuCount => &[Rewrite(Program::Nproc)],
         Cause::RandomContent => &[Empty(
@@ -52,10 +60,11 @@ pub(super) fn acts(cause: Cause) -> &'static [Act] {
             &[RemoveAtStart(MAKE)]
         }
         Cause::MachineId => &[OnPaths(&[], ": > {}")],
+        // Lines that something else writes may stand in an order that means something.
         Cause::LineOrder => &[
+            SortListings,
             Export(&["python"], &["PYTHONHASHSEED=0"]),
             Export(&["perl"], &["PERL_HASH_SEED=0", "PERL_PERTURB_KEYS=0"]),
-            OnPaths(&["find ", "ls ", "make "], "LC_ALL=C sort -o {} {}"),
             Export(&["sort"], &["LC_ALL=C"]),
         ],
         Cause::ListOrder | Cause::JsonOrder => &[
@@ -65,11 +74,12 @@ pub(super) fn acts(cause: Cause) -> &'static [Act] {
         Cause::LocalTime => &[Export(&[], &["TZ=UTC"])],
         Cause::FileTime => &[OnPaths(&[], "touch -h -d @$SOURCE_DATE_EPOCH {}")],
         Cause::GzipHeader => &[Rewrite(Program::Gzip)],
-        Cause::ArchiveTime | Cause::ArchiveOrder | Cause::ArchiveOwner => &[
+        Cause::ArchiveTime | Cause::ArchiveOwner => &[
             Rewrite(Program::Tar),
             Rewrite(Program::Ar),
-            OnPaths(&["ar ", "AR"], "objcopy --enable-deterministic-archives {}"),
+            OnLibraries("objcopy --enable-deterministic-archives {}"),
         ],
+        Cause::ArchiveOrder => &[Rewrite(Program::Tar)],
         Cause::ArchiveExtra => &[Rewrite(Program::Zip), Rewrite(Program::Cpio)],
         Cause::DebugPath => &[
             Rewrite(Program::CompilerPath),

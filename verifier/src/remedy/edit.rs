@@ -1,12 +1,18 @@
 //! Changes of one `RUN`, which keep its lines apart from those that change.
 
-use super::{RunForm, RunText, command::Program};
+use std::ops::Range;
+
+use super::{
+    Reach, RunForm, RunText, Userland,
+    command::{Change, Program, Rewriting, changed, sorted_listings},
+};
 
 /// A `RUN` that is being changed.
 pub(super) struct Edit {
     /// Index of its first line.
     first: usize,
     form: RunForm,
+    userland: Userland,
     escape: char,
     /// Its lines, without their ends.
     lines: Vec<String>,
@@ -16,6 +22,8 @@ pub(super) struct Edit {
     ended: bool,
     /// Index of the line of a command that stands first, and the byte on it where it begins.
     command: (usize, usize),
+    /// The programs whose calls were changed, with what that reached.
+    rewritten: Vec<(Program, Reach)>,
     exports: Vec<String>,
     appended: Vec<String>,
     notes: Vec<String>,
@@ -44,10 +52,12 @@ impl Edit {
         let edit = Self {
             first,
             form: run.form,
+            userland: run.userland,
             escape,
             end,
             ended: last.ends_with('\n'),
             command,
+            rewritten: Vec::new(),
             exports: Vec::new(),
             appended: Vec::new(),
             notes: Vec::new(),
@@ -68,46 +78,110 @@ impl Edit {
     }
 
     /// The lines that hold commands.
-    fn body(&self) -> std::ops::Range<usize> {
+    fn body(&self) -> Range<usize> {
         match self.form {
             RunForm::Shell => 0..self.lines.len(),
             RunForm::Script => self.command.0..self.lines.len() - 1,
         }
     }
 
-    /// Whether its commands have one of `texts`; with none to look for, yes.
-    pub(super) fn mentions(&self, texts: &[&str]) -> bool {
-        texts.is_empty()
-            || self.lines[self.body()]
-                .iter()
-                .any(|line| texts.iter().any(|text| line.contains(text)))
+    /// Its commands as they stand: the lines of the body from where the first command begins.
+    fn text(&self) -> String {
+        let text = self.lines[self.body()].join("\n");
+        text[self.command.1..].to_owned()
     }
 
-    /// Puts calls of `program` in their reproducible form; false where there are none.
-    pub(super) fn rewrite(&mut self, program: Program) -> bool {
-        let mut done = false;
-        for index in self.body() {
-            let line = &self.lines[index];
-            if line.trim_start().starts_with('#') {
-                continue;
+    /// The same for reading: comments and the ends of continued lines are spaces, so that every byte
+    /// keeps its place.
+    fn script(&self) -> String {
+        let mut script = self.text().into_bytes();
+        let mut at = 0;
+        let lines = self.text();
+        for line in lines.split('\n') {
+            let end = at + line.len();
+            let blank = self.unread(line);
+            script[at + blank.start..(at + blank.end).min(lines.len())].fill(b' ');
+            at = end + 1;
+        }
+        String::from_utf8_lossy(&script).into_owned()
+    }
+
+    /// The part of a line, its end included, that a shell does not see.
+    fn unread(&self, line: &str) -> Range<usize> {
+        let all = line.len() + 1;
+        let comment = line.trim_start().starts_with('#');
+        let shown = line.trim_end();
+        match self.form {
+            // The parser of the Dockerfile takes them out, and the ends of lines with them.
+            RunForm::Shell if comment => 0..all,
+            RunForm::Shell if shown.ends_with(self.escape) => {
+                shown.len() - self.escape.len_utf8()..all
             }
-            let start = if index == self.command.0 {
-                self.command.1
-            } else {
-                0
-            };
-            // The command of a continued line goes on behind the escape.
-            let text = line
-                .trim_end()
-                .trim_end_matches(self.escape)
-                .len()
-                .max(start);
-            if let Some(new) = program.rewritten(&line[start..text]) {
-                self.lines[index] = format!("{}{new}{}", &line[..start], &line[text..]);
-                done = true;
+            RunForm::Shell => line.len()..all,
+            RunForm::Script => {
+                let escapes = line.len() - line.trim_end_matches('\\').len();
+                if comment || escapes.is_multiple_of(2) {
+                    0..0
+                } else {
+                    line.len() - 1..all
+                }
             }
         }
-        done
+    }
+
+    /// Whether its commands have one of `texts` where a word begins; with none to look for, yes.
+    pub(super) fn mentions(&self, texts: &[&str]) -> bool {
+        let script = self.script();
+        let begins = |at: usize| {
+            let before = script[..at].chars().next_back();
+            !before.is_some_and(|char| char.is_alphanumeric() || matches!(char, '_' | '-'))
+        };
+        texts.is_empty()
+            || texts
+                .iter()
+                .any(|text| script.match_indices(text).any(|(at, _)| begins(at)))
+    }
+
+    /// Whether it makes archives of objects.
+    pub(super) fn archives_objects(&self) -> bool {
+        let script = self.script();
+        let mut words = script.split(|char: char| !char.is_alphanumeric());
+        words.any(|word| matches!(word, "ar" | "AR"))
+    }
+
+    /// Puts calls of `program` in their reproducible form; what that reached is known from then on.
+    pub(super) fn rewrite(&mut self, program: Program) -> Reach {
+        let known = self.rewritten.iter().find(|(known, _)| *known == program);
+        if let Some((_, reach)) = known {
+            return *reach;
+        }
+        let Rewriting { changes, remains } = program.rewriting(&self.script(), self.userland);
+        let reach = match (changes.is_empty(), remains) {
+            (true, _) => return Reach::Nothing,
+            (false, true) => Reach::Part,
+            (false, false) => Reach::Whole,
+        };
+        self.change(&changes);
+        self.rewritten.push((program, reach));
+        reach
+    }
+
+    /// Sorts what `find` and `ls` write to `paths`.
+    pub(super) fn sort_listings(&mut self, paths: &[&str]) -> Reach {
+        let (changes, written) = sorted_listings(&self.script(), paths);
+        self.change(&changes);
+        let sorted = paths.iter().filter(|path| written.contains(path)).count();
+        Reach::of(sorted, paths.len())
+    }
+
+    /// Makes changes of its commands. No line ends or begins by them.
+    fn change(&mut self, changes: &[Change]) {
+        let body = self.body();
+        let start = self.lines[body.start][..self.command.1].to_owned();
+        let text = start + &changed(&self.text(), changes);
+        for (line, new) in self.lines[body].iter_mut().zip(text.split('\n')) {
+            new.clone_into(line);
+        }
     }
 
     /// Sets a variable for the step.

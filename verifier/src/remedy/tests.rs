@@ -1,24 +1,31 @@
 use std::{fs, process::Command};
 
-use super::{Original, RunForm, RunText, suggest};
+use super::{Original, RunForm, RunText, Suggestion, Userland, suggest};
 use crate::{
     causes::Cause,
     compare::{
-        Difference,
-        planted::{Build, file, step},
+        Difference, DifferenceKind, Origin,
+        planted::{Build, Step, file, step},
     },
     report::Report,
 };
 
 /// A report whose one step, on line 1, has one difference of `cause` at each of `paths`.
 fn report(cause: Cause, paths: &[&str]) -> Report {
-    let build = Build::new(&[step(
-        "RUN x",
-        vec![file("x", "2026-11-23 21:33:25")],
-        vec![file("x", "2026-11-23 21:33:27")],
-    )]);
+    let random = ("3f86f4ae2c", "98bd00c7e1");
+    report_on(cause, paths, random)
+}
+
+/// What the two runs of these steps give.
+fn compared(steps: &[Step]) -> Report {
+    let build = Build::new(steps);
     let comparison = build.compare().unwrap();
-    let mut report = Report::build(&build.record, Some(&comparison)).unwrap();
+    Report::build(&build.record, Some(&comparison)).unwrap()
+}
+
+/// The same as [`report`], with what the runs wrote.
+fn report_on(cause: Cause, paths: &[&str], (a, b): (&str, &str)) -> Report {
+    let mut report = compared(&[step("RUN x", vec![file("x", a)], vec![file("x", b)])]);
     let row = report.differences[0].clone();
     report.differences = paths
         .iter()
@@ -36,23 +43,39 @@ fn report(cause: Cause, paths: &[&str]) -> Report {
 
 /// What becomes of a `RUN` that is the whole file.
 fn changed(text: &str, form: RunForm, cause: Cause, paths: &[&str]) -> Option<String> {
+    let found = suggested(text, form, &report(cause, paths));
+    assert_eq!(found.change.is_none(), !found.left.is_empty());
+    Some(found.change?.text)
+}
+
+/// What is suggested on a Dockerfile that is one `RUN`.
+fn suggested(text: &str, form: RunForm, report: &Report) -> Suggestion {
     let end_line = u32::try_from(text.lines().count()).unwrap();
-    let runs = [RunText {
-        line: 1,
-        end_line,
-        form,
-    }];
+    on_runs(text, &[(1, end_line)], form, report)
+}
+
+/// What is suggested on a Dockerfile with a `RUN` on these lines.
+fn on_runs(text: &str, lines: &[(u32, u32)], form: RunForm, report: &Report) -> Suggestion {
+    let runs: Vec<RunText> = lines
+        .iter()
+        .map(|(line, end_line)| RunText {
+            line: *line,
+            end_line: *end_line,
+            form,
+            userland: Userland::Unknown,
+        })
+        .collect();
     let original = Original {
         name: "Dockerfile",
         text,
         escape: '\\',
         runs: &runs,
     };
-    let found = suggest(&report(cause, paths), &original).unwrap();
-    assert_eq!(found.change.is_none(), !found.left.is_empty());
-    let change = found.change?;
-    assert_eq!(patched(text, &change.patch), change.text);
-    Some(change.text)
+    let found = suggest(report, &original).unwrap();
+    if let Some(change) = &found.change {
+        assert_eq!(patched(text, &change.patch), change.text);
+    }
+    found
 }
 
 /// What `patch -p1` makes of a Dockerfile.
@@ -309,4 +332,176 @@ fn a_patch_is_the_difference_and_names_only_what_lies_in_the_project() {
             "{name:?}"
         );
     }
+}
+
+#[test]
+fn causes_of_one_archive_share_the_rewriting_of_its_call() {
+    let options = "--sort=name --mtime=@$SOURCE_DATE_EPOCH --owner=0 --group=0 --numeric-owner";
+    let text = "RUN echo x > y; tar czf /t.tgz .\n";
+    let mut report = report(Cause::ArchiveTime, &["t.tgz"]);
+    let order = Difference {
+        cause: Cause::ArchiveOrder,
+        ..report.differences[0].clone()
+    };
+    report.differences.push(order);
+    let found = suggested(text, RunForm::Shell, &report);
+    let change = found.change.unwrap();
+    assert_eq!(
+        change.text,
+        format!("# needs GNU tar, 1.28 or later\nRUN echo x > y; tar czf /t.tgz . {options}\n")
+    );
+    let causes = [Cause::ArchiveTime, Cause::ArchiveOrder].map(|cause| (cause, 1));
+    assert_eq!(change.remedied, causes.into());
+    assert_eq!(found.left, [].into());
+}
+
+#[test]
+fn only_libraries_are_made_deterministic_afterwards() {
+    let library = shell("RUN $AR rcs /x.a x.o\n", Cause::ArchiveTime, &["x.a"]);
+    assert_eq!(
+        library.as_deref(),
+        Some("RUN $AR rcs /x.a x.o \\\n && objcopy --enable-deterministic-archives /x.a\n")
+    );
+    for (text, path) in [
+        ("RUN bsdtar cf /x.tar y\n", "x.tar"),
+        ("RUN ./tar cf /x.a y\n", "x.a"),
+        ("RUN zip x.zip y; $AR\n", "x.zip"),
+    ] {
+        assert_eq!(shell(text, Cause::ArchiveTime, &[path]), None, "{text}");
+    }
+}
+
+#[test]
+fn lines_whose_order_may_mean_something_are_not_sorted() {
+    assert_eq!(
+        shell("RUN find d -type f > /f\n", Cause::LineOrder, &["f"]).as_deref(),
+        Some("RUN find d -type f | LC_ALL=C sort > /f\n")
+    );
+    for text in [
+        "RUN find d -type f -exec cat {} + > /all.sh\n",
+        "RUN make > /all.sh\n",
+        "RUN cat $(ls d) > /all.sh\n",
+        "RUN find d > /other; x > /all.sh\n",
+    ] {
+        assert_eq!(shell(text, Cause::LineOrder, &["all.sh"]), None, "{text}");
+    }
+}
+
+#[test]
+fn a_file_that_is_random_in_part_keeps_the_rest() {
+    let text = "RUN echo \"key=$(head -c16 /dev/urandom | base64)\" > /c; echo port=8080 >> /c\n";
+    for contents in [
+        ("key=3f86f4ae2c\nport=8080\n", "key=98bd00c7e1\nport=8080\n"),
+        ("key=3f86f4ae2c\n", "key=98bd00c7e1\n"),
+    ] {
+        let report = report_on(Cause::RandomContent, &["c"], contents);
+        let found = suggested(text, RunForm::Shell, &report);
+        assert_eq!(found.change, None, "{contents:?}");
+        assert_eq!(found.left, [(Cause::RandomContent, Some(1))].into());
+    }
+    let mut report = report(Cause::RandomContent, &["c"]);
+    report.differences[0].evidence = None;
+    assert_eq!(suggested(text, RunForm::Shell, &report).change, None);
+}
+
+#[test]
+fn what_is_in_one_run_only_cannot_be_named() {
+    let names = ["tmp/build-26169.tmp", "tmp/build-27081.tmp", "tmp/x"];
+    let mut report = report(Cause::TemporaryFile, &names);
+    for row in &mut report.differences[..2] {
+        row.kind = DifferenceKind::Missing;
+    }
+    let text = "RUN touch /tmp/build-$RANDOM.tmp; date > /tmp/x\n";
+    let found = suggested(text, RunForm::Shell, &report);
+    let after = text.replace("/x\n", "/x \\\n && rm -rf /tmp/x\n");
+    assert_eq!(found.change.unwrap().text, after);
+    assert_eq!(found.left, [(Cause::TemporaryFile, Some(1))].into());
+    report.differences.pop();
+    assert_eq!(suggested(text, RunForm::Shell, &report).change, None);
+}
+
+#[test]
+fn what_needs_no_path_takes_any() {
+    for path in ["a b", "$(reboot)"] {
+        let found = shell("RUN date > \"$f\"\n", Cause::EmbeddedTimestamp, &[path]);
+        let after = "RUN date -u -d @$SOURCE_DATE_EPOCH > \"$f\"\n";
+        assert_eq!(found.as_deref(), Some(after));
+    }
+}
+
+#[test]
+fn a_call_that_remains_is_said() {
+    let text = "RUN tar cf /x y; tar $how /z y\n";
+    let report = report(Cause::ArchiveTime, &["x", "z"]);
+    let found = suggested(text, RunForm::Shell, &report);
+    assert_eq!(
+        found.change.unwrap().remedied,
+        [(Cause::ArchiveTime, 1)].into()
+    );
+    assert_eq!(found.left, [(Cause::ArchiveTime, Some(1))].into());
+}
+
+#[test]
+fn calls_are_found_on_every_line_and_not_in_comments() {
+    let epoch = "date -u -d @$SOURCE_DATE_EPOCH";
+    for (before, form) in [
+        (
+            "RUN x \\\n# it's date\n  && \\\n  date \\\n    > /x\n",
+            RunForm::Shell,
+        ),
+        ("RUN echo \"a \\\n  date\" && date\n", RunForm::Shell),
+        (
+            "RUN <<E\n# it's date\nx \\\n  date\ndate\nE\n",
+            RunForm::Script,
+        ),
+        (
+            "RUN <<E\ncat > y <<'F'\ndate\nF\nx=$(date)\nE\n",
+            RunForm::Script,
+        ),
+    ] {
+        let at = before.rfind("date").unwrap();
+        let after = format!("{}{epoch}{}", &before[..at], &before[at + 4..]);
+        let found = changed(before, form, Cause::EmbeddedTimestamp, &["x"]);
+        assert_eq!(found, Some(after));
+    }
+}
+
+#[test]
+fn a_date_that_the_shell_puts_into_a_program_is_the_one_of_the_epoch() {
+    let found = shell(
+        r#"RUN gcc -DSTAMP="\"built $(date)\"" x.c
+"#,
+        Cause::CompiledDate,
+        &["x"],
+    );
+    let after = r#"RUN gcc -DSTAMP="\"built $(date -u -d @$SOURCE_DATE_EPOCH)\"" x.c
+"#;
+    assert_eq!(found.as_deref(), Some(after));
+    assert_eq!(shell("RUN gcc x.c\n", Cause::CompiledDate, &["x"]), None);
+}
+
+#[test]
+fn equal_contents_of_two_steps_do_not_hide_what_the_second_one_does() {
+    let (a, b) = ("2026-11-23 21:33:25", "2026-11-23 21:33:27");
+    let steps =
+        ["d1", "d2", "d3"].map(|name| step("RUN x", vec![file(name, a)], vec![file(name, b)]));
+    let report = compared(&steps);
+    let derived: Vec<Option<&Origin>> = report
+        .differences
+        .iter()
+        .map(|row| row.derived_from.as_ref())
+        .collect();
+    assert_eq!(derived.iter().flatten().count(), 2, "{derived:?}");
+
+    let text = "FROM x\nRUN date > /d1\nRUN date > /d2\nRUN cp /d1 /d3\n";
+    let found = on_runs(text, &[(2, 2), (3, 3), (4, 4)], RunForm::Shell, &report);
+    let change = found.change.unwrap();
+    assert_eq!(
+        change.text,
+        text.replace("date", "date -u -d @$SOURCE_DATE_EPOCH")
+    );
+    let cause = Cause::EmbeddedTimestamp;
+    assert_eq!(change.remedied, [(cause, 2), (cause, 3)].into());
+    assert_eq!(found.left, [].into());
+    assert_eq!(found.follows, [(cause, 4, 2)].into());
 }

@@ -115,7 +115,7 @@ pub(crate) fn asked(
         epoch: epoch(args, &build_args, settings, &project, place)?,
         build_args,
         runs: runs(args)?,
-        vary: vary(args, &project),
+        vary: vary(args, &project)?,
         ruleset: Ruleset::default(),
         context: place.context(),
     };
@@ -323,21 +323,35 @@ fn runs(args: &Args) -> Result<Runs, CommandError> {
         )
         .hint("leave out `--runs 1` (or REPRO_RUNS)")
     };
-    match (args.runs, args.more.control, args.more.bisect_axes) {
-        (RunCount::One, true, _) => Err(more("--control")),
-        (RunCount::One, false, true) => Err(more("--bisect-axes")),
-        (RunCount::One, false, false) => Ok(Runs::One),
-        (RunCount::Two, true, _) => Ok(Runs::TwoAndControl),
-        (RunCount::Two, false, _) => Ok(Runs::Two),
+    let asked = [
+        ("--control", args.more.control),
+        ("--bisect-axes", args.more.bisect_axes),
+        ("--suggest", args.suggest),
+    ];
+    let needs_two = asked.into_iter().find(|(_, asked)| *asked);
+    match (args.runs, needs_two) {
+        (RunCount::One, Some((flag, _))) => Err(more(flag)),
+        (RunCount::One, None) => Ok(Runs::One),
+        (RunCount::Two, _) if args.more.control => Ok(Runs::TwoAndControl),
+        (RunCount::Two, _) => Ok(Runs::Two),
     }
 }
 
-fn vary(args: &Args, project: &Project) -> BTreeSet<Axis> {
-    match (&args.vary, &project.build.vary) {
+/// The axes that are varied. To look for the one that matters there must be some.
+fn vary(args: &Args, project: &Project) -> Result<BTreeSet<Axis>, CommandError> {
+    let vary = match (&args.vary, &project.build.vary) {
         (Some(vary), _) => vary.0.clone(),
         (None, Some(vary)) => vary.clone(),
         (None, None) => Axis::VARIED.into(),
+    };
+    if args.more.bisect_axes && vary.is_empty() {
+        return Err(CommandError::message(
+            ErrorKind::Usage,
+            "--bisect-axes goes with axes that are varied, and none is".to_owned(),
+        )
+        .hint("leave out `--vary none` (or REPRO_VARY, or `vary` in repro.toml)"));
     }
+    Ok(vary)
 }
 
 #[cfg(test)]
@@ -379,6 +393,47 @@ mod tests {
     }
 
     const SCRATCH: &str = "FROM scratch\n";
+
+    #[test]
+    fn what_a_comparison_is_for_needs_two_runs_and_bisection_an_axis() {
+        let dir = project(&[("Dockerfile", SCRATCH)]);
+        let none = Ambient::default();
+        for (options, said) in [
+            (
+                &["--runs", "1", "--suggest"][..],
+                "--suggest goes with two runs",
+            ),
+            (
+                &["--runs", "1", "--control"],
+                "--control goes with two runs",
+            ),
+            (
+                &["--runs", "1", "--bisect-axes"],
+                "--bisect-axes goes with two runs",
+            ),
+            (
+                &["--vary", "none", "--bisect-axes"],
+                "--bisect-axes goes with axes",
+            ),
+            (
+                &["--vary", "clock,-clock", "--bisect-axes"],
+                "--bisect-axes goes with axes",
+            ),
+        ] {
+            let error = ask(dir.path(), options, &none).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Usage);
+            assert!(error.to_string().starts_with(said), "{error}");
+        }
+        for options in [
+            &["--suggest", "--vary", "none"][..],
+            &["--bisect-axes", "--vary", "clock"],
+        ] {
+            assert!(ask(dir.path(), options, &none).is_ok());
+        }
+        let toml = "[build]\nvary = ['none']\n";
+        let dir = project(&[("Dockerfile", SCRATCH), ("repro.toml", toml)]);
+        assert!(ask(dir.path(), &["--bisect-axes"], &none).is_err());
+    }
 
     #[test]
     fn flag_before_argument_before_environment_before_project() {

@@ -1,15 +1,18 @@
 //! `--suggest`: remedies that are mechanical, as a patch beside the Dockerfile.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use repro_builder::{
     BuildError,
-    dockerfile::{self, CommandLine, Heredoc, InstructionKind},
+    dockerfile::{self, CommandLine, Heredoc, InstructionKind, Stage},
 };
 use repro_core::build::{BuildRequest, ContextPlace};
 use repro_verifier::{
     causes::Cause,
-    remedy::{self, Original, RunForm, RunText, Suggestion},
+    remedy::{self, Original, RunForm, RunText, Suggestion, Userland},
     report::Report,
 };
 
@@ -56,29 +59,78 @@ pub(crate) fn write(
         escape,
         runs: &runs,
     };
-    let Suggestion { change, left } = remedy::suggest(report, &original).map_err(internal)?;
-    if let Some(change) = &change {
+    let found = remedy::suggest(report, &original).map_err(internal)?;
+    if let Some(change) = &found.change {
         files::write(path, change.patch.as_bytes())?;
-        let remedied = change.remedied.iter();
-        let remedied = places(remedied.map(|(cause, line)| (*cause, Some(*line))));
-        let name = &request.dockerfile.name;
-        output.status(&format!(
-            "suggested a change for {remedied}: read {name}.repro.patch, then `patch -p1 < \
-             {name}.repro.patch` in the context"
-        ));
     }
-    if !left.is_empty() {
-        let left = places(left.into_iter());
-        output.status(&format!("no mechanical remedy for {left}: see the report"));
+    for line in said(&request.dockerfile.name, &found) {
+        output.status(&line);
     }
     Ok(())
+}
+
+/// What is said of the suggestion for the Dockerfile `name`, in lines.
+fn said(name: &str, found: &Suggestion) -> Vec<String> {
+    let none = BTreeSet::new();
+    let remedied = found
+        .change
+        .as_ref()
+        .map_or(&none, |change| &change.remedied);
+    let mut lines = Vec::new();
+    if found.change.is_some() {
+        let patch = format!("{name}.repro.patch");
+        let places = remedied
+            .iter()
+            .map(|(cause, line)| place(*cause, Some(*line)));
+        lines.push(format!(
+            "suggested a change for {}: read {patch}, then `patch -p1 < {}` in the context",
+            joined(places),
+            word(&patch),
+        ));
+    }
+    if !found.left.is_empty() {
+        let places = found.left.iter().map(|(cause, line)| {
+            let part = line.is_some_and(|line| remedied.contains(&(*cause, line)));
+            let rest = if part { "the rest of " } else { "" };
+            format!("{rest}{}", place(*cause, *line))
+        });
+        lines.push(format!(
+            "no mechanical remedy for {}: see the report",
+            joined(places)
+        ));
+    }
+    if !found.follows.is_empty() {
+        let places = found.follows.iter().map(|(cause, line, origin)| {
+            format!("{} from line {origin}", place(*cause, Some(*line)))
+        });
+        lines.push(format!(
+            "taken to follow from an earlier step, as the contents are equal: {}",
+            joined(places)
+        ));
+    }
+    lines
+}
+
+/// `text` as one word of a shell.
+fn word(text: &str) -> String {
+    let plain = |char: char| char.is_ascii_alphanumeric() || "._/+-@:,%=".contains(char);
+    if text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// Every `RUN` that a shell runs.
 fn runs(request: &BuildRequest) -> Result<(Vec<RunText>, char), BuildError> {
     let file = dockerfile::parse(&request.dockerfile.name, &request.dockerfile.text)?;
-    let instructions = file.stages.iter().flat_map(|stage| &stage.instructions);
-    let runs = instructions.filter_map(|instruction| {
+    let stages = file.stages.iter().enumerate();
+    let instructions = stages.flat_map(|(index, stage)| {
+        let userland = userland(&file.stages[..=index]);
+        let own = stage.instructions.iter();
+        own.map(move |instruction| (instruction, userland))
+    });
+    let runs = instructions.filter_map(|(instruction, userland)| {
         let InstructionKind::Run(run) = &instruction.kind else {
             return None;
         };
@@ -95,15 +147,93 @@ fn runs(request: &BuildRequest) -> Result<(Vec<RunText>, char), BuildError> {
             line: instruction.line,
             end_line: instruction.end_line,
             form,
+            userland,
         })
     });
     Ok((runs.collect(), file.directives.escape.char()))
 }
 
-fn places(causes: impl Iterator<Item = (Cause, Option<u32>)>) -> String {
-    let words = causes.map(|(cause, line)| match line {
+/// Whose programs the last of `stages` has: images are named after busybox, and after Alpine, which
+/// is made of it.
+fn userland(stages: &[Stage]) -> Userland {
+    let Some((stage, before)) = stages.split_last() else {
+        return Userland::Unknown;
+    };
+    let Some(base) = stage.from.kind.image.literal() else {
+        return Userland::Unknown;
+    };
+    let named = before.iter().rposition(|stage| {
+        let name = stage.from.kind.name.as_deref();
+        name.is_some_and(|name| name.eq_ignore_ascii_case(&base))
+    });
+    if let Some(index) = named {
+        return userland(&before[..=index]);
+    }
+    let name = base.rsplit('/').next().unwrap_or_default();
+    if name.contains("busybox") || name.contains("alpine") {
+        Userland::Busybox
+    } else {
+        Userland::Unknown
+    }
+}
+
+fn place(cause: Cause, line: Option<u32>) -> String {
+    match line {
         Some(line) => format!("{} (line {line})", cause.code()),
         None => cause.code().to_owned(),
-    });
-    words.collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn joined(places: impl Iterator<Item = String>) -> String {
+    places.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use repro_verifier::remedy::Change;
+
+    use super::*;
+
+    #[test]
+    fn what_is_said_can_be_pasted_and_leaves_nothing_out() {
+        let cause = Cause::ArchiveTime;
+        let found = Suggestion {
+            change: Some(Change {
+                text: String::new(),
+                patch: String::new(),
+                remedied: [(cause, 2)].into(),
+            }),
+            left: [(cause, Some(2)), (Cause::Unknown, None)].into(),
+            follows: [(cause, 5, 2)].into(),
+        };
+        assert_eq!(
+            said("My Docker's", &found),
+            [
+                "suggested a change for archive-time (line 2): read My Docker's.repro.patch, then \
+                 `patch -p1 < 'My Docker'\\''s.repro.patch'` in the context",
+                "no mechanical remedy for the rest of archive-time (line 2), unknown: see the report",
+                "taken to follow from an earlier step, as the contents are equal: archive-time \
+                 (line 5) from line 2",
+            ]
+        );
+        assert_eq!(word("docker/Dockerfile"), "docker/Dockerfile");
+    }
+
+    #[test]
+    fn the_programs_of_a_stage_are_those_of_its_first_image() {
+        let text = "ARG BASE=alpine\nFROM debian:12 AS a\nFROM busybox AS busybox\n\
+                    FROM a\nFROM busybox AS b\nFROM B\nFROM x/python:3-alpine\n\
+                    FROM alpine.example/app\nFROM $BASE\n";
+        let file = dockerfile::parse("Dockerfile", text.as_bytes()).unwrap();
+        let found: Vec<Userland> = (1..=file.stages.len())
+            .map(|count| userland(&file.stages[..count]))
+            .collect();
+        let (busybox, unknown) = (Userland::Busybox, Userland::Unknown);
+        assert_eq!(
+            found,
+            [
+                unknown, busybox, unknown, busybox, busybox, busybox, unknown, unknown
+            ]
+        );
+    }
 }
