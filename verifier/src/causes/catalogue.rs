@@ -72,7 +72,7 @@ catalogue! {
     LineOrder = "line-order",
     /// The modification time differs.
     FileTime = "file-time",
-    /// An entry is in one of the images only.
+    /// An entry is on one side only.
     MissingFile = "missing-file",
     /// The same layer is compressed differently.
     LayerCompression = "layer-compression",
@@ -337,7 +337,33 @@ pub struct CauseInfo {
     pub links: &'static [&'static str],
 }
 
+/// Causes of the clock that do not say that it is a time what differs: their place alone tells them,
+/// and other things lie there too, or an id that was drawn at random stands beside the time.
+const NOT_ONLY_TIMES: [Cause; 15] = [
+    Cause::CompiledForms,
+    Cause::DnfState,
+    Cause::FilesystemImage,
+    Cause::GemLog,
+    Cause::GitState,
+    Cause::GradleState,
+    Cause::InitramfsImage,
+    Cause::MavenState,
+    Cause::NodeModulesState,
+    Cause::NpmCache,
+    Cause::PacmanState,
+    Cause::PdfDate,
+    Cause::PipCache,
+    Cause::SbomId,
+    Cause::UpdateStamp,
+];
+
 impl Cause {
+    /// Whether what differs is a time, which then differs between any two runs.
+    #[must_use]
+    pub fn is_time(self) -> bool {
+        self.info().axis == Some(Axis::Clock) && !NOT_ONLY_TIMES.contains(&self)
+    }
+
     /// The entry of the catalogue.
     ///
     /// # Panics
@@ -422,6 +448,26 @@ mod tests {
             assert_eq!(entries.filter(|(of, _)| *of == cause).count(), 1, "{cause}");
             assert!(!cause.info().title.ends_with('.'), "{cause}");
         }
+    }
+
+    #[test]
+    fn what_only_a_place_tells_is_no_time() {
+        for cause in NOT_ONLY_TIMES {
+            assert_eq!(cause.info().axis, Some(Axis::Clock), "{cause}");
+            assert!(!cause.is_time(), "{cause}");
+        }
+        assert!(!Cause::TemporaryFile.is_time());
+        assert!(Cause::EmbeddedTimestamp.is_time() && Cause::DpkgLog.is_time());
+    }
+
+    #[test]
+    fn remedies_fit_what_was_seen() {
+        // An id drawn at random follows from nothing.
+        assert!(explain(Cause::LinkerBuildId).contains("--build-id=sha1"));
+        // No time is known to differ.
+        assert!(!explain(Cause::Unknown).contains("source-date-epoch"));
+        // A plain file has nothing in it to unpack.
+        assert!(explain(Cause::LimitReached).contains("a file with `cmp`"));
     }
 
     #[test]

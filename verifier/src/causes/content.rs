@@ -326,11 +326,11 @@ impl Window {
     fn judge(&self, facts: &Facts, collected: &mut Collected) {
         let found = match changes(&self.a, &self.b) {
             Changes::Words(found) => found,
-            Changes::Reordered { first } if self.whole => {
-                collected.add(Cause::LineOrder, Confidence::Likely, self, &first);
+            Changes::Reordered { place, .. } if self.whole => {
+                collected.add(Cause::LineOrder, Confidence::Likely, self, &place);
                 return;
             }
-            Changes::Reordered { first } => vec![first],
+            Changes::Reordered { first, .. } => vec![first],
         };
         let mut unnamed: Vec<Change> = Vec::new();
         for change in found {
@@ -419,6 +419,10 @@ impl Window {
         let (number_a, number_b) = numbers::cores(a, b);
         moment::judge(a, b, line, facts)
             .or_else(|| moment::judge(number_a, number_b, line, facts))
+            .or_else(|| {
+                moment::judge_minutes((&self.a, &change.a), (&self.b, &change.b), facts)
+                    .map(named(Cause::EmbeddedTimestamp))
+            })
             .or_else(|| {
                 numbers::judge_cpus(number_a, number_b, line, facts)
                     .map(named(Cause::EmbeddedCpuCount))
@@ -511,11 +515,10 @@ impl Collected {
                 b: hex(&window.b, window.offset, change.b.start + skipped),
                 around,
             }),
-            Excerpts::Allowed => Some(Excerpt {
-                a: shown(&window.a, &change.a),
-                b: shown(&window.b, &change.b),
-                around,
-            }),
+            Excerpts::Allowed => {
+                let (a, b) = lines_shown((&window.a, &change.a), (&window.b, &change.b));
+                Some(Excerpt { a, b, around })
+            }
         };
         let finding = ContentFinding {
             cause,
@@ -556,10 +559,18 @@ impl Collected {
     }
 }
 
-/// The line of a change.
-fn shown(bytes: &[u8], range: &Range<usize>) -> String {
-    let line = line(bytes, range).trim_ascii();
-    show_bytes(&line[..line.len().min(EXCERPT)]).into_owned()
+/// The lines of a change; with the white space around them where it is all that differs.
+fn lines_shown(
+    (a, range_a): (&[u8], &Range<usize>),
+    (b, range_b): (&[u8], &Range<usize>),
+) -> (String, String) {
+    let shown = |line: &[u8]| show_bytes(&line[..line.len().min(EXCERPT)]).into_owned();
+    let (line_a, line_b) = (line(a, range_a), line(b, range_b));
+    let (text_a, text_b) = (line_a.trim_ascii(), line_b.trim_ascii());
+    if text_a == text_b {
+        return (shown(line_a), shown(line_b));
+    }
+    (shown(text_a), shown(text_b))
 }
 
 /// One line of a hex dump, of the bytes around a place.

@@ -27,6 +27,8 @@ const MAX_TOTAL: u64 = 256 << 20;
 const HEAD: usize = 1024;
 /// Longest value of a field in an excerpt, in bytes before escaping.
 const EXCERPT: usize = 48;
+/// Longest name of a member in an excerpt, in characters.
+const MEMBER: usize = 96;
 
 /// As [`find_causes`] for two files at `path`, whose formats are taken apart.
 pub fn find_file_causes(
@@ -334,7 +336,8 @@ impl Search<'_> {
         if let Some(cause) = format.order()
             && reordered(&parts_a, &parts_b)
         {
-            self.say(place, cause, Confidence::Certain, None);
+            let excerpt = moved(place, &parts_a, &parts_b);
+            self.say(place, cause, Confidence::Certain, excerpt);
             return Ok(Taken::Apart);
         }
         let (named_a, named_b) = (by_name(&parts_a), by_name(&parts_b));
@@ -377,7 +380,8 @@ impl Search<'_> {
             && let Some(cause) = format.order()
         {
             differs = true;
-            self.say(place, cause, Confidence::Certain, None);
+            let excerpt = moved(place, &parts_a, &parts_b);
+            self.say(place, cause, Confidence::Certain, excerpt);
         }
         if !differs {
             match format.form() {
@@ -464,6 +468,23 @@ impl Search<'_> {
         found.sort_by_key(|finding| std::cmp::Reverse(finding.confidence));
         found
     }
+}
+
+/// The names of the first two members that stand in one place, where names may be shown.
+fn moved(place: &Place, a: &[Part<'_>], b: &[Part<'_>]) -> Option<Excerpt> {
+    fn members<'a>(parts: &'a [Part<'_>]) -> impl Iterator<Item = &'a str> {
+        let contents = parts
+            .iter()
+            .filter(|part| matches!(part.role, Role::Content));
+        contents.map(|part| part.name.as_str())
+    }
+    let shown = |name: &str| name.chars().take(MEMBER).collect();
+    let (one, two) = members(a).zip(members(b)).find(|(one, two)| one != two)?;
+    (place.excerpts == Excerpts::Allowed).then(|| Excerpt {
+        a: shown(one),
+        b: shown(two),
+        around: None,
+    })
 }
 
 /// Whether both hold the same parts, each as often, in another order.

@@ -20,6 +20,8 @@ pub(crate) use sqlite::column as column_of_sqlite;
 
 use std::{borrow::Cow, fmt::Write as _};
 
+use jiff::Timestamp;
+
 use super::{Cause, Confidence};
 
 /// Most bytes that one content may unpack to: what is larger is compared as it is.
@@ -170,8 +172,68 @@ fn counted(parts: &[Part<'_>]) -> Result<(), NotOpened> {
     Ok(())
 }
 
+/// A number of seconds since 1970, with a fraction or without, as RFC 3339 has it. What is none is
+/// shown as it is: two fields must not look the same unless they are.
+fn time_shown(seconds: &str) -> String {
+    let (whole, fraction) = match seconds.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (seconds, None),
+    };
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number: Option<i64> = whole.parse().ok();
+    let time = number
+        // Written like any other number.
+        .filter(|number| number.to_string() == whole && fraction.is_none_or(digits))
+        .and_then(|number| Timestamp::from_second(number).ok());
+    let Some(time) = time else {
+        return seconds.to_owned();
+    };
+    let shown = time.to_string();
+    match fraction {
+        Some(fraction) => format!("{}.{fraction}Z", shown.trim_end_matches('Z')),
+        None => shown,
+    }
+}
+
+/// A number that a header may lack.
+fn number_shown(number: Option<u64>) -> String {
+    number.map_or_else(|| "none".to_owned(), |number| number.to_string())
+}
+
+/// Permissions, which a header may lack.
+fn mode_shown(mode: Option<u64>) -> String {
+    mode.map_or_else(|| "none".to_owned(), |mode| format!("{mode:04o}"))
+}
+
 /// Adds to a text.
 fn put(text: &mut String, what: std::fmt::Arguments<'_>) {
     let written = text.write_fmt(what);
     debug_assert!(written.is_ok(), "a String takes every write");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_modes_are_shown_for_people() {
+        for (seconds, shown) in [
+            ("0", "1970-01-01T00:00:00Z"),
+            ("1795920531", "2026-11-29T02:48:51Z"),
+            ("1795920531.250", "2026-11-29T02:48:51.250Z"),
+            ("01", "01"),
+            ("1.", "1."),
+            ("1.2.3", "1.2.3"),
+            ("none", "none"),
+            ("99999999999999999999", "99999999999999999999"),
+        ] {
+            assert_eq!(time_shown(seconds), shown);
+        }
+        assert_eq!(mode_shown(Some(33_188)), "100644");
+        assert_eq!(mode_shown(Some(0o644)), "0644");
+        assert_eq!(
+            (number_shown(None), mode_shown(None)),
+            ("none".into(), "none".into())
+        );
+    }
 }

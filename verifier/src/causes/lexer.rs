@@ -57,8 +57,10 @@ pub(super) struct Change {
 pub(super) enum Changes {
     /// The same segments in another order.
     Reordered {
-        /// The first that stands elsewhere.
+        /// The first words that differ.
         first: Change,
+        /// The first two segments that stand in one place, without what ends their lines.
+        place: Change,
     },
     /// These bytes, in order of their place.
     Words(Vec<Change>),
@@ -82,10 +84,11 @@ pub(super) fn changes(a: &[u8], b: &[u8]) -> Changes {
         );
     }
     if let Some(first) = found.first()
-        && same_lines((a, &cut_a), (b, &cut_b))
+        && reordered((a, &cut_a), (b, &cut_b))
     {
         return Changes::Reordered {
             first: first.clone(),
+            place: first_place((a, &cut_a), (b, &cut_b)).unwrap_or_else(|| first.clone()),
         };
     }
     Changes::Words(found)
@@ -98,16 +101,42 @@ fn end_before(found: &[Change]) -> (usize, usize) {
         .map_or((0, 0), |change| (change.a.end, change.b.end))
 }
 
-fn same_lines((a, cut_a): (&[u8], &[Segment]), (b, cut_b): (&[u8], &[Segment])) -> bool {
-    fn sorted<'a>(bytes: &'a [u8], cut: &[Segment]) -> Vec<&'a [u8]> {
-        let mut lines: Vec<&[u8]> = cut
+/// The first two segments of one number that differ in more than white space at their end.
+fn first_place((a, cut_a): (&[u8], &[Segment]), (b, cut_b): (&[u8], &[Segment])) -> Option<Change> {
+    let trimmed = |bytes: &[u8], segment: &Segment| {
+        let range = segment.range();
+        range.start..range.start + bytes[range.clone()].trim_ascii_end().len()
+    };
+    let pairs = cut_a.iter().zip(cut_b);
+    let mut places = pairs.map(|(one, two)| Change {
+        a: trimmed(a, one),
+        b: trimmed(b, two),
+        binary: [one, two]
             .iter()
-            .map(|segment| bytes[segment.range().clone()].trim_ascii_end())
-            .collect();
-        lines.sort_unstable();
+            .any(|cut| matches!(cut, Segment::Binary(_))),
+    });
+    places.find(|place| a[place.a.clone()] != b[place.b.clone()])
+}
+
+/// Whether both have the same lines in another order. Only the newline does not count, which the
+/// last line can lack: other ends of the same lines are no order.
+fn reordered((a, cut_a): (&[u8], &[Segment]), (b, cut_b): (&[u8], &[Segment])) -> bool {
+    fn lines<'a>(bytes: &'a [u8], cut: &[Segment]) -> Vec<&'a [u8]> {
+        let lines = cut.iter().map(|segment| &bytes[segment.range().clone()]);
         lines
+            .map(|line| line.strip_suffix(b"\n").unwrap_or(line))
+            .collect()
     }
-    cut_a.len() == cut_b.len() && sorted(a, cut_a) == sorted(b, cut_b)
+    if cut_a.len() != cut_b.len() {
+        return false;
+    }
+    let (mut a, mut b) = (lines(a, cut_a), lines(b, cut_b));
+    if a == b {
+        return false;
+    }
+    a.sort_unstable();
+    b.sort_unstable();
+    a == b
 }
 
 /// The bytes of each of `parts`.
@@ -254,6 +283,15 @@ mod tests {
             changes(b"x\ny\nz", b"z\nx\ny\n"),
             Changes::Reordered { .. }
         ));
+    }
+
+    #[test]
+    fn other_ends_of_the_same_lines_are_no_order() {
+        assert_eq!(pairs("hello\r\n", "hello\n"), [("\r\n", "\n")]);
+        assert_eq!(pairs("a\n", "a"), [("\n", "")]);
+        assert_eq!(pairs("a \nb\n", "a\nb\n"), [(" \n", "\n")]);
+        let both = changes(b"b\na\r\n", b"a\nb\n");
+        assert!(matches!(both, Changes::Words(_)), "{both:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Dates, times of day and numbers of seconds, and whether they are those of the two runs.
 
-use std::sync::LazyLock;
+use std::{ops::Range, sync::LazyLock};
 
 use jiff::{
     civil::{DateTime, Time},
@@ -8,7 +8,10 @@ use jiff::{
 };
 use regex::bytes::{Captures, Regex};
 
-use super::{Cause, Confidence, Facts, facts::Window};
+use super::{
+    Cause, Confidence, Facts,
+    facts::{RunFacts, Window},
+};
 
 /// Names of months, short and long.
 macro_rules! months {
@@ -22,7 +25,7 @@ macro_rules! months {
 /// 1970 in the unit that its length tells. What a shape has not is not known of the moment.
 ///
 /// First the longer shapes, since the first that fits wins.
-pub(super) const PATTERNS: [&str; 14] = [
+pub(super) const PATTERNS: [&str; 15] = [
     // 2026-11-23T21:33:27.5+01:00, 2026/11/23 21:33 UTC
     r"(?P<y>\d{4})[-/](?P<m>\d\d)[-/](?P<d>\d\d)[T _-] ?(?P<H>\d\d):(?P<M>\d\d)(?::(?P<S>\d\d)(?:[.,]\d{1,9})?)?(?: ?(?P<z>Z|UTC|GMT|[+-]\d\d:?\d\d))?\b",
     // Mon Nov 23 21:33:27 UTC 2026, Mon Nov 23 21:33:27.5 2026
@@ -45,7 +48,9 @@ pub(super) const PATTERNS: [&str; 14] = [
     // 23/Nov/2026:21:33:27 +0000
     r"(?P<d>\d\d)/(?P<n>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)/(?P<y>\d{4}):(?P<H>\d\d):(?P<M>\d\d):(?P<S>\d\d)(?: (?P<z>[+-]\d{4}))?\b",
     // 20261123213327, 20261123T213327Z, 20261123-213327
-    r"(?P<y>(?:19|20)\d\d)(?P<m>0[1-9]|1[0-2])(?P<d>[0-2]\d|3[01])[T_.-]?(?P<H>[01]\d|2[0-3])(?P<M>[0-5]\d)(?P<S>[0-5]\d)Z?\b",
+    r"(?P<y>(?:19|20)\d\d)(?P<m>0[1-9]|1[0-2])(?P<d>[0-2]\d|3[01])[T_.-]?(?P<H>[01]\d|2[0-3])(?P<M>[0-5]\d)(?P<S>[0-5]\d)(?P<z>Z)?\b",
+    // 20261123-2133, 20261123T2133Z
+    r"(?P<y>(?:19|20)\d\d)(?P<m>0[1-9]|1[0-2])(?P<d>[0-2]\d|3[01])[T_-](?P<H>[01]\d|2[0-3])(?P<M>[0-5]\d)(?P<z>Z)?\b",
     // 2026-11-23
     r"(?P<y>(?:19|20)\d\d)[-/](?P<m>0?[1-9]|1[0-2])[-/](?P<d>[0-2]?\d|3[01])\b",
     // 11/23/2026
@@ -82,16 +87,31 @@ const WIDEST_ZONE: i64 = 14 * 3600;
 const ZONES_APART: i64 = 26 * 3600;
 const MINUTE: i64 = 60;
 const DAY: i64 = 24 * 3600;
+/// Longest run whose hours and minutes say something: a longer one shows too many of a day.
+const LONGEST_RUN: i64 = 4 * 3600;
+/// Length of `HH:MM`.
+const TIME: usize = 5;
 /// Numbers that are read as a moment without knowing when the runs were: from 2001, where they
 /// have ten digits, to 2065.
 const PLAUSIBLE: std::ops::Range<i64> = 1_000_000_000..3_000_000_000;
 
+/// The zone that a text tells a time in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Zone<'a> {
+    /// None is named.
+    Unsaid,
+    /// Seconds ahead of UTC.
+    Offset(i64),
+    /// An abbreviation, whose offset is not known.
+    Name(&'a str),
+}
+
 /// What a text says about time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Moment {
+enum Moment<'a> {
     /// From and for how many seconds since 1970, read from a date; in UTC unless the text names
     /// an offset. A second, a minute, a day or a month.
-    Date(i64, i64),
+    Date(i64, i64, Zone<'a>),
     /// Seconds since midnight.
     TimeOfDay(i64),
     /// Seconds since 1970, read from a bare number.
@@ -144,7 +164,7 @@ pub(super) fn judge(a: &[u8], b: &[u8], line: &[u8], facts: &Facts) -> Option<(C
             (Moment::Number(a), Moment::Number(b)) if window_a.holds(a) && window_b.holds(b) => {
                 return now(Confidence::Certain);
             }
-            (Moment::Date(a, span), Moment::Date(b, _))
+            (Moment::Date(a, span, _), Moment::Date(b, ..))
                 if meets(window_a, a, span) && meets(window_b, b, span) =>
             {
                 // A month, or two days that follow each other, can be those of the runs by chance.
@@ -166,13 +186,13 @@ pub(super) fn judge(a: &[u8], b: &[u8], line: &[u8], facts: &Facts) -> Option<(C
     match (a, b) {
         (Moment::TimeOfDay(_), Moment::TimeOfDay(_)) if !windows.is_empty() => None,
         // By whatever clock and zone: nothing else lies just as far apart.
-        (Moment::Date(a, span), Moment::Date(b, _)) if span <= DAY && is_shift(b - a, facts) => {
+        (Moment::Date(a, span, _), Moment::Date(b, ..))
+            if span <= DAY && is_shift(b - a, facts) =>
+        {
             now(Confidence::Certain)
         }
-        (Moment::Date(a, span), Moment::Date(b, _)) if span <= MINUTE => {
-            let apart = (a - b).abs();
-            // The same moment, told by clocks of two places.
-            if apart % ZONE_STEP == 0 && (ZONE_STEP..=ZONES_APART).contains(&apart) {
+        (Moment::Date(a, span, zone_a), Moment::Date(b, _, zone_b)) if span <= MINUTE => {
+            if is_one_moment((a, zone_a), (b, zone_b), span) {
                 return Some((Cause::LocalTime, Confidence::Likely));
             }
             // Two times that differ can hardly be anything else.
@@ -190,6 +210,63 @@ pub(super) fn judge(a: &[u8], b: &[u8], line: &[u8], facts: &Facts) -> Option<(C
             now(Confidence::Likely)
         }
         _ => None,
+    }
+}
+
+/// Whether the texts around two changes are hours and minutes as the clocks of their own runs show
+/// them. Two numbers beside a colon can be anything, so nothing less is enough.
+pub(super) fn judge_minutes(
+    (a, range_a): (&[u8], &Range<usize>),
+    (b, range_b): (&[u8], &Range<usize>),
+    facts: &Facts,
+) -> Option<Confidence> {
+    let (a, b) = (minutes(a, range_a)?, minutes(b, range_b)?);
+    let shows = |window: Window, time: i64| {
+        let first = (window.start - 1).div_euclid(MINUTE);
+        let last = (window.end + 1).div_euclid(MINUTE);
+        let short = last - first <= LONGEST_RUN / MINUTE;
+        short && (first..=last).any(|minute| (minute * MINUTE).rem_euclid(DAY) == time)
+    };
+    // Each by one clock of its run: the programs', or the machine's.
+    let fits = |run: &RunFacts, time| run.windows().any(|window| shows(window, time));
+    (fits(&facts.a, a) && fits(&facts.b, b)).then_some(Confidence::Likely)
+}
+
+/// Seconds since midnight of the `HH:MM` that `range` is a part of, which is no part of more.
+fn minutes(bytes: &[u8], range: &Range<usize>) -> Option<i64> {
+    let part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b':';
+    let before = bytes
+        .get(..range.start)?
+        .iter()
+        .rev()
+        .take_while(|byte| part(byte));
+    let behind = bytes.get(range.end..)?.iter().take_while(|byte| part(byte));
+    let text =
+        &bytes[range.start - before.take(TIME).count()..range.end + behind.take(TIME).count()];
+    let &[h, hh, b':', m, mm] = text else {
+        return None;
+    };
+    let number = |tens: u8, ones: u8| {
+        let digits = tens.is_ascii_digit() && ones.is_ascii_digit();
+        digits.then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
+    };
+    let (hours, minutes) = (number(h, hh)?, number(m, mm)?);
+    (hours < 24 && minutes < 60).then_some(hours * 3600 + minutes * MINUTE)
+}
+
+/// Whether two texts tell one moment by the clocks of two places.
+fn is_one_moment((a, zone_a): (i64, Zone<'_>), (b, zone_b): (i64, Zone<'_>), span: i64) -> bool {
+    let apart = (a - b).abs();
+    // Without seconds, times of two builds are as far apart too often.
+    let by_a_zone =
+        span == 0 && apart % ZONE_STEP == 0 && (ZONE_STEP..=ZONES_APART).contains(&apart);
+    match (zone_a, zone_b) {
+        (Zone::Unsaid, Zone::Unsaid) => by_a_zone,
+        (Zone::Offset(_), Zone::Offset(_)) => zone_a != zone_b && apart == 0,
+        (Zone::Name(_), Zone::Name(_) | Zone::Offset(_)) | (Zone::Offset(_), Zone::Name(_)) => {
+            zone_a != zone_b && by_a_zone
+        }
+        (Zone::Unsaid, _) | (_, Zone::Unsaid) => false,
     }
 }
 
@@ -219,14 +296,14 @@ fn in_some_zone(a: i64, b: i64, (window_a, window_b): (Window, Window)) -> bool 
         .any(|zone| holds(window_a, a, zone) && holds(window_b, b, zone))
 }
 
-fn parse(text: &[u8]) -> Option<Moment> {
+fn parse(text: &[u8]) -> Option<Moment<'_>> {
     SHAPES
         .iter()
         .find_map(|shape| shape.captures(text))
         .and_then(|captures| read(&captures))
 }
 
-fn read(captures: &Captures<'_>) -> Option<Moment> {
+fn read<'a>(captures: &Captures<'a>) -> Option<Moment<'a>> {
     let text = |name| {
         captures
             .name(name)
@@ -271,10 +348,13 @@ fn read(captures: &Captures<'_>) -> Option<Moment> {
     };
     let local = DateTime::from_parts(date, time.unwrap_or(Time::midnight()));
     let utc = Offset::UTC.to_timestamp(local).ok()?.as_second();
-    Some(Moment::Date(
-        utc - text("z").and_then(offset).unwrap_or(0),
-        span,
-    ))
+    let zone = text("z").map_or(Zone::Unsaid, zone_of);
+    let ahead = match zone {
+        Zone::Offset(ahead) => ahead,
+        // UTC is what a step sees.
+        Zone::Unsaid | Zone::Name(_) => 0,
+    };
+    Some(Moment::Date(utc - ahead, span, zone))
 }
 
 fn month(name: &str) -> Option<i8> {
@@ -283,8 +363,15 @@ fn month(name: &str) -> Option<i8> {
     i8::try_from(index + 1).ok()
 }
 
-/// Seconds of `+HHMM` or `+HH:MM`; `None` for names of zones, which are taken for UTC because
-/// that is what a step sees.
+/// The zone that is written so.
+fn zone_of(text: &str) -> Zone<'_> {
+    match text {
+        "Z" | "UTC" | "GMT" => Zone::Offset(0),
+        _ => offset(text).map_or(Zone::Name(text), Zone::Offset),
+    }
+}
+
+/// Seconds of `+HHMM` or `+HH:MM`; `None` for names of zones.
 fn offset(zone: &str) -> Option<i64> {
     let sign = match zone.as_bytes().first()? {
         b'+' => 1,
@@ -299,7 +386,6 @@ fn offset(zone: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::causes::RunFacts;
 
     /// 2026-11-23T21:33:27Z and two seconds later, each the middle of its run.
     fn facts() -> Facts {
@@ -377,6 +463,71 @@ mod tests {
         assert_eq!(found, Some((Cause::LocalTime, Confidence::Likely)));
         let found = told("2023-11-14 17:13:20", "2023-11-15 07:13:21", "");
         assert_eq!(found, Some((Cause::EmbeddedTimestamp, Confidence::Likely)));
+        for (a, b, cause) in [
+            // One moment, and each says in which zone.
+            (
+                "2024-01-01T10:00:00+00:00",
+                "2024-01-01T11:00:00+01:00",
+                Cause::LocalTime,
+            ),
+            (
+                "2024-01-01T10:00:00Z",
+                "2024-01-01T15:30:00+05:30",
+                Cause::LocalTime,
+            ),
+            (
+                "Tue, 14 Nov 2023 10:00:00 +0100",
+                "Tue, 14 Nov 2023 09:00:00 +0000",
+                Cause::LocalTime,
+            ),
+            (
+                "Tue Nov 14 17:13:20 EST 2023",
+                "Wed Nov 15 07:13:20 JST 2023",
+                Cause::LocalTime,
+            ),
+            // Two moments, whatever lies between them.
+            (
+                "2024-01-01T10:00:00+00:00",
+                "2024-01-01T11:00:00+00:00",
+                Cause::EmbeddedTimestamp,
+            ),
+            (
+                "2024-01-01T00:00:00Z",
+                "2024-01-02T00:00:00Z",
+                Cause::EmbeddedTimestamp,
+            ),
+            (
+                "2024-01-01T00:00:00Z",
+                "2024-01-01T01:00:00+00:00",
+                Cause::EmbeddedTimestamp,
+            ),
+            (
+                "20240101T000000Z",
+                "20240101T010000Z",
+                Cause::EmbeddedTimestamp,
+            ),
+            (
+                "2024-01-01T10:00:00+00:00",
+                "2024-01-01T10:00:00+01:00",
+                Cause::EmbeddedTimestamp,
+            ),
+            (
+                "Tue Nov 14 17:13:20 EST 2023",
+                "Tue Nov 14 18:13:20 EST 2023",
+                Cause::EmbeddedTimestamp,
+            ),
+            // Minutes of two builds are often a multiple of 15 apart.
+            (
+                "2024-01-01 10:00",
+                "2024-01-01 10:15",
+                Cause::EmbeddedTimestamp,
+            ),
+            ("20240101-1000", "20240101-1100", Cause::EmbeddedTimestamp),
+        ] {
+            let expected = Some((cause, Confidence::Likely));
+            assert_eq!(told(a, b, ""), expected, "{a} {b}");
+            assert_eq!(told(b, a, ""), expected, "{b} {a}");
+        }
     }
 
     #[test]
@@ -422,6 +573,9 @@ mod tests {
         for (a, b) in [
             ("2026-11-23T21:33:27Z", "2027-12-27T02:50:29Z"),
             ("Nov 23 2026 21:33:27", "Dec 27 2027 02:50:29"),
+            ("20261123-2133", "20271227-0250"),
+            ("20261123T2133Z", "20271227T0250Z"),
+            ("20261123_2133", "20271227_0250"),
             ("1795469607", "1829875829"),
             // Of the machine: the time of a file.
             ("1795469607", "1795469609"),
@@ -436,6 +590,48 @@ mod tests {
         assert_eq!(verdict("21:33:27", "02:50:29"), Some(Confidence::Likely));
         assert_eq!(verdict("1995-11-23", "2027-12-27"), None);
         assert_eq!(verdict("1795469607", "1829975829"), None);
+    }
+
+    #[test]
+    fn hours_and_minutes_are_those_of_the_clocks_of_the_runs_or_nothing() {
+        let mut facts = facts();
+        facts.b.clock_shift_s = 34_406_220;
+        let verdict = |a: &str, b: &str, part: &str, other: &str, facts: &Facts| {
+            let (at, to) = (a.find(part).unwrap(), b.find(other).unwrap());
+            judge_minutes(
+                (a.as_bytes(), &(at..at + part.len())),
+                (b.as_bytes(), &(to..to + other.len())),
+                facts,
+            )
+        };
+        let likely = Some(Confidence::Likely);
+        assert_eq!(verdict("21:33\n", "02:50\n", "21", "02", &facts), likely);
+        assert_eq!(
+            verdict("at 21:33,", "at 02:50,", "33", "50", &facts),
+            likely
+        );
+        // By the machine's clock in both.
+        assert_eq!(verdict("21:33", "21:33", "33", "33", &facts), likely);
+        for (a, b, part, other) in [
+            ("20:33", "02:50", "20", "02"),
+            ("21:33", "03:50", "21", "03"),
+            ("21:33:07", "02:50:07", "21", "02"),
+            ("a1:21:33", "a1:02:50", "33", "50"),
+            ("121:33", "102:50", "33", "50"),
+            ("21:33pm", "02:50pm", "33", "50"),
+        ] {
+            assert_eq!(verdict(a, b, part, other, &facts), None, "{a}");
+        }
+        assert_eq!(
+            verdict("21:33", "02:50", "21", "02", &Facts::default()),
+            None
+        );
+        // A run of a day shows every minute there is.
+        facts.a.window = facts.a.window.map(|window| Window {
+            end: window.start + DAY,
+            ..window
+        });
+        assert_eq!(verdict("21:33", "02:50", "21", "02", &facts), None);
     }
 
     #[test]

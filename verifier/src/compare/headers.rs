@@ -2,14 +2,16 @@
 
 use std::{
     collections::BTreeSet,
+    fmt,
     io::{self, Read, Write as _},
 };
 
 use repro_core::{
     digest::{Digest, HashingWriter},
+    event::counted,
     image::LayerDescriptor,
     layer::decompress,
-    tree::show_bytes,
+    tree::{TreePath, show_bytes},
 };
 
 use super::{
@@ -28,25 +30,48 @@ const MAX_SHOWN: usize = 16;
 /// The form of one tar, in what a reader of entries does not see.
 #[derive(Default, PartialEq, Eq)]
 struct Form {
-    /// Digest over the names in their order.
+    /// Number of entries below the root; one path can be that of several.
+    entries: u64,
+    /// Digest over the paths in their order.
     order: Option<Digest>,
-    /// Digest over the names of users and groups.
-    owners: Option<Digest>,
+    /// The paths, in whatever order.
+    paths: Unordered,
+    /// The paths with the names of users and groups.
+    owners: Unordered,
     /// The first names of users and groups.
     owner_names: BTreeSet<String>,
-    /// Magics, and whether modes hold the type of the file.
+    /// Magics, what stands before paths, and whether modes hold the type of the file.
     dialects: BTreeSet<String>,
     /// Types of extended headers.
     types: BTreeSet<String>,
-    /// Digest over the extended headers.
-    extended: Option<Digest>,
+    /// The extended headers.
+    extended: Unordered,
     /// Their keys.
     keys: BTreeSet<String>,
     bytes: u64,
 }
 
-/// A list in a report; the digest of everything where the lists are equal.
-fn shown(list: &BTreeSet<String>, other: &BTreeSet<String>, digest: Option<Digest>) -> String {
+/// What stands in a tar, each as often as it does and in whatever order: the sum of its digests. It only
+/// tells how a difference is named, so that somebody could make two sums equal costs nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Unordered(u128);
+
+impl Unordered {
+    fn add(&mut self, item: Digest) {
+        let mut half = [0; 16];
+        half.copy_from_slice(&item.as_raw()[..16]);
+        self.0 = self.0.wrapping_add(u128::from_le_bytes(half));
+    }
+}
+
+impl fmt::Display for Unordered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// A list in a report; the sum of everything where the lists are equal.
+fn shown(list: &BTreeSet<String>, other: &BTreeSet<String>, all: Option<Unordered>) -> String {
     if list != other {
         let names: Vec<&str> = list.iter().map(String::as_str).collect();
         return if names.is_empty() {
@@ -55,7 +80,7 @@ fn shown(list: &BTreeSet<String>, other: &BTreeSet<String>, digest: Option<Diges
             names.join(", ")
         };
     }
-    digest.map_or_else(String::new, |digest| digest.to_string())
+    all.map_or_else(String::new, |all| all.to_string())
 }
 
 impl Tools<'_> {
@@ -73,15 +98,16 @@ impl Tools<'_> {
         let digests = || (a.diff_id.to_string(), b.diff_id.to_string());
         let mut causes: Vec<(Cause, Confidence, (String, String))> = Vec::new();
         let mut say = |cause, evidence| causes.push((cause, Confidence::Certain, evidence));
-        // Other names are another order as well, and already said.
-        if form_a.order != form_b.order && !known {
+        // Where a path has more entries on one side, all that is told by entry differs with it.
+        let same = !known && form_a.paths == form_b.paths;
+        if same && form_a.order != form_b.order {
             say(Cause::EntryOrder, digests());
         }
-        if form_a.owners != form_b.owners && (!known || form_a.owner_names != form_b.owner_names) {
+        if form_a.owners != form_b.owners && (same || form_a.owner_names != form_b.owner_names) {
             let (one, two) = (&form_a.owner_names, &form_b.owner_names);
             let evidence = (
-                shown(one, two, form_a.owners),
-                shown(two, one, form_b.owners),
+                shown(one, two, Some(form_a.owners)),
+                shown(two, one, Some(form_b.owners)),
             );
             say(Cause::OwnerName, evidence);
         }
@@ -97,16 +123,21 @@ impl Tools<'_> {
                 );
             }
         }
-        if form_a.extended != form_b.extended && (!known || form_a.keys != form_b.keys) {
+        if form_a.extended != form_b.extended && (same || form_a.keys != form_b.keys) {
             let (one, two) = (&form_a.keys, &form_b.keys);
             let evidence = (
-                shown(one, two, form_a.extended),
-                shown(two, one, form_b.extended),
+                shown(one, two, Some(form_a.extended)),
+                shown(two, one, Some(form_b.extended)),
             );
             say(Cause::PaxHeader, evidence);
         }
+        if !known && form_a.entries != form_b.entries {
+            let entries = |form: &Form| counted(form.entries, "entry", "entries");
+            let evidence = (entries(&form_a), entries(&form_b));
+            causes.push((Cause::Unknown, Confidence::Unknown, evidence));
+        }
         if causes.is_empty() && !known {
-            let named = if form_a.bytes == form_b.bytes {
+            let named = if !same || form_a.bytes == form_b.bytes {
                 (Cause::Unknown, Confidence::Unknown)
             } else {
                 (Cause::TarPadding, Confidence::Likely)
@@ -153,7 +184,7 @@ fn form(tar: Box<dyn Read + Send>) -> io::Result<Form> {
     };
     let mut form = Form::default();
     let hashes = || HashingWriter::new(io::sink());
-    let (mut order, mut owners, mut extended) = (hashes(), hashes(), hashes());
+    let mut order = hashes();
     let mut archive = tar::Archive::new(&mut counted);
     for entry in archive.entries()?.raw(true).take(MAX_HEADERS) {
         let mut entry = entry?;
@@ -172,33 +203,49 @@ fn form(tar: Box<dyn Read + Send>) -> io::Result<Form> {
         {
             let kind = char::from(kind.as_byte());
             form.types.insert(format!("headers of type {kind}"));
+            let mut extended = hashes();
             write(&mut extended, &header.path_bytes())?;
             let mut records = Vec::new();
             let read = (&mut entry).take(MAX_RECORDS);
             { read }.read_to_end(&mut records)?;
             extended.write_all(&records)?;
             io::copy(&mut entry, &mut extended)?;
+            form.extended.add(extended.finish().0);
             if matches!(kind, 'x' | 'g') {
                 keys(&records, &mut form.keys);
             }
         } else {
-            write(&mut order, &header.path_bytes())?;
-            let name = |bytes: Option<&[u8]>| bytes.unwrap_or_default().to_vec();
+            let name = header.path_bytes();
+            for prefix in ["./", "/"] {
+                if name.starts_with(prefix.as_bytes()) {
+                    form.dialects
+                        .insert(format!("names that begin with {prefix}"));
+                }
+            }
+            let path = TreePath::parse_clamped(&name);
+            let path = path.as_ref().map_or(&name[..], TreePath::as_bytes);
+            let mut owners = hashes();
+            write(&mut owners, path)?;
             for owner in [header.username_bytes(), header.groupname_bytes()] {
-                let owner = show_bytes(owner.unwrap_or_default()).into_owned();
+                let owner = owner.unwrap_or_default();
+                // By entry, whatever their order: sums would hide swaps, so names go along.
+                write(&mut owners, owner)?;
+                let owner = show_bytes(owner).into_owned();
                 if form.owner_names.len() < MAX_SHOWN && !owner.is_empty() {
                     form.owner_names.insert(owner);
                 }
             }
-            // By entry, whatever their order: sums would hide swaps, so names go along.
-            write(&mut owners, &name(header.username_bytes()))?;
-            write(&mut owners, &name(header.groupname_bytes()))?;
+            // The root is written by some only, and says nothing of the others.
+            if !path.is_empty() {
+                form.entries += 1;
+                write(&mut order, path)?;
+                form.paths.add(Digest::of(path));
+                form.owners.add(owners.finish().0);
+            }
         }
     }
     io::copy(&mut counted, &mut io::sink())?;
     form.order = Some(order.finish().0);
-    form.owners = Some(owners.finish().0);
-    form.extended = Some(extended.finish().0);
     form.bytes = counted.bytes;
     Ok(form)
 }
@@ -271,9 +318,12 @@ mod tests {
         assert!(plain == form(tar(&["a", "b"], "u", false)).unwrap());
         let other = form(tar(&["b", "a"], "u", false)).unwrap();
         assert!(plain.order != other.order && plain.owners == other.owners);
+        assert!(plain.paths == other.paths && plain.entries == other.entries);
         let other = form(tar(&["a", "b"], "v", false)).unwrap();
         assert!(plain.order == other.order && plain.owners != other.owners);
         let other = form(tar(&["a", "b"], "u", true)).unwrap();
         assert!(plain.dialects != other.dialects);
+        let other = form(tar(&["a", "b", "a"], "u", false)).unwrap();
+        assert!(plain.paths != other.paths && other.entries == 3);
     }
 }

@@ -36,8 +36,11 @@ impl Tar {
             tar::EntryType::Regular
         });
         change(&mut header);
+        // The crate would leave a prefix `./` out.
+        header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+        header.set_cksum();
         let mut tar = tar::Builder::new(Vec::new());
-        tar.append_data(&mut header, path, content).unwrap();
+        tar.append(&header, content).unwrap();
         let mut bytes = tar.into_inner().unwrap();
         bytes.truncate(bytes.len() - 1024);
         self.0.extend(bytes);
@@ -405,6 +408,40 @@ fn diffoci_8_every_field_is_said_and_always_in_one_order() {
     assert_eq!(
         images.rows(&owners("root"), &owners("builder")),
         [(String::new(), Kind::Content, Cause::OwnerName)]
+    );
+}
+
+/// Neither the order nor an owner differs, though the tars do.
+#[test]
+fn an_entry_that_stands_twice_is_no_order_and_no_owner() {
+    let images = Images::default();
+    let owned = |tar: Tar| {
+        tar.extended("comment", b"x")
+            .entry("f", b"x", |header| header.set_username("u").unwrap())
+    };
+    let (once, twice) = (|| owned(Tar::default()), || owned(owned(Tar::default())));
+    let (a, b) = (images.image(&[twice()]), images.image(&[once()]));
+    let found = images.try_compare(a, b, View::Layers).unwrap();
+    assert_eq!(
+        rows(&found),
+        [(String::new(), Kind::Content, Cause::Unknown)]
+    );
+    let evidence = found.differences[0].evidence.clone().unwrap();
+    assert_eq!(
+        (evidence.a.as_str(), evidence.b.as_str()),
+        ("2 entries", "1 entry")
+    );
+    // The same entries in another order, with the same owners and extended headers.
+    let swapped = owned(Tar::default().file("g", "y"));
+    assert_eq!(
+        images.rows(&[once().file("g", "y")], &[swapped]),
+        [(String::new(), Kind::Content, Cause::EntryOrder)]
+    );
+    // The same entry with another prefix, which `tar -c .` writes.
+    let dotted = Tar::default().entry("./f", b"x", |_| ());
+    assert_eq!(
+        images.rows(&[dotted], &[Tar::default().file("f", "x")]),
+        [(String::new(), Kind::Content, Cause::TarFormat)]
     );
 }
 

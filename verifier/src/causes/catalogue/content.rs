@@ -43,8 +43,9 @@ pub(super) const CONTENT: &[(Cause, CauseInfo)] = &[
         CauseInfo {
             title: "a time is told by the clock of a place",
             meaning: "Both runs hold the same moment, as clocks of two time zones show it.",
-            detection: "Two times that differ by a multiple of 15 minutes, by 26 hours at most, \
-                        with equal seconds.",
+            detection: "One moment with two zones; or two times that name no zone, or zones by \
+                        their abbreviations, and differ by a multiple of 15 minutes, by 26 hours \
+                        at most, with equal seconds.",
             remedy: "Write UTC: `TZ=UTC` for the step, `date -u`, `gmtime` in place of \
                      `localtime`.",
             axis: Some(Axis::Caller),
@@ -145,7 +146,8 @@ pub(super) const CONTENT: &[(Cause, CauseInfo)] = &[
             title: "the same lines stand in another order",
             meaning: "The file was written from a directory listing, a hash table or parallel \
                           jobs, in the order in which things came.",
-            detection: "Both files have the same lines, each as often; only the order differs.",
+            detection: "Both files have the same lines, each as often and with the same ends; \
+                        only the order differs.",
             remedy: "Sort before writing (`sort`, `$(sort $(wildcard ...))`, sorted(...)); set \
                          PYTHONHASHSEED=0 or PERL_HASH_SEED=0; for parallel jobs, collect the \
                          results and write them in one order.",
@@ -170,12 +172,13 @@ pub(super) const CONTENT: &[(Cause, CauseInfo)] = &[
     (
         Cause::MissingFile,
         CauseInfo {
-            title: "an entry is in one of the images only",
+            title: "an entry is on one side only",
             meaning: "One run made the entry and the other did not: a race, a condition that \
                           depends on the environment, or a name that changes and was not \
-                          recognised.",
-            detection: "The path is in the layer of one run only, and no entry with a similar \
-                            name in the same directory is its counterpart.",
+                          recognised. Or one run wrote it again as it was, and only its layer has it.",
+            detection: "The path is in the layer of one run only, no entry with a similar name in \
+                            the same directory is its counterpart, and the layers below the other \
+                            have it not, or have the same.",
             remedy: "Look at what makes the file. Remove it in the same RUN if it is a \
                          leftover (cache, log, temporary file); otherwise make its writing \
                          unconditional, or build with one job to see whether it is a race.",
@@ -200,13 +203,16 @@ pub(super) const CONTENT: &[(Cause, CauseInfo)] = &[
         Cause::LimitReached,
         CauseInfo {
             title: "a limit was reached before the content was taken apart",
-            meaning: "The content has a format that is looked into, but is larger, nests deeper \
-                          or unpacks to more than is allowed. It was compared as bytes, so what \
-                          differs inside is not named.",
-            detection: "Content above 64 MiB, nesting deeper than 8, or unpacking to more than \
+            meaning: "The content is larger than what is read, or has a format that is looked \
+                          into but is larger, nests deeper or unpacks to more than is allowed. It \
+                          was compared as bytes or by its digest, so what differs inside is not \
+                          named.",
+            detection: "Content above 512 MiB, or beyond 4 GiB of a pair of layers. With a format: \
+                            content above 64 MiB, nesting deeper than 8, or unpacking to more than \
                             200 times its size, 128 MiB or 100,000 parts; JSON above 8 MiB.",
-            remedy: "Compare what is inside by itself: unpack both and give the two directories \
-                         to `repro diff`. A small file that unpacks to gigabytes is a bomb.",
+            remedy: "Compare it by itself: a file with `cmp` or a tool for what it holds; of an \
+                         archive unpack both and give the two directories to `repro diff`. A small \
+                         file that unpacks to gigabytes is a bomb.",
             axis: None,
             links: links::GENERAL,
         },
@@ -251,7 +257,7 @@ pub(super) const CONTENT: &[(Cause, CauseInfo)] = &[
                          the same step has a named cause, remove that one first: this difference \
                          may follow from it.",
             axis: None,
-            links: links::GENERAL,
+            links: links::TOOLS,
         },
     ),
 ];

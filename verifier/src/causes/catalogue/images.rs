@@ -120,8 +120,10 @@ pub(super) const IMAGES: &[(Cause, CauseInfo)] = &[
         Cause::ListOrder,
         CauseInfo {
             title: "the same values stand in another order",
-            meaning: "A list of the configuration was written from a set or map without order.",
-            detection: "A list differs, and is equal once both are sorted.",
+            meaning: "A list of the configuration or of a document was written from a set or map \
+                      without order.",
+            detection: "A list differs, and is equal once both are sorted. In a document, a list \
+                        of three items or more that are all different and no numbers.",
             remedy: "Sort it where it is made; upgrade the builder.",
             axis: None,
             links: links::ORDER,

@@ -274,11 +274,13 @@ pub(super) const LANGUAGES: &[(Cause, CauseInfo)] = &[
         Cause::CompiledDate,
         CauseInfo {
             title: "a compiled program holds its date",
-            meaning: "`__DATE__` or `__TIME__` were expanded.",
+            meaning: "`__DATE__` or `__TIME__` were expanded, or a date of the shell was passed to \
+                      the compiler.",
             detection: "A date of the form `Mmm dd yyyy` or a time of day in a program's \
                         read-only data.",
-            remedy: "gcc 7 and clang 16 expand them from SOURCE_DATE_EPOCH; `-Wdate-time` finds \
-                     them.",
+            remedy: "For `$(date)` in a call of the compiler, `$(date -u -d @$SOURCE_DATE_EPOCH)`. \
+                     gcc 7 and clang 16 expand the macros from SOURCE_DATE_EPOCH; `-Wdate-time` \
+                     finds them.",
             axis: Some(Axis::Clock),
             links: links::GENERAL,
         },
@@ -310,10 +312,14 @@ pub(super) const LANGUAGES: &[(Cause, CauseInfo)] = &[
     (
         Cause::LinkerBuildId,
         CauseInfo {
-            title: "the build id of a program follows its content",
-            meaning: "The linker's hash over the program differs because something else does.",
+            title: "the build id of a program differs",
+            meaning: "The linker's hash over the program differs because something else does, or \
+                      did: debug data that was stripped counts. Where nothing else of the file \
+                      differs, the id may also be drawn at random (`--build-id=uuid`).",
             detection: "The note section `.note.gnu.build-id` or `.gnu_debuglink` of an ELF file.",
-            remedy: "Nothing: remove the cause of the other differences.",
+            remedy: "Remove the cause of the other differences. Where the file has none: \
+                     `-Wl,--build-id=sha1` in place of `uuid`, and `-ffile-prefix-map` for \
+                     programs that are stripped.",
             axis: None,
             links: links::GENERAL,
         },
@@ -449,7 +455,7 @@ pub(super) const LANGUAGES: &[(Cause, CauseInfo)] = &[
             meaning: "Files below `tmp`, and what shells and tools remember in a home directory.",
             detection: "The path.",
             remedy: "Remove it in the same RUN; `wget --no-hsts`, HISTFILE unset.",
-            axis: Some(Axis::Clock),
+            axis: None,
             links: links::GENERAL,
         },
     ),
@@ -518,7 +524,8 @@ pub(super) const LANGUAGES: &[(Cause, CauseInfo)] = &[
         CauseInfo {
             title: "a list of checksums follows other files",
             meaning: "RECORD, md5sums, SHA256SUMS and the like name files that differ.",
-            detection: "Lines that differ are a digest and a name.",
+            detection: "Lines that differ are a digest and a name, in a file that is called like \
+                        such a list, or of which every line is one.",
             remedy: "Nothing: remove the cause in the files it names.",
             axis: None,
             links: links::GENERAL,

@@ -11,8 +11,8 @@ pub(super) const LAYERS: &[(Cause, CauseInfo)] = &[
             title: "the entries of the layer stand in another order",
             meaning: "Whoever wrote the tar took the entries in the order in which the \
                       directory gave them.",
-            detection: "The layers differ, the entries are equal, and their names stand in \
-                        another order.",
+            detection: "The layers differ, the entries are equal, and the same names, each as \
+                        often, stand in another order.",
             remedy: "Write tars with `tar --sort=name`.",
             axis: Some(Axis::DirectoryOrder),
             links: links::ARCHIVES,
@@ -35,7 +35,8 @@ pub(super) const LAYERS: &[(Cause, CauseInfo)] = &[
         CauseInfo {
             title: "the tars are of different dialects",
             meaning: "One is in the POSIX form, the other in GNU's or the old one.",
-            detection: "The magic of the headers, or the types of extended headers, differ.",
+            detection: "The magic of the headers, the types of extended headers, or `./` and `/` \
+                        before names differ.",
             remedy: "Write both with one tool and one `--format`.",
             axis: None,
             links: links::ARCHIVES,

@@ -8,3 +8,4 @@ pub(super) const JVM: &[&str] = &["https://reproducible-builds.org/docs/jvm/"];
 pub(super) const ORDER: &[&str] = &["https://reproducible-builds.org/docs/stable-inputs/"];
 pub(super) const PATHS: &[&str] = &["https://reproducible-builds.org/docs/build-path/"];
 pub(super) const PYTHON: &[&str] = &["https://peps.python.org/pep-0552/"];
+pub(super) const TOOLS: &[&str] = &["https://reproducible-builds.org/tools/"];

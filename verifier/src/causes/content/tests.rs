@@ -119,6 +119,8 @@ fn planted_pairs_get_their_cause() {
         ),
         (b"b\na\nc\n", b"a\nb\nc\n", vec![(LineOrder, Likely)]),
         (b"yes\n", b"no\n", vec![unknown]),
+        (b"hello\r\n", b"hello\n", vec![unknown]),
+        (b"a\n", b"a", vec![unknown]),
         (b"", b"more\n", vec![unknown]),
         (
             b"-----BEGIN PRIVATE KEY-----\nabc\n",
@@ -203,6 +205,40 @@ fn large_contents_are_read_in_parts() {
 }
 
 #[test]
+fn ends_of_lines_are_shown_where_nothing_else_differs() {
+    let shown = |a: &[u8], b: &[u8]| {
+        let found = find_causes(&a, &b, Excerpts::Allowed, &facts()).unwrap();
+        let excerpt = found[0].excerpt.clone().unwrap();
+        (excerpt.a, excerpt.b)
+    };
+    let text = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    assert_eq!(
+        shown(b"hello\r\n", b"hello\n"),
+        text("hello\\x0d\\x0a", "hello\\x0a")
+    );
+    assert_eq!(shown(b"a\n", b"a"), text("a\\x0a", "a"));
+    assert_eq!(shown(b" x \n", b" y \n"), text("x", "y"));
+}
+
+/// As `date +%H:%M` writes it, in runs whose clocks are hours apart.
+#[test]
+fn hours_and_minutes_of_the_runs_are_times() {
+    let mut facts = facts();
+    facts.b.clock_shift_s = 34_406_220;
+    let find = |a: &[u8], b: &[u8]| -> Vec<Cause> {
+        let found = find_causes(&a, &b, Excerpts::Allowed, &facts).unwrap();
+        found.into_iter().map(|finding| finding.cause).collect()
+    };
+    assert_eq!(find(b"21:33\n", b"02:50\n"), [EmbeddedTimestamp]);
+    assert_eq!(
+        find(b"built 21:33\n", b"built 02:50\n"),
+        [EmbeddedTimestamp]
+    );
+    assert_eq!(find(b"21:33\n", b"02:51\n"), [Unknown]);
+    assert_eq!(find(b"00:21:33\n", b"00:02:50\n"), [Unknown]);
+}
+
+#[test]
 fn a_marker_across_chunks_still_refuses_excerpts() {
     let key = |fill: u8| {
         let mut bytes = vec![b'x'; CHUNK - 5];
@@ -245,6 +281,10 @@ fn names_of_one_entry() {
     assert_eq!(
         cause("log-1795469605", "log-1795469607"),
         Some((EmbeddedTimestamp, Certain))
+    );
+    assert_eq!(
+        cause("build-20261123-2133", "build-20261124-0258"),
+        Some((EmbeddedTimestamp, Likely))
     );
     assert_eq!(cause("left", "right"), None);
 }

@@ -143,3 +143,73 @@ fn a_header_field_of_one_side_only_is_said() {
         [(Cause::GzipHeader, "gzip header: name".to_owned())]
     );
 }
+
+#[test]
+fn headers_of_members_are_shown_as_people_write_them() {
+    let excerpts = |path: &str, a: &[u8], b: &[u8]| -> Vec<(String, String)> {
+        let path = TreePath::parse(path.as_bytes()).unwrap();
+        let facts = Facts::default();
+        let found = find_file_causes(&path, &a, &b, Excerpts::Allowed, &facts).unwrap();
+        let excerpts = found.into_iter().filter_map(|finding| finding.excerpt);
+        excerpts.map(|excerpt| (excerpt.a, excerpt.b)).collect()
+    };
+    let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    let ar = |time: u32, uid: u32| {
+        let head = format!(
+            "{:<16}{time:<12}{uid:<6}{:<6}{:<8}{:<10}`\n",
+            "x/", 0, 100_644, 2
+        );
+        [b"!<arch>\n", head.as_bytes(), b"x\n"].concat()
+    };
+    let times = pair("2026-11-29T02:48:51Z", "2026-11-29T02:48:53Z");
+    let (a, b) = (ar(1_795_920_531, 0), ar(1_795_920_533, 1000));
+    assert_eq!(
+        excerpts("x.a", &a, &b),
+        [times.clone(), pair("0:0 100644", "1000:0 100644")]
+    );
+    let tar = |time: u64, user: &str| {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(1);
+        header.set_mode(0o600);
+        header.set_mtime(time);
+        header.set_uid(7);
+        header.set_gid(8);
+        header.set_username(user).unwrap();
+        let mut tar = tar::Builder::new(Vec::new());
+        tar.append_data(&mut header, "x", &b"x"[..]).unwrap();
+        tar.into_inner().unwrap()
+    };
+    assert_eq!(
+        excerpts("x.tar", &tar(1_795_920_531, ""), &tar(1_795_920_533, "u")),
+        [times.clone(), pair("7:8 0600", "7:8 0600 u:")]
+    );
+    let cpio = |time: u32, mode: u32| {
+        let member = |name: &str, mode: u32, time: u32| {
+            let length = u32::try_from(name.len()).unwrap() + 1;
+            let numbers = [1, mode, 0, 0, 1, time, 0, 0, 0, 0, 0, length, 0];
+            let numbers = numbers.map(|number| format!("{number:08x}"));
+            let mut bytes = format!("070701{}{name}\0", numbers.concat()).into_bytes();
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes
+        };
+        [member("x", mode, time), member("TRAILER!!!", 0, 0)].concat()
+    };
+    assert_eq!(
+        excerpts(
+            "x.cpio",
+            &cpio(1_795_920_531, 0o100_644),
+            &cpio(1_795_920_533, 0o100_600)
+        ),
+        [times, pair("0:0 100644", "0:0 100600")]
+    );
+    let zip = |mode| {
+        let mut out = ::zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let options = ::zip::write::SimpleFileOptions::default()
+            .last_modified_time(::zip::DateTime::default())
+            .unix_permissions(mode);
+        out.start_file("x", options).unwrap();
+        out.finish().unwrap().into_inner()
+    };
+    let modes = excerpts("x.zip", &zip(0o644), &zip(0o600));
+    assert_eq!(modes, [pair("100644", "100600")]);
+}

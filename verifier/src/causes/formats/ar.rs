@@ -3,7 +3,7 @@
 use object::read::archive::ArchiveFile;
 use repro_core::tree::show_bytes;
 
-use super::{Budget, Format, NotOpened, Part, counted};
+use super::{Budget, Format, NotOpened, Part, counted, mode_shown, number_shown, time_shown};
 use crate::causes::Cause;
 
 /// ar.
@@ -22,7 +22,7 @@ impl Format for Ar {
             parts.push(Part::field(
                 "symbol table: time",
                 Cause::ArchiveTime,
-                time[16..].to_vec(),
+                time_shown(show_bytes(time[16..].trim_ascii_end()).as_ref()).into_bytes(),
             ));
         }
         for member in archive.members() {
@@ -30,8 +30,13 @@ impl Format for Ar {
             // Members can share one long name.
             budget.take(3 * member.name().len() as u64)?;
             let name = show_bytes(member.name()).into_owned();
-            let time = format!("{:?}", member.date());
-            let owner = format!("{:?} {:?} {:?}", member.uid(), member.gid(), member.mode());
+            let time = time_shown(&number_shown(member.date()));
+            let owner = format!(
+                "{}:{} {}",
+                number_shown(member.uid()),
+                number_shown(member.gid()),
+                mode_shown(member.mode()),
+            );
             parts.push(Part::field(
                 format!("{name}: time"),
                 Cause::ArchiveTime,

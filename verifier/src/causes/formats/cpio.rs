@@ -2,7 +2,7 @@
 
 use repro_core::tree::show_bytes;
 
-use super::{Budget, Format, NotOpened, Part, counted};
+use super::{Budget, Format, NotOpened, Part, counted, mode_shown, time_shown};
 use crate::causes::Cause;
 
 /// cpio, `070701` and `070702`.
@@ -50,8 +50,18 @@ impl Format for Cpio {
                     .collect();
                 Part::field(format!("{name}: {what}"), cause, value)
             };
-            parts.push(field("time", Cause::ArchiveTime, &[5]));
-            parts.push(field("owner and mode", Cause::ArchiveOwner, &[1, 2, 3]));
+            let shown = |what, cause, value: String| {
+                Part::field(format!("{name}: {what}"), cause, value.into_bytes())
+            };
+            let time = time_shown(&number(header, 5)?.to_string());
+            parts.push(shown("time", Cause::ArchiveTime, time));
+            let owner = format!(
+                "{}:{} {}",
+                number(header, 2)?,
+                number(header, 3)?,
+                mode_shown(Some(number(header, 1)? as u64)),
+            );
+            parts.push(shown("owner and mode", Cause::ArchiveOwner, owner));
             parts.push(field("inode and device", Cause::ArchiveExtra, &[0, 7, 8]));
             parts.push(Part::content(name, content));
             counted(&parts)?;

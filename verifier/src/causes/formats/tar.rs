@@ -4,7 +4,7 @@ use std::io::Read;
 
 use repro_core::tree::show_bytes;
 
-use super::{Budget, Format, NotOpened, Part, counted};
+use super::{Budget, Format, NotOpened, Part, counted, mode_shown, number_shown, time_shown};
 use crate::causes::Cause;
 
 /// POSIX and GNU.
@@ -27,6 +27,21 @@ fn records(entry: &mut tar::Entry<'_, impl Read>) -> Result<Vec<(String, String)
         .collect()
 }
 
+/// Owner and mode, and the names of the owner, where there are some.
+fn owner(header: &tar::Header) -> String {
+    let numbers = format!(
+        "{}:{} {}",
+        number_shown(header.uid().ok()),
+        number_shown(header.gid().ok()),
+        mode_shown(header.mode().ok().map(u64::from)),
+    );
+    let names = [header.username_bytes(), header.groupname_bytes()].map(Option::unwrap_or_default);
+    match names {
+        [b"", b""] => numbers,
+        [user, group] => format!("{numbers} {}:{}", show_bytes(user), show_bytes(group)),
+    }
+}
+
 impl Format for Tar {
     fn matches(&self, _: &[u8], head: &[u8]) -> bool {
         head.get(MAGIC..)
@@ -41,14 +56,7 @@ impl Format for Tar {
             let name = show_bytes(&entry.path_bytes()).into_owned();
             let header = entry.header();
             let mut time = header.mtime().map_err(|_| NotOpened::Damaged)?.to_string();
-            let owner = format!(
-                "{:?} {:?} {:?} {:?} {:?}",
-                header.uid().ok(),
-                header.gid().ok(),
-                header.username_bytes().map(show_bytes),
-                header.groupname_bytes().map(show_bytes),
-                header.mode().ok(),
-            );
+            let owner = owner(header);
             let records = records(&mut entry)?;
             budget.take(
                 records
@@ -73,7 +81,7 @@ impl Format for Tar {
             parts.push(Part::field(
                 format!("{name}: time"),
                 Cause::ArchiveTime,
-                time.into_bytes(),
+                time_shown(&time).into_bytes(),
             ));
             parts.push(Part::field(
                 format!("{name}: owner and mode"),

@@ -4,7 +4,7 @@ use std::io::{Cursor, Read as _};
 
 use repro_core::tree::show_bytes;
 
-use super::{Budget, Format, MAX_PARTS, NotOpened, Part};
+use super::{Budget, Format, MAX_PARTS, NotOpened, Part, mode_shown};
 use crate::causes::Cause;
 
 /// zip.
@@ -31,7 +31,7 @@ impl Format for Zip {
             let field =
                 |what, cause, value: Vec<u8>| Part::field(format!("{name}: {what}"), cause, value);
             parts.push(field("time", Cause::ArchiveTime, time.into_bytes()));
-            let mode = format!("{:?}", file.unix_mode());
+            let mode = mode_shown(file.unix_mode().map(u64::from));
             parts.push(field("mode", Cause::ArchiveOwner, mode.into_bytes()));
             let extra = file.extra_data().unwrap_or_default().clone();
             parts.push(field("extra", Cause::ArchiveExtra, extra));

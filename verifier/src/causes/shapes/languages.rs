@@ -36,12 +36,51 @@ const LISTS: [&[u8]; 9] = [
     b"checksums.yaml.gz",
 ];
 
+/// Whether a line is a digest in hexadecimal and a name, as `sha256sum` and its like write it, or
+/// with `--tag`.
+fn is_sum(line: &[u8]) -> bool {
+    /// Digits of MD5, SHA-1 and the lengths of SHA-2.
+    const LENGTHS: [usize; 6] = [32, 40, 56, 64, 96, 128];
+    let is_digest =
+        |text: &[u8]| LENGTHS.contains(&text.len()) && text.iter().all(u8::is_ascii_hexdigit);
+    let line = line.trim_ascii_end();
+    // A name that had to be escaped.
+    let plain = line.strip_prefix(b"\\").unwrap_or(line);
+    let end = plain.iter().position(u8::is_ascii_whitespace);
+    let beside = end.is_some_and(|end| {
+        let (digest, name) = plain.split_at(end);
+        is_digest(digest)
+            // What was read from standard input is no file that the digest could follow.
+            && matches!(name, [b' ', b' ' | b'*', file @ ..]
+                if !file.trim_ascii_start().is_empty() && file != b"-")
+    });
+    let tagged = || {
+        let equals = memchr::memmem::rfind(line, b") = ")?;
+        let algorithm = memchr::memmem::find(&line[..equals], b" (")?;
+        let named = line[..algorithm]
+            .iter()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'-');
+        (algorithm > 0 && named && is_digest(&line[equals + 4..])).then_some(())
+    };
+    beside || tagged().is_some()
+}
+
+/// Whether a content is such lines, whatever it is called.
+fn is_sums(content: &[u8]) -> bool {
+    let mut lines = content
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.trim_ascii().is_empty())
+        .peekable();
+    lines.peek().is_some() && lines.all(is_sum)
+}
+
 /// Each line that differs is a digest beside a name.
 fn checksums(pair: &Pair<'_>) -> Option<Cause> {
     let list = LISTS.contains(&pair.name())
         || [".sha256", ".sha512", ".md5", ".sha1", ".md5sums"]
             .iter()
-            .any(|end| pair.ends(end));
+            .any(|end| pair.ends(end))
+        || is_sums(pair.a) && is_sums(pair.b);
     let digest = |line: &[u8]| {
         let encoded =
             |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'=');

@@ -1,9 +1,11 @@
 //! The same words in another order, and values of documents.
 
+use serde_json::Value;
+
 use super::{Detector, Pair, holds};
 use crate::causes::{Cause, moment};
 
-pub(super) const DETECTORS: [Detector; 3] = [table_order, value_of_time, word_order];
+pub(super) const DETECTORS: [Detector; 4] = [table_order, value_of_time, list_order, word_order];
 
 /// Words that stand elsewhere at least: two that change places are as likely an edit.
 const MOVED: usize = 3;
@@ -32,6 +34,51 @@ fn value_of_time(pair: &Pair<'_>) -> Option<Cause> {
     let plausible = |bytes: &[u8]| matches!(bytes.len(), 10 | 13 | 16 | 19) && bytes[0] <= b'2';
     (whole && plausible(pair.a) && plausible(pair.b) && moment::says_when(key.as_bytes()))
         .then_some(Cause::EmbeddedTimestamp)
+}
+
+/// Fewest items of a list whose order says something: two can have been swapped on purpose.
+const LISTED: usize = 3;
+
+/// Lists of a JSON document in another order, where all else is equal.
+fn list_order(pair: &Pair<'_>) -> Option<Cause> {
+    let document = |bytes: &[u8]| -> Option<Value> {
+        let begins = bytes.trim_ascii_start().first();
+        begins.filter(|byte| matches!(byte, b'[' | b'{'))?;
+        serde_json::from_slice(bytes).ok()
+    };
+    let (a, b) = (document(pair.a)?, document(pair.b)?);
+    (a != b && equal_but_for_lists(&a, &b)).then_some(Cause::ListOrder)
+}
+
+/// Whether two values are equal, or lists in them hold the same items in another order.
+fn equal_but_for_lists(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => {
+            let same =
+                |(key, a): (&String, &Value)| b.get(key).is_some_and(|b| equal_but_for_lists(a, b));
+            a.len() == b.len() && a.iter().all(same)
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            let same = |(a, b): (&Value, &Value)| equal_but_for_lists(a, b);
+            a.len() == b.len() && (a.iter().zip(b).all(same) || is_moved(a, b))
+        }
+        _ => a == b,
+    }
+}
+
+/// Whether two lists are sets in different order. Numbers, and items that are there twice, have places
+/// that mean something: coordinates, a matrix.
+fn is_moved(a: &[Value], b: &[Value]) -> bool {
+    let sorted = |items: &[Value]| -> Vec<String> {
+        let mut items: Vec<String> = items.iter().map(Value::to_string).collect();
+        items.sort_unstable();
+        items
+    };
+    if a.len() < LISTED || a.iter().any(Value::is_number) {
+        return false;
+    }
+    let a = sorted(a);
+    a.windows(2).all(|two| two[0] != two[1]) && a == sorted(b)
 }
 
 /// Hash tables that a program printed.

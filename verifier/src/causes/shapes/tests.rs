@@ -79,7 +79,52 @@ fn checksums_follow_and_other_lines_do_not() {
     let (a, b) = (line("a"), line("b"));
     assert_eq!(named("SHA256SUMS", &a, &b), Some(Cause::DerivedChecksum));
     assert_eq!(named("SHA256SUMS", &a, "other\n"), None);
-    assert_eq!(named("notes", &a, &b), None);
+    // Whatever it is called, if it is such a list as a whole.
+    assert_eq!(named("SUMS", &a, &b), Some(Cause::DerivedChecksum));
+    let tagged = |digit: &str| format!("SHA256 (usr/bin/x) = {}\n\n", digit.repeat(64));
+    let (tagged_a, tagged_b) = (tagged("a"), tagged("b"));
+    assert_eq!(
+        named("sums", &tagged_a, &tagged_b),
+        Some(Cause::DerivedChecksum)
+    );
+    for beside in ["token\n", "x = 1\n", &"a".repeat(64)] {
+        let (a, b) = (format!("{beside}\n{a}"), format!("{beside}\n{b}"));
+        assert_eq!(named("notes", &a, &b), None, "{beside}");
+    }
+    // A digest alone, one beside a word, one of standard input, and one of no known length.
+    for line in ["", "\n", " x\n", "  -\n"] {
+        let (a, b) = ("a".repeat(64) + line, "b".repeat(64) + line);
+        assert_eq!(named("notes", &a, &b), None, "{line:?}");
+    }
+    assert_eq!(named("notes", &a[1..], &b[1..]), None);
+}
+
+#[test]
+fn lists_of_documents_are_sets_unless_their_places_mean_something() {
+    for (a, b, cause) in [
+        (
+            r#"["x1","y2","z3"]"#,
+            r#"["z3","y2","x1"]"#,
+            Some(Cause::ListOrder),
+        ),
+        (
+            r#"{"n": 1, "f": [{"p": "a b"}, {"p": "c"}, {"p": "d"}]}"#,
+            r#"{"f": [{"p": "c"}, {"p": "a b"}, {"p": "d"}], "n": 1}"#,
+            Some(Cause::ListOrder),
+        ),
+        // Two, numbers, one item twice, other items, and values of other keys.
+        (r#"["x","y"]"#, r#"["y","x"]"#, None),
+        ("[640,480,24]", "[480,640,24]", None),
+        (r#"["x","y","y"]"#, r#"["y","x","y"]"#, None),
+        (r#"["x","y","z"]"#, r#"["y","x","w"]"#, None),
+        (
+            r#"{"a":"x","b":"y","c":"z"}"#,
+            r#"{"a":"y","b":"x","c":"z"}"#,
+            None,
+        ),
+    ] {
+        assert_eq!(named("x.json", a, b), cause, "{a}");
+    }
 }
 
 #[test]
