@@ -17,9 +17,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use repro_core::build::{Axis, RunRecord};
 use serde::{Deserialize, Serialize};
 
-use crate::compare::{Comparison, Difference};
+use crate::{
+    causes::Cause,
+    compare::{Comparison, Difference},
+};
 
-/// What differs, whatever it is in it.
+/// What differs. One file can hold several things that different axes break, such as a date and a host
+/// name; each is looked for by itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// The build fails.
@@ -30,6 +34,8 @@ pub enum Place {
         step: Option<u32>,
         /// Printable.
         path: String,
+        /// What it is in it.
+        cause: Cause,
     },
 }
 
@@ -40,8 +46,41 @@ impl Place {
         Self::Path {
             step: difference.step,
             path: difference.path.clone(),
+            cause: difference.cause,
         }
     }
+
+    /// Step and path, if it has a path.
+    #[must_use]
+    pub fn path(&self) -> Option<(Option<u32>, &str)> {
+        match self {
+            Self::Failure => None,
+            Self::Path { step, path, .. } => Some((*step, path)),
+        }
+    }
+}
+
+/// What another run shows of `known` places: `seen` with the causes that these have.
+///
+/// A part of a file can be taken for something else when the rest of the file is equal. What a run shows
+/// under a cause that its path is not known for may be anything of that path that it does not show by name,
+/// so all of that counts as shown.
+#[must_use]
+pub fn recognised(seen: BTreeSet<Place>, known: &BTreeSet<Place>) -> BTreeSet<Place> {
+    let strange: BTreeSet<_> = seen.difference(known).filter_map(Place::path).collect();
+    let meant: Vec<Place> = known
+        .iter()
+        .filter(|place| place.path().is_some_and(|path| strange.contains(&path)))
+        .cloned()
+        .collect();
+    seen.into_iter().chain(meant).collect()
+}
+
+/// Number of paths that `places` lie in; one in the layers of two steps counts twice.
+#[must_use]
+pub fn paths(places: &BTreeSet<Place>) -> u64 {
+    let paths: BTreeSet<_> = places.iter().filter_map(Place::path).collect();
+    paths.len() as u64
 }
 
 /// What makes a place differ.
@@ -138,6 +177,7 @@ impl Bisector {
     }
 
     fn add(&mut self, axes: BTreeSet<Axis>, differs: BTreeSet<Place>) {
+        let differs = recognised(differs, &self.suspects);
         self.runs.push(BisectRun { axes, differs });
     }
 
@@ -248,9 +288,14 @@ mod tests {
     use super::*;
 
     fn place(path: &str) -> Place {
+        of(path, Cause::Unknown)
+    }
+
+    fn of(path: &str, cause: Cause) -> Place {
         Place::Path {
             step: Some(1),
             path: path.into(),
+            cause,
         }
     }
 
@@ -323,6 +368,54 @@ mod tests {
         let (found, runs) = search(&["uuid"], &[], |_, _| true);
         assert_eq!(found[&place("uuid")], Breaks::Chance);
         assert_eq!(runs, 1);
+    }
+
+    /// Looks for what makes `suspects` differ, in a build in which a run with these axes differs in what
+    /// `differs` says.
+    fn parts(
+        suspects: &BTreeSet<Place>,
+        differs: impl Fn(&BTreeSet<Axis>) -> BTreeSet<Place>,
+    ) -> BTreeMap<Place, Breaks> {
+        let mut bisector = Bisector {
+            suspects: suspects.clone(),
+            varied: BTreeSet::from(Axis::VARIED),
+            hints: BTreeSet::new(),
+            runs: Vec::new(),
+        };
+        while let Some(axes) = bisector.next() {
+            let differing = differs(&axes);
+            bisector.add(axes, differing);
+        }
+        bisector.finish().found
+    }
+
+    /// A tar of a directory in the order of the file system, with a date in it.
+    #[test]
+    fn each_cause_of_one_file_has_its_own_axis() {
+        let made = [
+            (Cause::EmbeddedTimestamp, None),
+            (Cause::EmbeddedHostname, Some(Axis::Hostname)),
+            (Cause::ArchiveOrder, Some(Axis::DirectoryOrder)),
+        ];
+        let suspects = made.map(|(cause, _)| of("o.tar", cause)).into();
+        let found = parts(&suspects, |axes| {
+            let shown = made
+                .iter()
+                .filter(|(_, axis)| axis.is_none_or(|axis| axes.contains(&axis)));
+            shown.map(|(cause, _)| of("o.tar", *cause)).collect()
+        });
+        for (cause, axis) in made {
+            let breaks = axis.map_or(Breaks::Chance, |axis| Breaks::Axis { axis });
+            assert_eq!(found[&of("o.tar", cause)], breaks, "{cause}");
+        }
+    }
+
+    /// With nothing else in its file, a part may look like something else.
+    #[test]
+    fn what_a_run_names_otherwise_is_still_seen() {
+        let suspects = BTreeSet::from([of("x", Cause::RandomContent)]);
+        let found = parts(&suspects, |_| [of("x", Cause::Unknown)].into());
+        assert_eq!(found[&of("x", Cause::RandomContent)], Breaks::Chance);
     }
 
     #[test]

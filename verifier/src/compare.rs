@@ -29,6 +29,7 @@ mod runs;
 mod samples;
 mod source;
 mod spool;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod walk;

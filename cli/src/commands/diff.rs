@@ -58,7 +58,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "FORM", conflicts_with = "json")]
     format: Option<Form>,
     /// Write the report to FILE, and not to standard output
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", conflicts_with = "json")]
     output: Option<PathBuf>,
     /// List all differences, however many there are
     #[arg(long)]
@@ -135,7 +135,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     match (args.file(), args.form()) {
         (None, Form::Text) => {
             let options = TextOptions {
-                rest: "--all lists all, --format html shows all".into(),
+                rest: "--all lists all, -o FILE.html shows all".into(),
                 ..output.text_options(args.all, 0)
             };
             output.report(&subject.text(&options))?;

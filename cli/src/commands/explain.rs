@@ -3,11 +3,7 @@
 use std::str::FromStr;
 
 use repro_core::build::Axis;
-use repro_verifier::{
-    axes,
-    causes::{Cause, UnknownCause},
-    render,
-};
+use repro_verifier::{axes, causes::Cause, render};
 use serde::Serialize;
 
 use super::Context;
@@ -38,15 +34,60 @@ enum Subject {
     Axis(Axis),
 }
 
-impl FromStr for Subject {
-    type Err = UnknownCause;
+/// A text that names neither a cause nor an axis.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no cause and no axis has this name{}; `repro explain --list` shows all", meant(.near))]
+struct UnknownSubject {
+    /// The names that it is nearest to.
+    near: Vec<&'static str>,
+}
 
-    fn from_str(text: &str) -> Result<Self, UnknownCause> {
-        match text.parse() {
-            Ok(axis) => Ok(Self::Axis(axis)),
-            Err(_) => text.parse().map(Self::Cause),
-        }
+fn meant(near: &[&str]) -> String {
+    match near {
+        [] => String::new(),
+        near => format!("; did you mean {}?", near.join(" or ")),
     }
+}
+
+/// Most names that are offered in place of an unknown one.
+const OFFERED: usize = 3;
+/// Longest text that is compared with all names: no name is half as long.
+const MAX_COMPARED: usize = 80;
+
+impl FromStr for Subject {
+    type Err = UnknownSubject;
+
+    fn from_str(text: &str) -> Result<Self, UnknownSubject> {
+        if let Ok(axis) = text.parse() {
+            return Ok(Self::Axis(axis));
+        }
+        let unknown = |_| UnknownSubject { near: near(text) };
+        text.parse().map(Self::Cause).map_err(unknown)
+    }
+}
+
+/// The names that `text` may stand for: those that differ by two slips at most, or else those that
+/// begin with it, or else those that hold it.
+fn near(text: &str) -> Vec<&'static str> {
+    if text.len() > MAX_COMPARED {
+        return Vec::new();
+    }
+    let text = text.to_ascii_lowercase().replace('_', "-");
+    let names = || {
+        let causes = Cause::ALL.map(Cause::code).into_iter();
+        causes.chain(Axis::VARIED.map(Axis::name))
+    };
+    let slips = |name: &str| strsim::damerau_levenshtein(&text, name);
+    let alike = names().filter(|name| slips(name) <= 2);
+    if let Some(name) = alike.min_by_key(|name| slips(name)) {
+        return vec![name];
+    }
+    let mut found: Vec<_> = names().filter(|name| name.starts_with(&text)).collect();
+    if found.is_empty() {
+        found = names().filter(|name| name.contains(&text)).collect();
+    }
+    found.truncate(OFFERED);
+    found
 }
 
 #[derive(Serialize)]
@@ -123,5 +164,33 @@ fn axis_entry(axis: Axis) -> AxisEntry {
         title: info.title,
         how: info.how,
         limits: info.limits,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_is_answered_with_those_it_may_stand_for() {
+        let said = |text: &str| text.parse::<Subject>().unwrap_err().to_string();
+        for (text, meant) in [
+            ("EMBEDDED-TIMESTAMP", "did you mean embedded-timestamp?"),
+            ("embeded_timestmp", "did you mean embedded-timestamp?"),
+            ("kernelname", "did you mean kernel-name?"),
+            (
+                "hardlink",
+                "did you mean hardlink-layout or hardlink-broken?",
+            ),
+            ("timestamp", "did you mean embedded-timestamp?"),
+        ] {
+            assert!(said(text).contains(meant), "{}", said(text));
+        }
+        for text in ["nosuch", &"x".repeat(100_000)] {
+            let said = said(text);
+            assert!(!said.contains("did you mean"), "{said}");
+            assert!(said.contains("repro explain --list"), "{said}");
+        }
+        assert!(said("embedded").len() < 200, "{}", said("embedded"));
     }
 }

@@ -171,6 +171,9 @@ impl From<ImageError> for CommandError {
     fn from(error: ImageError) -> Self {
         match error {
             ImageError::Blob(error) => error.into(),
+            ImageError::NoPlatform { ref found, .. } if found.is_empty() => {
+                Self::message(ErrorKind::Input, "its index lists no image")
+            }
             ImageError::NoPlatform { .. } => {
                 Self::new(ErrorKind::Input, &error).hint("choose one: --platform OS/ARCH")
             }

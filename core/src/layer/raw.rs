@@ -270,8 +270,11 @@ impl<R: Read> RawReader<R> {
         let mut bytes = self.extended(header)?;
         let end = bytes.iter().position(|byte| *byte == 0);
         let end = end.unwrap_or(bytes.len());
-        if bytes[end..].iter().any(|byte| *byte != 0) || end == 0 || end > MAX_PATH {
+        if bytes[end..].iter().any(|byte| *byte != 0) || end == 0 {
             return Err(LayerFault::LongName.into());
+        }
+        if end > MAX_PATH {
+            return Err(LayerFault::LongNameTooLong(MAX_PATH).into());
         }
         bytes.truncate(end);
         Ok(bytes)

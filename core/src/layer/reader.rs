@@ -53,9 +53,12 @@ pub enum LayerFault {
     /// Beyond [`Limits::max_extended_header`].
     #[error("an extended header is longer than the {0} bytes allowed")]
     ExtensionTooLong(u64),
-    /// A GNU long name that is empty, too long, or has bytes behind its end.
+    /// A GNU long name that is empty, or has bytes behind its end.
     #[error("a long name header does not hold one name")]
     LongName,
+    /// A GNU long name beyond Linux's `PATH_MAX`.
+    #[error("a long name header holds a path or target of more than the {0} bytes allowed")]
+    LongNameTooLong(usize),
     /// A sparse file.
     #[error("the file is stored sparse, which layers should not use and readers disagree on")]
     Sparse,

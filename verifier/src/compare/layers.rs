@@ -7,7 +7,12 @@ use std::{
     path::Path,
 };
 
-use repro_core::{digest::Digest, store::BlobStore, tree::EntryKind};
+use repro_core::{
+    digest::Digest,
+    image::LayerDescriptor,
+    store::BlobStore,
+    tree::{EntryKind, TreePath},
+};
 
 use super::{
     CompareError, Difference, DifferenceKind, DirectoryError, Options,
@@ -22,6 +27,7 @@ use super::{
     samples::Samples,
     source::{Layers, Source, digest},
     spool::{Spool, Spooled, SpooledView},
+    standing,
     walk::Sides,
 };
 use crate::causes::{
@@ -56,6 +62,8 @@ pub(super) struct Tools<'a> {
 /// One side with what was read of it.
 pub(super) struct Side<'a> {
     source: Source<'a>,
+    /// Layers below it, of which it shows something.
+    below: &'a [LayerDescriptor],
     pub(super) index: LayerIndex,
     pub(super) groups: Groups,
 }
@@ -108,24 +116,34 @@ impl<'a> Tools<'a> {
         let mut rows = Rows::new(place);
         let shared = index_a.keys().filter(|key| index_b.contains_key(*key));
         let entries = equal + (index_a.len() + index_b.len() - shared.count()) as u64;
+        let standing = standing::find(self.layers, (&index_a, &index_b), below)?;
         equal += self.removals((&mut index_a, &mut index_b), below, &mut rows)?;
-        let side = |source, index| Side {
+        standing.put(&mut index_a, &mut index_b);
+        let side = |source, below, index| Side {
             source,
+            below,
             groups: Groups::of(&index),
             index,
         };
-        let (side_a, side_b) = (side(a, index_a), side(b, index_b));
+        let (below_a, below_b) = below.map_or((&[][..], &[][..]), |below| (below.a, below.b));
+        let (side_a, side_b) = (side(a, below_a, index_a), side(b, below_b, index_b));
         let renamed = renamed(&side_a.index, &side_b.index, self.facts);
         rows.names(&renamed);
         rows.missing(&side_a.index, &side_b.index, &renamed);
         let mut pairs = Vec::new();
         // Files of equal size of which no digests are known, and whether something else differs.
         let mut unread = Vec::new();
+        // Written by one layer as it was.
+        let mut again = Vec::new();
         for (key, item_a) in &side_a.index {
             let Some(item_b) = side_b.index.get(key) else {
                 continue;
             };
             let before = pairs.len();
+            let stands = standing.has(key);
+            // Links of one layer have no counterpart below it: it is the file that counts.
+            let files = side_a.file(key).zip(side_b.file(key));
+            let (item_a, item_b) = files.filter(|_| stands).unwrap_or((item_a, item_b));
             let found = rows_of(
                 &mut rows,
                 (key, item_a, item_b),
@@ -133,19 +151,28 @@ impl<'a> Tools<'a> {
                 self.facts,
             );
             pairs.extend(found.pair);
+            let mut alike = || {
+                if stands {
+                    again.push(key);
+                } else {
+                    equal += 1;
+                }
+            };
             match pairs
                 .get(before)
                 .and_then(|pair| contents_equal(pair, &side_a, &side_b))
             {
                 Some(true) => {
                     pairs.truncate(before);
-                    equal += u64::from(found.same);
+                    if found.same {
+                        alike();
+                    }
                 }
-                Some(false) => {}
                 None if pairs.len() > before => {
                     unread.extend(pairs.pop().map(|pair| (pair, found.same)));
                 }
-                None => equal += u64::from(found.same),
+                None if found.same => alike(),
+                Some(false) | None => {}
             }
         }
         for pair in &renamed {
@@ -174,6 +201,10 @@ impl<'a> Tools<'a> {
             }
         }
         let contents = self.contents((&side_a, &side_b), &pairs, &mut rows)?;
+        let again = again
+            .into_iter()
+            .map(|key| (&key.path, standing.written_in_a(key)));
+        rows.written_again(again, standing.directories());
         rows.follow();
         Ok(SideComparison {
             differences: rows.sorted(),
@@ -183,19 +214,29 @@ impl<'a> Tools<'a> {
         })
     }
 
-    /// The entries of both sides, of two directories only those that may differ.
+    /// The entries of both sides, of two directories only those that may differ. A directory itself is no
+    /// entry: it is where the tree happens to lie.
     fn sides(&self, a: Source<'_>, b: Source<'_>) -> Result<Sides, CompareError> {
         if let (Source::Directory(a), Source::Directory(b)) = (a, b) {
             return self.directories(a, b);
         }
-        let (a, b) = parallel::both(
+        let (a_index, b_index) = parallel::both(
             self.threads,
             || self.layers.index(a),
             || self.layers.index(b),
         );
+        let (mut index_a, mut index_b) = (a_index?, b_index?);
+        if [a, b]
+            .iter()
+            .any(|side| matches!(side, Source::Directory(_)))
+        {
+            for index in [&mut index_a, &mut index_b] {
+                index.remove(&Key::new(TreePath::root()));
+            }
+        }
         Ok(Sides {
-            a: a?,
-            b: b?,
+            a: index_a,
+            b: index_b,
             equal: 0,
         })
     }
@@ -271,7 +312,7 @@ impl<'a> Tools<'a> {
         };
         let keep = |side: &Side<'_>, of: fn(&Pair) -> &Key| {
             let wanted = pairs.iter().filter_map(|pair| spot(side, of(pair)));
-            self.keep(side.source, &wanted.collect())
+            self.keep(side, &wanted.collect())
         };
         let (kept_a, kept_b) = parallel::both(
             self.threads,
@@ -327,9 +368,10 @@ impl<'a> Tools<'a> {
         }
     }
 
-    fn keep(&self, source: Source<'_>, wanted: &BTreeSet<Spot>) -> Result<Kept, CompareError> {
+    fn keep(&self, side: &Side<'_>, wanted: &BTreeSet<Spot>) -> Result<Kept, CompareError> {
         let mut spool = Spool::new(self.scratch).map_err(|source| self.broken(source))?;
-        let places = self.layers.spool(source, wanted, &mut spool)?;
+        let from = (side.source, side.below);
+        let places = self.layers.spool(from, wanted, &mut spool)?;
         Ok(Kept { spool, places })
     }
 }

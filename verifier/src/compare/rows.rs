@@ -1,6 +1,9 @@
 //! The rows of one pair of layers.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound::{Excluded, Unbounded},
+};
 
 use repro_core::{
     digest::Digest,
@@ -109,6 +112,44 @@ impl Rows {
                 self.found[row].derived_from = origin;
                 self.sides(row, type_name(&item.kind), in_a, "absent");
             }
+        }
+    }
+
+    /// Entries that one layer writes as they were, with whether that is A. It has the `directories` above
+    /// what it writes as well: these follow from that.
+    pub(super) fn written_again<'a>(
+        &mut self,
+        entries: impl Iterator<Item = (&'a TreePath, bool)>,
+        directories: impl Iterator<Item = &'a TreePath>,
+    ) {
+        let told: BTreeSet<String> = self.found.iter().map(|row| row.path.clone()).collect();
+        let mut again: BTreeMap<&TreePath, bool> = entries.collect();
+        let mut touched: BTreeMap<String, String> = BTreeMap::new();
+        for directory in directories {
+            let path = directory.to_string();
+            if let Some(below) = first_below(&told, &path) {
+                touched.insert(path, below.clone());
+            }
+            let mut behind = again.range::<TreePath, _>((Excluded(directory), Unbounded));
+            let explained = behind
+                .next()
+                .is_some_and(|(path, _)| path.starts_with(directory));
+            if explained || touched.contains_key(&directory.to_string()) {
+                again.remove(directory);
+            }
+        }
+        let step = self.place.step;
+        let times = self.found.iter_mut();
+        for row in times.filter(|row| row.kind == DifferenceKind::Mtime) {
+            if let Some(path) = touched.get(&row.path) {
+                let path = path.clone();
+                row.derived_from = Some(Origin { step, path });
+            }
+        }
+        for (path, in_a) in again {
+            let named = (Cause::MissingFile, Confidence::Likely);
+            let row = self.push(path, DifferenceKind::Missing, named);
+            self.sides(row, "written again".into(), in_a, "left as it was");
         }
     }
 
@@ -227,6 +268,18 @@ impl Rows {
             .sort_by(|a, b| (&a.path, a.kind).cmp(&(&b.path, b.kind)));
         self.found
     }
+}
+
+/// The first of `paths` below `directory`; both printable.
+fn first_below<'a>(paths: &'a BTreeSet<String>, directory: &str) -> Option<&'a String> {
+    let prefix = match directory {
+        "" => String::new(),
+        directory => format!("{directory}/"),
+    };
+    let mut behind = paths.range(prefix.clone()..);
+    behind
+        .find(|path| *path != directory)
+        .filter(|path| path.starts_with(&prefix))
 }
 
 /// The targets of two links of one kind.

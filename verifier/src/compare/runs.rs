@@ -65,8 +65,21 @@ pub fn compare_run(
     let mut comparer = Comparer::new(store, options, &facts);
     let base = base_layers(record, a)?;
     let mut layer = base;
+    let mut stack = None;
     if let (Some(image_a), Some(image_b)) = (&a.image, &b.image) {
-        comparer.base_layers((image_a, base), (image_b, base_layers(record, b)?))?;
+        let base_b = base_layers(record, b)?;
+        comparer.base_layers((image_a, base), (image_b, base_b))?;
+        // Equal images have no layer to look below.
+        if image_a.manifest != image_b.manifest {
+            let (all_a, all_b) = (
+                comparer.load(image_a)?.layers,
+                comparer.load(image_b)?.layers,
+            );
+            stack = Some(Stack {
+                a: (all_a, base as usize),
+                b: (all_b, base_b as usize),
+            });
+        }
     }
     for (planned, index) in record.plan.iter().zip(0_u32..) {
         let (Some(step_a), Some(step_b)) = (step(a, index), step(b, index)) else {
@@ -78,13 +91,38 @@ pub fn compare_run(
         };
         let descriptor = |run, step| descriptor(run, step);
         let (layer_a, layer_b) = (descriptor(RunId::A, step_a)?, descriptor(b.id, step_b)?);
-        comparer.layers((layer_a.as_ref(), layer_b.as_ref()), None, place)?;
+        let here = stack.as_mut().filter(|_| place.layer.is_some());
+        let below = here.as_ref().map(|stack| stack.below());
+        comparer.layers((layer_a.as_ref(), layer_b.as_ref()), below, place)?;
+        if let Some(stack) = here {
+            stack.a.1 += usize::from(layer_a.is_some());
+            stack.b.1 += usize::from(layer_b.is_some());
+        }
         layer += u32::from(place.layer.is_some());
     }
     if let (Some(image_a), Some(image_b)) = (&a.image, &b.image) {
         comparer.images(image_a, image_b)?;
     }
     Ok(comparer.finish())
+}
+
+/// The layers of both images, and how many of them lie below the step that is looked at: a step can make a
+/// layer in one run only.
+struct Stack {
+    a: (Vec<LayerDescriptor>, usize),
+    b: (Vec<LayerDescriptor>, usize),
+}
+
+impl Stack {
+    fn below(&self) -> Below<'_> {
+        fn lower((layers, count): &(Vec<LayerDescriptor>, usize)) -> &[LayerDescriptor] {
+            &layers[..(*count).min(layers.len())]
+        }
+        Below {
+            a: lower(&self.a),
+            b: lower(&self.b),
+        }
+    }
 }
 
 fn layer_of(a: &StepRecord, b: &StepRecord) -> bool {
@@ -167,6 +205,8 @@ pub(super) struct Comparer<'a> {
     by_cause: BTreeMap<Cause, usize>,
     /// Where a pair of contents was seen first, to tell what is merely copied on.
     origins: BTreeMap<ContentPair, Origin>,
+    /// Steps whose layer only one of the images has.
+    one_sided: usize,
 }
 
 impl<'a> Comparer<'a> {
@@ -177,6 +217,7 @@ impl<'a> Comparer<'a> {
             listed: Listed::default(),
             by_cause: BTreeMap::new(),
             origins: BTreeMap::new(),
+            one_sided: 0,
         }
     }
 
@@ -204,6 +245,8 @@ impl<'a> Comparer<'a> {
                 }
             }
             (a, b) => {
+                let made = place.step.is_some() && place.layer.is_some();
+                self.one_sided += usize::from(made && a.is_some() != b.is_some());
                 let found = self
                     .tools
                     .compare((Source::from(a), Source::from(b)), below, place)?;
@@ -319,6 +362,10 @@ impl<'a> Comparer<'a> {
         let store = self.tools.layers.store;
         let mut rows = compare_configs(store, (a.1, b.1), self.tools.facts)?;
         rows.extend(compare_manifests(store, (a.0, b.0), self.tools.facts)?);
+        if self.one_sided > 0 {
+            // That a step made a layer in one run only is said with what is in it.
+            rows.retain(|row| !says_empty(&row.path));
+        }
         for row in rows {
             self.add(row);
         }
@@ -377,6 +424,12 @@ impl<'a> Comparer<'a> {
     pub(super) fn finish(self) -> Comparison {
         self.comparison
     }
+}
+
+/// Whether a field of a configuration says that a step made no layer.
+fn says_empty(pointer: &str) -> bool {
+    let step = pointer.strip_prefix("/history/");
+    step.is_some_and(|rest| rest.ends_with("/empty_layer"))
 }
 
 fn compressed_differently(a: &LayerDescriptor, b: &LayerDescriptor, place: Place) -> Difference {

@@ -18,6 +18,7 @@ use super::{
     CompareError, directory, flatten,
     index::{Item, Key, LayerIndex, Spot},
     spool::{Spool, Spooled},
+    standing::OWN,
 };
 
 /// One side of a comparison.
@@ -87,7 +88,7 @@ impl Layers<'_> {
     pub(super) fn index(&self, source: Source<'_>) -> Result<LayerIndex, CompareError> {
         match source {
             Source::Nothing => Ok(LayerIndex::new()),
-            Source::Layer(layer) => self.layer(layer, 0),
+            Source::Layer(layer) => self.layer(layer, OWN),
             Source::Tree(layers) => {
                 let mut tree = flatten::Tree::default();
                 for (number, layer) in layers.iter().enumerate() {
@@ -101,7 +102,11 @@ impl Layers<'_> {
 
     /// Every entry of one layer. Of two entries with one path the later counts, as it does when the
     /// layer is unpacked.
-    fn layer(&self, layer: &LayerDescriptor, number: usize) -> Result<LayerIndex, CompareError> {
+    pub(super) fn layer(
+        &self,
+        layer: &LayerDescriptor,
+        number: usize,
+    ) -> Result<LayerIndex, CompareError> {
         let mut index = LayerIndex::new();
         self.each(layer, &mut |entry, content| {
             let content = match entry.kind {
@@ -157,15 +162,16 @@ impl Layers<'_> {
         Ok(tree.finish().into_keys().map(|key| key.path).collect())
     }
 
-    /// Keeps the contents at `wanted`; those too large are left out.
+    /// Keeps the contents at `wanted`, of `source` and of layers below it; those too large are left out.
     pub(super) fn spool(
         &self,
-        source: Source<'_>,
+        (source, below): (Source<'_>, &[LayerDescriptor]),
         wanted: &BTreeSet<Spot>,
         spool: &mut Spool,
     ) -> Result<BTreeMap<Spot, Spooled>, CompareError> {
         let mut kept = BTreeMap::new();
-        for (number, layer) in source.layers().iter().enumerate() {
+        let below = (OWN + 1..).zip(below);
+        for (number, layer) in source.layers().iter().enumerate().chain(below) {
             if !wanted.iter().any(|spot| spot.layer == number) {
                 continue;
             }

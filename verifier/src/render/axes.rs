@@ -1,6 +1,6 @@
 //! What is said of variation, in the same words in every form.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use repro_core::{build::Axis, event::counted};
 
@@ -8,7 +8,7 @@ use super::words;
 use crate::{
     bisect::Breaks,
     compare::Difference,
-    report::{BrokenPath, CauseSummary, Report, WhyNot},
+    report::{BisectionReport, BrokenPath, CauseSummary, Report, WhyNot},
 };
 
 /// The axes that were not varied, those with one reason together: the axes and the reason.
@@ -41,7 +41,8 @@ pub(super) fn not_varied(report: &Report) -> Vec<String> {
 pub(super) fn of_cause(cause: &CauseSummary) -> Option<String> {
     if cause.without_variation.is_some_and(|count| count > 0) {
         let all = cause.without_variation >= Some(cause.count.max(1));
-        let words = match (cause.axis == Some(Axis::Clock), all) {
+        let is_time = cause.axis == Some(Axis::Clock) && cause.code.is_time();
+        let words = match (is_time, all) {
             // The runs are seconds apart without variation too: that is no chance.
             (true, true) => "time passes between any two runs",
             (true, false) => "time passes between any two runs, which shows in some of it",
@@ -59,10 +60,9 @@ pub(super) fn of_cause(cause: &CauseSummary) -> Option<String> {
 /// What runs with some of the axes showed of a difference.
 pub(super) fn of_row(report: &Report, row: &Difference) -> Option<String> {
     let bisection = report.bisection.as_ref()?;
-    let mut paths = bisection.paths.iter();
-    let found = paths.find(|found| found.step == row.step && found.path == row.path)?;
+    let found = bisection.paths.iter().find(|found| found.is_of(row))?;
     Some(match found.breaks {
-        Breaks::Chance if row.cause.info().axis == Some(Axis::Clock) => TIME_PASSES.to_owned(),
+        Breaks::Chance if is_dated(report, row) => TIME_PASSES.to_owned(),
         _ => breaks(&found.breaks),
     })
 }
@@ -70,14 +70,34 @@ pub(super) fn of_row(report: &Report, row: &Difference) -> Option<String> {
 /// What makes a date differ that was written down while a step ran: with no axis at all it does.
 const TIME_PASSES: &str = "as time passes";
 
+/// Whether a row that differs without variation does so because a date is in it, or in the file that it
+/// follows from.
+fn is_dated(report: &Report, row: &Difference) -> bool {
+    let of_clock = |row: &Difference| row.cause.is_time();
+    let Some(origin) = &row.derived_from else {
+        return of_clock(row);
+    };
+    let by_chance = |row: &Difference| {
+        let mut found = report.bisection.iter().flat_map(|found| &found.paths);
+        found.any(|found| found.breaks == Breaks::Chance && found.is_of(row))
+    };
+    let mut from = report
+        .differences
+        .iter()
+        .filter(|row| row.step == origin.step && row.path == origin.path)
+        .filter(|row| by_chance(row))
+        .peekable();
+    of_clock(row) || from.peek().is_some() && from.all(of_clock)
+}
+
 /// What makes a path differ, of which there can be several rows.
 fn of_path(report: &Report, found: &BrokenPath) -> String {
     let mut rows = report
         .differences
         .iter()
-        .filter(|row| row.step == found.step && row.path == found.path)
+        .filter(|row| found.is_of(row))
         .peekable();
-    let dated = rows.peek().is_some() && rows.all(|row| row.cause.info().axis == Some(Axis::Clock));
+    let dated = rows.peek().is_some() && rows.all(|row| is_dated(report, row));
     match found.breaks {
         Breaks::Chance if dated => TIME_PASSES.to_owned(),
         _ => breaks(&found.breaks),
@@ -109,7 +129,8 @@ pub(super) fn control(report: &Report) -> Option<String> {
         format!(", only there: {}", control.only_here.join(", "))
     };
     let mut by_chance = report.causes.iter().filter(|cause| {
-        cause.axis != Some(Axis::Clock) && cause.without_variation.is_some_and(|count| count > 0)
+        let is_time = cause.axis == Some(Axis::Clock) && cause.code.is_time();
+        !is_time && cause.without_variation.is_some_and(|count| count > 0)
     });
     let how = if only.is_empty() && by_chance.next().is_none() {
         TIME_PASSES
@@ -124,26 +145,46 @@ pub(super) fn bisection(report: &Report) -> Vec<String> {
     let Some(bisection) = &report.bisection else {
         return Vec::new();
     };
-    let mut by: Vec<(String, u64)> = Vec::new();
-    for found in &bisection.paths {
-        let text = of_path(report, found);
-        match by.iter_mut().find(|(known, _)| *known == text) {
-            Some((_, count)) => *count += 1,
-            None => by.push((text, 1)),
-        }
-    }
-    let runs = bisection.runs.len() as u64;
-    let mut lines = vec![format!(
-        "{} with fewer axes",
-        counted(runs, "more run", "more runs")
-    )];
-    if let Some(failure) = &bisection.failure {
-        lines.push(format!("the failure is made {}", breaks(failure)));
-    }
-    by.sort();
-    lines.extend(by.into_iter().map(|(text, count)| {
+    let ways = ways(report, bisection).into_iter();
+    let ways = ways.map(|(way, count)| {
         let paths = counted(count, "path differs", "paths differ");
-        format!("{paths} {text}")
-    }));
-    lines
+        format!("{paths} {way}")
+    });
+    more_runs(bisection).chain(ways).collect()
+}
+
+/// The same in one sentence.
+pub(super) fn bisection_in_short(report: &Report) -> Option<String> {
+    let bisection = report.bisection.as_ref()?;
+    let ways = ways(report, bisection).into_iter();
+    let ways = ways.map(|(way, count)| format!("{way} {count}"));
+    let ways = ways.collect::<Vec<_>>().join(", ");
+    let paths = (!ways.is_empty()).then(|| format!("paths differ {ways}"));
+    Some(
+        more_runs(bisection)
+            .chain(paths)
+            .collect::<Vec<_>>()
+            .join("; "),
+    )
+}
+
+/// How many runs there were, and what makes the build fail if something does.
+fn more_runs(bisection: &BisectionReport) -> impl Iterator<Item = String> {
+    let runs = bisection.runs.len() as u64;
+    let runs = format!("{} with fewer axes", counted(runs, "more run", "more runs"));
+    let failure = bisection.failure.as_ref();
+    let failure = failure.map(|failure| format!("the failure is made {}", breaks(failure)));
+    std::iter::once(runs).chain(failure)
+}
+
+/// What makes paths differ, and how many.
+fn ways(report: &Report, bisection: &BisectionReport) -> BTreeMap<String, u64> {
+    // A path of which two causes differ in one way is one path.
+    let mut ways: BTreeMap<String, BTreeSet<(Option<u32>, &str)>> = BTreeMap::new();
+    for found in &bisection.paths {
+        let paths = ways.entry(of_path(report, found)).or_default();
+        paths.insert((found.step, &found.path));
+    }
+    let counted = |(way, paths): (String, BTreeSet<_>)| (way, paths.len() as u64);
+    ways.into_iter().map(counted).collect()
 }

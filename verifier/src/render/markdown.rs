@@ -180,7 +180,7 @@ fn cause_row(sheet: Sheet<'_>, cause: &CauseSummary) -> String {
     let info = cause.code.info();
     // The texts of the catalogue, not those of a document that could say anything. They hold code
     // spans.
-    let remedy = info.remedy.replace('|', "\\|").replace('<', "&lt;");
+    let remedy = cause.advice().replace('|', "\\|").replace('<', "&lt;");
     format!(
         "| `{}` ({}): {} | {} | {place} | {remedy} |",
         cause.code,

@@ -176,9 +176,9 @@ fn result(cause: &CauseSummary, level: &str, paths: &[&str], places: &[Value]) -
     };
     let title = format!("{} ({})", info.title, cause.confidence);
     let text = if named.is_empty() {
-        format!("{title}. {}", info.remedy)
+        format!("{title}. {}", cause.advice())
     } else {
-        format!("{title}: {}{more}. {}", named.join(", "), info.remedy)
+        format!("{title}: {}{more}. {}", named.join(", "), cause.advice())
     };
     json!({
         "ruleId": cause.code.code(),

@@ -1,5 +1,7 @@
 //! What the report on a build and the one on a pair have in common: differences and causes.
 
+use std::collections::BTreeSet;
+
 use repro_core::event::counted;
 
 use super::{
@@ -104,17 +106,11 @@ impl<'a> Sheet<'a> {
             .differences
             .iter()
             .filter(|row| row.cause == cause.code);
-        rows.max_by_key(|row| {
+        // Of equals `max_by_key` takes the last, which is the first of the list.
+        rows.rev().max_by_key(|row| {
             let evidence = row.evidence.as_ref();
             let around = evidence.is_some_and(|evidence| evidence.around.is_some());
-            // Of equals the first, which `max_by_key` would pass over.
-            let first = std::cmp::Reverse(row.step);
-            (
-                row.derived_from.is_none(),
-                around,
-                evidence.is_some(),
-                first,
-            )
+            (row.derived_from.is_none(), around, evidence.is_some())
         })
     }
 
@@ -149,13 +145,43 @@ impl<'a> Sheet<'a> {
 
     /// The first `most` paths of a cause and how many there are more.
     pub(super) fn named(cause: &CauseSummary, most: usize) -> (Vec<String>, u64) {
-        let paths = cause.paths.iter().take(most).map(|path| {
-            let path = if path.is_empty() { "/" } else { path };
-            shortened(&printable(path), NAMED).into_owned()
-        });
-        let paths: Vec<String> = paths.collect();
+        let paths = cause.paths.iter().take(most);
+        let paths: Vec<String> = paths.map(|path| Self::name(path)).collect();
         let more = cause.count.saturating_sub(paths.len() as u64);
         (paths, more)
+    }
+
+    fn name(path: &str) -> String {
+        let path = if path.is_empty() { "/" } else { path };
+        shortened(&printable(path), NAMED).into_owned()
+    }
+
+    /// The first `most` paths of a cause, that of its example before the others; each with what makes it
+    /// differ where they have not one axis in common.
+    pub(super) fn told(self, cause: &CauseSummary, most: usize) -> Vec<String> {
+        let example = self.example(cause).map(|row| row.path.as_str());
+        let others = cause.paths.iter().map(String::as_str);
+        let others = others.filter(|path| Some(*path) != example);
+        let paths = example.into_iter().chain(others).take(most);
+        paths
+            .map(|path| match self.by_path(cause, path) {
+                Some(by) => format!("{} ({by})", Self::name(path)),
+                None => Self::name(path),
+            })
+            .collect()
+    }
+
+    /// What makes a path of a cause differ, unless that is said of the cause as a whole.
+    fn by_path(self, cause: &CauseSummary, path: &str) -> Option<String> {
+        let always = cause.without_variation >= Some(cause.count.max(1));
+        if cause.axis_proven || always {
+            return None;
+        }
+        let rows = self.differences.iter();
+        let rows = rows.filter(|row| row.cause == cause.code && row.path == path);
+        let ways: BTreeSet<String> = rows.filter_map(|row| self.by(row)).collect();
+        let ways: Vec<String> = ways.into_iter().collect();
+        (!ways.is_empty()).then(|| ways.join(", "))
     }
 
     /// How sure a cause is, whether it follows from others, and what more runs showed of it.

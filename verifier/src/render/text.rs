@@ -106,6 +106,9 @@ fn compose(
     // The heading of the causes takes two lines, or three.
     let heading = 2 + usize::from(sheet.beyond().is_some());
     let taken = least(&head) + least(&facts) + heading;
+    let unnamed = why::unnamed(sheet, width, rest);
+    // One line says where the rest is, with a list of differences or without.
+    let taken = taken + usize::from(unnamed.is_some());
     let room = options.height.map(|height| height.saturating_sub(taken));
     let mut blocks = head;
     blocks.extend(why::causes(sheet, width, room, rest));
@@ -115,9 +118,14 @@ fn compose(
     let told = fit(blocks.clone(), short).len();
     let left = short.map(|short| short.saturating_sub(told));
     let list = why::differences(sheet, width, left, rest);
-    if !list.is_empty() && !sheet.differences.is_empty() {
-        blocks = vec![Block::fixed(fit(blocks, short)), Block::fixed(list)];
-    }
+    let listed = !list.is_empty() && !sheet.differences.is_empty();
+    let list = match unnamed {
+        _ if listed => list,
+        Some(line) => vec![line],
+        None => Vec::new(),
+    };
+    let above = short.map(|short| short.saturating_sub(list.len()));
+    blocks = vec![Block::fixed(fit(blocks, above)), Block::fixed(list)];
     blocks.extend(facts);
     fit(blocks, options.height)
 }
@@ -237,17 +245,25 @@ fn facts(report: &Report, options: &TextOptions) -> Vec<Block> {
     if let Some(control) = axes::control(report) {
         blocks.push(both("control", Style::Plain, &control));
     }
-    let mut label = "bisected";
-    for line in axes::bisection(report) {
-        let form = field(label, Style::Plain, &line, width, MESSAGE);
-        blocks.push(Block::optional([form]));
-        label = "";
-    }
+    blocks.extend(bisected(report, width));
     blocks.extend(findings(report, width));
     if let Some(evidence) = &options.evidence {
         blocks.push(Block::fixed(long("evidence", Style::Strong, evidence)));
     }
     blocks
+}
+
+/// What runs with some of the axes showed, in one sentence or in a line for each axis.
+fn bisected(report: &Report, width: usize) -> Option<Block> {
+    let short = axes::bisection_in_short(report)?;
+    let short = field("bisected", Style::Plain, &short, width, MESSAGE);
+    let mut label = "bisected";
+    let mut long = Vec::new();
+    for line in axes::bisection(report) {
+        long.extend(field(label, Style::Plain, &line, width, MESSAGE));
+        label = "";
+    }
+    Some(Block::forms([short, long]))
 }
 
 /// The axes by name; with their values where there is room.

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::model::CauseSummary;
 use crate::{
-    bisect::{Bisection, Breaks, Place},
+    bisect::{self, Bisection, Breaks, Place},
+    causes::Cause,
     compare::{Comparison, Difference},
     predicate::reproducibility::{AxisValues, varied},
 };
@@ -75,7 +76,7 @@ pub struct BisectionReport {
     /// Why the build fails, where it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Breaks>,
-    /// What makes each path differ.
+    /// What makes each path differ, for each of its causes.
     pub paths: Vec<BrokenPath>,
 }
 
@@ -100,8 +101,20 @@ pub struct BrokenPath {
     pub step: Option<u32>,
     /// Printable.
     pub path: String,
+    /// Which of its causes; absent in reports that did not tell them apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
     /// What makes it differ.
     pub breaks: Breaks,
+}
+
+impl BrokenPath {
+    /// Whether it says what makes `row` differ.
+    #[must_use]
+    pub fn is_of(&self, row: &Difference) -> bool {
+        (self.step, self.path.as_str()) == (row.step, row.path.as_str())
+            && self.cause.is_none_or(|cause| cause == row.cause)
+    }
 }
 
 /// Paths of [`ControlReport::only_here`].
@@ -158,13 +171,12 @@ pub(super) fn control(
         rows.map(Place::of).collect()
     };
     let (known, here) = (places(comparison), places(control));
-    let only_here = here.difference(&known).filter_map(|place| match place {
-        Place::Path { path, .. } => Some(path.clone()),
-        Place::Failure => None,
-    });
+    let known: BTreeSet<_> = known.iter().filter_map(Place::path).collect();
+    let found: BTreeSet<_> = here.iter().filter_map(Place::path).collect();
+    let only_here = found.difference(&known).map(|(_, path)| (*path).to_owned());
     Some(ControlReport {
         equal: run.image.is_some() && run.image == a.image,
-        differing_paths: (here.len() as u64)
+        differing_paths: (found.len() as u64)
             .saturating_add(control.map_or(0, |found| found.not_listed.total())),
         only_here: only_here.take(MAX_ONLY_HERE).collect(),
     })
@@ -175,20 +187,17 @@ pub(super) fn bisection(bisection: &Bisection) -> BisectionReport {
     let runs = bisection.runs.iter().map(|run| AxisRun {
         axes: run.axes.clone(),
         failed: run.differs.contains(&Place::Failure),
-        differing_paths: run
-            .differs
-            .iter()
-            .filter(|place| **place != Place::Failure)
-            .count() as u64,
+        differing_paths: bisect::paths(&run.differs),
     });
     let paths = bisection
         .found
         .iter()
         .filter_map(|(place, breaks)| match place {
             Place::Failure => None,
-            Place::Path { step, path } => Some(BrokenPath {
+            Place::Path { step, path, cause } => Some(BrokenPath {
                 step: *step,
                 path: path.clone(),
+                cause: Some(*cause),
                 breaks: breaks.clone(),
             }),
         });
@@ -229,17 +238,20 @@ pub(super) fn attribute(
             (1, Some(Some(axis))) => {
                 cause.axis = Some(*axis);
                 cause.axis_proven = true;
+                cause.remedy = cause.advice();
             }
             // Time passes between any two runs: what shows it differs by chance, and is of the clock.
-            (1, Some(None)) if cause.axis != Some(Axis::Clock) => cause.axis = None,
+            (1, Some(None)) if !cause.code.is_time() => cause.axis = None,
             _ => {}
         }
     }
 }
 
-/// What differed in a run without variation, if one was compared.
+/// What differed in a run without variation, if one was compared; of what differs in `shown`, under the
+/// causes that it has there.
 pub(super) fn unvaried(
     record: &BuildRecord,
+    shown: &[Difference],
     control: Option<&Comparison>,
     bisection: Option<&Bisection>,
 ) -> Option<BTreeSet<Place>> {
@@ -251,7 +263,8 @@ pub(super) fn unvaried(
     let by_control = find(record, RunId::Control).map(|run| {
         let rows = control.into_iter().flat_map(|found| &found.differences);
         let failure = run.failure.as_ref().map(|_| Place::Failure);
-        rows.map(Place::of).chain(failure).collect()
+        let seen = rows.map(Place::of).chain(failure).collect();
+        bisect::recognised(seen, &shown.iter().map(Place::of).collect())
     });
     // A run B that failed was repeated; what else differs was not looked at.
     by_control.or_else(|| bisection.and_then(plain))

@@ -109,7 +109,7 @@ impl Report {
             Reason::DiffersByChance => causes.extend(fails_by_chance(record)),
             _ => {}
         }
-        let unvaried = axes::unvaried(record, control, bisection);
+        let unvaried = axes::unvaried(record, &differences, control, bisection);
         axes::attribute(&mut causes, &differences, unvaried.as_ref(), bisection);
         Ok(Self {
             schema: uris::REPORT.into(),
@@ -422,8 +422,8 @@ fn hermetic(record: &BuildRecord) -> Hermetic {
     }
 }
 
-/// Groups the rows by cause: primary ones first, then those with a name, then by step. `not_listed`
-/// counts those that are not among the rows.
+/// Groups the rows by cause: first those that reach the image, of these the primary ones, then those with
+/// a name, then by step. `not_listed` counts those that are not among the rows.
 pub(super) fn causes(
     differences: &[Difference],
     not_listed: &BTreeMap<Cause, u64>,
@@ -456,10 +456,12 @@ pub(super) fn causes(
             )
         })
         .collect();
+    let reaching = reaching(differences);
     causes.sort_by_key(|cause| {
         let first = cause.steps.first().copied().unwrap_or(u32::MAX);
         let unnamed = cause.code == Cause::Unknown;
         (
+            !reaching.contains(&cause.code),
             !cause.primary,
             unnamed,
             first,
@@ -468,6 +470,20 @@ pub(super) fn causes(
         )
     });
     causes
+}
+
+/// The causes of what differs in the image, and of what it follows from in a stage.
+fn reaching(differences: &[Difference]) -> BTreeSet<Cause> {
+    let in_image = || differences.iter().filter(|row| row.in_image());
+    let origins: BTreeSet<_> = in_image()
+        .filter_map(|row| row.derived_from.as_ref())
+        .map(|origin| (origin.step, origin.path.as_str()))
+        .collect();
+    differences
+        .iter()
+        .filter(|row| row.in_image() || origins.contains(&(row.step, row.path.as_str())))
+        .map(|row| row.cause)
+        .collect()
 }
 
 fn summary(

@@ -254,3 +254,18 @@ pub struct Hermetic {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
 }
+
+impl CauseSummary {
+    /// What to change, in words of the catalogue alone, whatever a document says.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        match (self.code, self.axis) {
+            // The catalogue sends those to the search for the axis who have not made it.
+            (Cause::FailsUnderVariation, Some(axis)) if self.axis_proven => format!(
+                "Read the output of the failed step in the log of run B, and look for what depends on the \
+                 axis {axis}. `repro explain {axis}` says what it varies."
+            ),
+            _ => self.code.info().remedy.into(),
+        }
+    }
+}

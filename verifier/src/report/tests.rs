@@ -227,12 +227,16 @@ fn axes_that_were_not_varied_have_their_reasons() {
 
 /// A build whose step gives this in runs A and B, and in a run without variation; and the comparison
 /// of the latter.
-fn with_control([a, b, control]: [&str; 3]) -> (Build, Comparison) {
+fn with_control(contents: [&str; 3]) -> (Build, Comparison) {
+    with_control_at("out", contents)
+}
+
+fn with_control_at(path: &str, [a, b, control]: [&str; 3]) -> (Build, Comparison) {
     let build = |other: [&str; 2]| {
         Build::new(&[step(
             "RUN x > out",
-            vec![file("out", a), file("host", "repro-a\n")],
-            vec![file("out", other[0]), file("host", other[1])],
+            vec![file(path, a), file("host", "repro-a\n")],
+            vec![file(path, other[0]), file("host", other[1])],
         )])
     };
     let mut varied = build([b, "repro-b-canary\n"]);
@@ -282,6 +286,23 @@ fn a_date_that_a_control_run_has_otherwise_is_of_the_clock_and_not_of_chance() {
     assert!(text.contains("time passes between any two runs"), "{text}");
     assert!(text.contains("1 path differs as time passes"), "{text}");
     assert!(!text.contains("without variation"), "{text}");
+}
+
+#[test]
+fn what_only_a_place_tells_is_not_said_to_be_of_the_clock() {
+    for (path, code) in [("tmp/x", Cause::TemporaryFile), (".git/x", Cause::GitState)] {
+        let (build, control) = with_control_at(path, ["31337\n", "812\n", "22041\n"]);
+        let compared = Compared {
+            b: Some(&build.compare().unwrap()),
+            control: Some(&control),
+            bisection: None,
+        };
+        let report = Report::on(&build.record, compared).unwrap();
+        assert!(report.causes.iter().any(|cause| cause.code == code));
+        let text = crate::render::markdown(&report);
+        assert!(text.contains("differs without variation too"), "{text}");
+        assert!(!text.contains("time passes"), "{text}");
+    }
 }
 
 #[test]
@@ -335,18 +356,22 @@ fn runs_that_agree_by_luck_are_not_reproducible() {
 fn an_axis_that_was_found_takes_the_place_of_the_catalogues() {
     let build = differing();
     let b = build.compare().unwrap();
-    let place = |path: &str| Place::Path {
+    let place = |path: &str, cause| Place::Path {
         step: Some(1),
         path: path.into(),
+        cause,
     };
     let found = [
         (
-            place("out"),
+            place("out", Cause::EmbeddedHostname),
             Breaks::Axis {
                 axis: Axis::Hostname,
             },
         ),
-        (place("odd"), Breaks::Axis { axis: Axis::Pids }),
+        (
+            place("odd", Cause::Unknown),
+            Breaks::Axis { axis: Axis::Pids },
+        ),
     ];
     let bisection = Bisection {
         runs: vec![BisectRun {

@@ -29,6 +29,11 @@ impl Block {
         }
     }
 
+    /// Lines of the longest form.
+    pub(super) fn most(&self) -> usize {
+        self.forms.last().map_or(0, Vec::len)
+    }
+
     fn lines(&self, form: usize) -> usize {
         self.forms.get(form).map_or(0, Vec::len)
     }

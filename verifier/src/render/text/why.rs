@@ -35,14 +35,6 @@ pub(super) fn causes(
     if causes.is_empty() {
         return Vec::new();
     }
-    let total = counted(causes.len() as u64, "cause", "causes");
-    let paths = counted(sheet.paths(), "path", "paths");
-    let heading = Line::new(Style::Strong, "why").with(Style::Dim, format!("  {total}, {paths}"));
-    let mut heading = vec![Line::default(), heading];
-    if let Some(beyond) = sheet.beyond() {
-        heading.push(Line::new(Style::Dim, format!("  {beyond}")).cut(width));
-    }
-    let mut blocks = vec![Block::fixed(heading)];
     let told = room.map_or(causes.len(), |room| {
         let all = causes.len() * USEFUL <= room;
         // One line says what is left out.
@@ -50,7 +42,12 @@ pub(super) fn causes(
         if all { causes.len() } else { fitting.max(1) }
     });
     let (told, left_out) = causes.split_at(told.min(causes.len()));
-    blocks.extend(told.iter().map(|cause| block(sheet, cause, width)));
+    let told = told.iter().map(|cause| block(sheet, cause, width));
+    let told: Vec<Block> = told.collect();
+    let longest: usize = told.iter().map(Block::most).sum();
+    let cut = !left_out.is_empty() || room.is_some_and(|room| longest > room);
+    let mut blocks = vec![Block::fixed(heading(sheet, width, cut))];
+    blocks.extend(told);
     if !left_out.is_empty() {
         let more = counted(left_out.len() as u64, "more cause", "more causes");
         let codes: Vec<&str> = left_out.iter().map(|cause| cause.code.code()).collect();
@@ -60,6 +57,37 @@ pub(super) fn causes(
         blocks.push(Block::fixed(vec![line.cut(width)]));
     }
     blocks
+}
+
+/// How many causes there are; and how a remedy is seen as a whole, where one or another is cut.
+fn heading(sheet: Sheet<'_>, width: usize, cut: bool) -> Vec<Line> {
+    let total = counted(sheet.causes.len() as u64, "cause", "causes");
+    let paths = counted(sheet.paths(), "path", "paths");
+    let mut line = Line::new(Style::Strong, "why").with(Style::Dim, format!("  {total}, {paths}"));
+    if cut {
+        line = line
+            .with(Style::Dim, "; ")
+            .with(Style::Code, "repro explain CAUSE")
+            .with(Style::Dim, " has the whole remedy");
+    }
+    let mut lines = vec![Line::default(), line.cut(width)];
+    if let Some(beyond) = sheet.beyond() {
+        lines.push(Line::new(Style::Dim, format!("  {beyond}")).cut(width));
+    }
+    lines
+}
+
+/// Where the paths are that no cause names, in one line; none where all are named.
+pub(super) fn unnamed(sheet: Sheet<'_>, width: usize, rest: &str) -> Option<Line> {
+    let paths = sheet.paths();
+    let line = || Line::new(Style::Dim, format!("  {paths} paths differ, {rest}")).cut(width);
+    (paths > named(sheet)).then(line)
+}
+
+/// Number of paths that the causes name.
+fn named(sheet: Sheet<'_>) -> u64 {
+    let causes = sheet.causes.iter();
+    causes.map(|cause| cause.count.min(PATHS as u64)).sum()
 }
 
 fn block(sheet: Sheet<'_>, cause: &CauseSummary, width: usize) -> Block {
@@ -101,7 +129,7 @@ fn block(sheet: Sheet<'_>, cause: &CauseSummary, width: usize) -> Block {
 fn whence(sheet: Sheet<'_>, cause: &CauseSummary, width: usize) -> Option<Line> {
     const INDENT: usize = 4;
     let lines = sheet.whence(cause).join(", ");
-    let (named, _) = Sheet::named(cause, PATHS);
+    let named = sheet.told(cause, PATHS);
     let room = width.saturating_sub(INDENT);
     // As many paths as fit, and one at least: cut in its middle where it must.
     let text = (1..=named.len()).rev().find_map(|most| {
@@ -152,14 +180,9 @@ pub(super) fn differences(
     room: Option<usize>,
     rest: &str,
 ) -> Vec<Line> {
-    let named: u64 = sheet
-        .causes
-        .iter()
-        .map(|cause| cause.count.min(PATHS as u64))
-        .sum();
     let total = sheet.paths();
     // A list of what was named a line ago is no list.
-    if room.is_some() && total <= named {
+    if room.is_some() && total <= named(sheet) {
         return Vec::new();
     }
     let mut lines = vec![Line::default(), Line::new(Style::Strong, "what differs")];
@@ -201,8 +224,7 @@ pub(super) fn differences(
 }
 
 fn row_line(sheet: Sheet<'_>, row: &Difference, same_path: bool, width: usize) -> Line {
-    let by = sheet.by(row).filter(|_| !same_path);
-    let by = by.map_or_else(String::new, |by| format!("  {by}"));
+    let by = sheet.by(row);
     let code = row.cause.code();
     let kind = row.kind.name();
     let follows = row
@@ -211,7 +233,8 @@ fn row_line(sheet: Sheet<'_>, row: &Difference, same_path: bool, width: usize) -
         .map_or_else(String::new, |origin| {
             format!("  follows from {}", shortened(&printable(&origin.path), 24))
         });
-    let taken = 4 + 2 + kind.len() + 2 + code.len();
+    let by = by.map_or_else(String::new, |by| format!("  {by}"));
+    let taken = 4 + 2 + kind.len() + 2 + code.len() + columns(&by);
     let room = width.saturating_sub(taken).max(16);
     let path = words::path_inside(row);
     let path = printable(&path);
