@@ -47,7 +47,8 @@ pub struct Index {
     /// Optional in OCI; always written by `repro`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<MediaType>,
-    /// The manifests.
+    /// The manifests. Docker 25 writes null where it saves an image without a name.
+    #[serde(deserialize_with = "super::config::null_is_default")]
     pub manifests: Vec<Descriptor>,
     /// Free texts by name.
     #[serde(
@@ -66,8 +67,17 @@ struct Shape {
     media_type: Option<MediaType>,
     config: Option<serde::de::IgnoredAny>,
     layers: Option<serde::de::IgnoredAny>,
+    /// Null is a list too.
+    #[serde(default, deserialize_with = "present")]
     manifests: Option<serde::de::IgnoredAny>,
     fs_layers: Option<serde::de::IgnoredAny>,
+}
+
+fn present<'de, D>(value: D) -> Result<Option<serde::de::IgnoredAny>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    serde::de::IgnoredAny::deserialize(value).map(Some)
 }
 
 /// Either kind of document.
@@ -176,7 +186,7 @@ mod tests {
         let parse = |text: &str| Document::parse(text.as_bytes(), None);
         assert!(matches!(parse(&manifest("")), Ok(Document::Manifest(_))));
         assert!(matches!(
-            parse(r#"{"schemaVersion":2,"manifests":[]}"#),
+            parse(r#"{"schemaVersion":2,"manifests":null}"#),
             Ok(Document::Index(_))
         ));
         assert!(matches!(

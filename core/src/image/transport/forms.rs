@@ -36,6 +36,10 @@ pub(super) fn check_index(
         Err(TransportError::NoMember { .. }) => return Ok(()),
         found => Index::parse(&found?, None)?,
     };
+    // Docker 25 lists no image without a name. Who reads only this finds none, and so no other.
+    if index.manifests.is_empty() {
+        return Ok(());
+    }
     let mut held = Held {
         source,
         left: MAX_DOCUMENTS,

@@ -96,7 +96,9 @@ impl Saved {
 
     fn write(&self) {
         let manifest = json!(self.items).to_string();
-        let index = json!({"schemaVersion": 2, "manifests": self.entries}).to_string();
+        // As Go writes a list with nothing in it.
+        let entries = (!self.entries.is_empty()).then_some(&self.entries);
+        let index = json!({"schemaVersion": 2, "manifests": entries}).to_string();
         let blobs = self.members.iter();
         let mut members: Vec<Member<'_>> = blobs
             .map(|(name, bytes)| Member::File(name, bytes))
@@ -156,6 +158,10 @@ fn an_archive_that_is_one_image_in_both_forms_is_read_by_way_of_either() {
     saved.entries = vec![entry];
     assert_eq!(saved.docker(None).unwrap(), image);
     assert_eq!(saved.oci(None).unwrap(), image);
+    // The first versions of Docker 25 list it in one form only.
+    saved.entries.clear();
+    assert_eq!(saved.docker(None).unwrap(), image);
+    assert!(saved.oci(None).is_err());
 }
 
 /// Docker's own store keeps layers as plain tars, and names them by their diffID in both forms.
@@ -227,8 +233,11 @@ fn an_index_of_another_image_is_refused_whatever_its_entry_says() {
     }
     // One that leads nowhere.
     saved.entries.clear();
+    let mut gone = good_entry;
+    gone["digest"] = Digest::of(b"gone").to_string().into();
+    saved.list(&gone, NAME);
     let Err(TransportError::FormsDiffer { oci, .. }) = saved.docker(None) else {
-        panic!("an empty index leads to the image");
+        panic!("an index of what is not there leads to the image");
     };
     assert_eq!(oci, []);
 }
