@@ -8,7 +8,7 @@ use ruzstd::decoding::{
     errors::{FrameDecoderError, ReadFrameHeaderError},
 };
 
-use super::{LayerReader, Limits};
+use super::{LayerReader, Limits, raw::EndMarker};
 use crate::{
     digest::Digest,
     image::{Compression, LayerDescriptor, MediaType},
@@ -45,7 +45,7 @@ pub fn open_layer(
     let tar = open_tar(store, layer, limits)?;
     let tar = VerifyingReader::new(tar, layer.diff_id.0);
     let tar: Box<dyn Read + Send> = Box::new(BufReader::with_capacity(BUFFER, tar));
-    Ok(LayerReader::new(tar, limits))
+    Ok(LayerReader::new(tar, limits).ending(EndMarker::Optional))
 }
 
 /// The uncompressed tar of a layer, held to the blob's digest and to the ratio, not to its

@@ -43,12 +43,22 @@ pub(crate) struct RawEntry {
     pub(crate) offset: u64,
 }
 
+/// Whether the blocks of zeros at the end of a tar may be missing, as in layers of `umoci insert`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EndMarker {
+    /// No: without them nothing tells that the input was not cut off between two entries.
+    Needed,
+    /// Yes: a digest holds the input. Every engine takes such a layer.
+    Optional,
+}
+
 /// Reads a tar, entry by entry. After [`RawReader::next`] the content is read from
 /// [`RawReader::content`]; what is left of it is passed over by the next call.
 #[derive(Debug)]
 pub(crate) struct RawReader<R> {
     inner: R,
     limits: Limits,
+    end: EndMarker,
     offset: u64,
     /// Content of the current entry not read yet.
     content_left: u64,
@@ -111,6 +121,7 @@ impl<R: Read> RawReader<R> {
         Self {
             inner,
             limits,
+            end: EndMarker::Needed,
             offset: 0,
             content_left: 0,
             padding: 0,
@@ -118,6 +129,12 @@ impl<R: Read> RawReader<R> {
             content_total: 0,
             ended: false,
         }
+    }
+
+    /// The same reader, that sees the end so.
+    pub(crate) fn ending(mut self, end: EndMarker) -> Self {
+        self.end = end;
+        self
     }
 
     /// The content of the current entry.
@@ -134,16 +151,13 @@ impl<R: Read> RawReader<R> {
         let mut extensions = Extensions::default();
         loop {
             self.skip()?;
-            let mut block = [0; BLOCK];
-            self.fill(&mut block)?;
-            if block.iter().all(|byte| *byte == 0) {
+            let Some(block) = self.block()? else {
                 if extensions.any() {
                     return Err(LayerFault::DanglingExtension.into());
                 }
-                self.read_to_end()?;
                 self.ended = true;
                 return Ok(None);
-            }
+            };
             let header = Header::parse(&block)?;
             self.headers += 1;
             if self.headers > self.limits.max_entries {
@@ -287,6 +301,27 @@ impl<R: Read> RawReader<R> {
         let length = usize::try_from(self.padding).unwrap_or(0).min(BLOCK);
         self.padding = 0;
         self.fill(&mut padding[..length])
+    }
+
+    /// The next block, which is that of a header; `None` at the end of the archive, when all was read.
+    fn block(&mut self) -> RawResult<Option<[u8; BLOCK]>> {
+        let mut block = [0; BLOCK];
+        let mut filled = 0;
+        while filled < BLOCK {
+            match self.inner.read(&mut block[filled..]) {
+                Ok(0) if filled == 0 && self.end == EndMarker::Optional => return Ok(None),
+                Ok(0) => return Err(LayerFault::Truncated.into()),
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.offset += BLOCK as u64;
+        if block.iter().all(|byte| *byte == 0) {
+            self.read_to_end()?;
+            return Ok(None);
+        }
+        Ok(Some(block))
     }
 
     fn fill(&mut self, buf: &mut [u8]) -> RawResult<()> {

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Limits, is_kept_xattr,
-    raw::{RawEntry, RawError, RawKind, RawReader},
+    raw::{EndMarker, RawEntry, RawError, RawKind, RawReader},
 };
 use crate::tree::{
     Entry, EntryKind, EntrySource, MAX_PATH, Meta, TreePath, TreePathError, WHITEOUT_OPAQUE,
@@ -169,6 +169,13 @@ impl<R: Read> LayerReader<R> {
             entries: 0,
             dropped: BTreeMap::new(),
         }
+    }
+
+    /// The same reader, that sees the end of the tar so.
+    #[must_use]
+    pub(super) fn ending(mut self, end: EndMarker) -> Self {
+        self.raw = self.raw.ending(end);
+        self
     }
 
     /// The same reader, that takes `xattrs`.

@@ -3,7 +3,7 @@
 use std::io::{self, Read as _, Write as _};
 
 use super::{
-    super::{DecompressionBomb, GzipWriter, Limits, open_layer},
+    super::{DecompressionBomb, GzipWriter, LayerReader, Limits, open_layer},
     sample, write,
 };
 use crate::{
@@ -112,6 +112,30 @@ fn layers_open_in_every_compression_and_in_pieces() {
     }
     let other = stored(&store, &tar, &tar, MediaType::OciConfig);
     assert!(open_layer(&store, &other, Limits::default()).is_err());
+}
+
+/// `umoci insert` writes no end, and a digest tells that nothing is missing.
+#[test]
+fn a_layer_may_lack_the_end_of_its_tar_and_nothing_else() {
+    let store = MemoryBlobs::new();
+    let whole = write(&sample()).unwrap();
+    let tar = &whole[..whole.len() - 1024];
+    let layer = stored(&store, &gzip(tar), tar, MediaType::OciLayerGzip);
+    assert_eq!(count(&store, &layer).unwrap(), 13);
+    let other = stored(&store, &gzip(tar), &whole, MediaType::OciLayerGzip);
+    assert!(count(&store, &other).is_err());
+    for cut in [tar.len() - 1, tar.len() - 300] {
+        let layer = stored(&store, &tar[..cut], &tar[..cut], MediaType::OciLayer);
+        assert!(count(&store, &layer).is_err());
+    }
+    // As a stream of its own it would be one that was cut off.
+    let mut reader = LayerReader::new(tar, Limits::default());
+    assert!(loop {
+        match reader.next_entry(&mut |_, _| Ok(())) {
+            Ok(true) => {}
+            ended => break ended.is_err(),
+        }
+    });
 }
 
 #[test]
