@@ -33,6 +33,7 @@ fn with_the_patch_applied_the_build_is_reproducible_and_the_patch_is_not_in_the_
     let (build, _) = context.build(&project);
     let ended = build.arg("--suggest").run().exits(1);
     ended.says(["embedded-timestamp (line 3)", "Dockerfile.repro.patch"]);
+    ended.says(["tried: with the patch the build is reproducible"]);
     assert_eq!(
         fs::read_to_string(project.join("Dockerfile")).unwrap(),
         before,
@@ -94,6 +95,24 @@ fn what_has_no_mechanical_remedy_is_said_and_an_older_patch_does_not_stay() {
     let ended = build.arg("--suggest").run().exits(1);
     ended.says(["no mechanical remedy for ", "(line 2)"]);
     assert!(!patch.exists());
+}
+
+/// What a step leaves may be what a later one needs: the build with the change tells.
+#[test]
+fn a_change_that_breaks_the_build_is_not_written() {
+    let context = TestContext::new();
+    let project = context.project(
+        "needed",
+        &[(
+            "Dockerfile",
+            "FROM busybox\nRUN mkdir -p /var/log && date > /var/log/dpkg.log\n\
+             RUN cp /var/log/dpkg.log /etc/first-log\n",
+        )],
+    );
+    let (build, _) = context.build(&project);
+    let ended = build.arg("--suggest").run().exits(1);
+    ended.says(["no patch is written", "dpkg-log (line 2)", "`RUN cp "]);
+    assert!(!project.join("Dockerfile.repro.patch").exists());
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod patch;
 mod shell;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,7 @@ use crate::{
 };
 
 pub use patch::PatchNameError;
+pub use trial::Trial;
 
 /// A `RUN` of the Dockerfile whose text may be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

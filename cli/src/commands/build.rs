@@ -200,8 +200,9 @@ pub(crate) struct Args {
     pub(crate) on_difference: OnDifference,
     /// If the runs differ, write remedies that are mechanical to DOCKERFILE.repro.patch in the context
     ///
-    /// Nothing is applied. An older patch of that name is removed first, and it is never part of the
-    /// context.
+    /// The change is built first, twice: a patch is written only where less differs with it, every step
+    /// still ends well, and nothing else in the image is another. Nothing is applied. An older patch of that
+    /// name is removed first, and it is never part of the context.
     #[arg(long, help_heading = "Comparison", env = "REPRO_SUGGEST")]
     pub(crate) suggest: bool,
 

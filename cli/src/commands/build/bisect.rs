@@ -58,7 +58,7 @@ pub(crate) fn compare(
 }
 
 /// Compares `run` with run A, where both made an image.
-fn of(
+pub(super) fn of(
     record: &BuildRecord,
     run: &RunRecord,
     store: &Store,

@@ -9,7 +9,7 @@ use std::{
 
 use repro_builder::{Builder, LockState};
 use repro_core::{
-    build::{BuildRecord, BuildRequest, Reason},
+    build::{BuildRecord, BuildRequest, Reason, RunId, Runs},
     digest::HashingWriter,
     image::load_image,
     store::Store,
@@ -22,6 +22,7 @@ use repro_verifier::{
         provenance::{BuilderId, BuilderInfo},
         reproducibility::{RebuildOf, Verdict},
     },
+    remedy::{Change, Trial},
     render,
     report::{Compared, Report},
 };
@@ -152,7 +153,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     push::into_layouts(args, context, &store, &record)?;
     say(args, context, &record, &report, &pack)?;
     if let Some(path) = &patch {
-        suggest::write(path, &asked.request, &report, output)?;
+        let found = suggest::find(&asked.request, &report)?;
+        let tried = found.change.as_ref().map(|change| {
+            output.status("builds with the change, to see what it does");
+            let trial = trial(&means, context, &asked, &store, (&record, &report), change);
+            trial.map_or_else(suggest::Tried::Not, suggest::Tried::Seen)
+        });
+        suggest::write(path, &asked.request, &found, tried.as_ref(), output)?;
     }
     let status = status(args.on_difference, &record, &report);
     let tags = &asked.request.tags;
@@ -167,6 +174,34 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
         &pushes,
     )?;
     Ok(status)
+}
+
+/// Builds with a change of the Dockerfile, twice, and looks at what it does to what was built before.
+fn trial(
+    means: &Means<'_>,
+    context: &Context,
+    asked: &Asked,
+    store: &Store,
+    (record, report): (&BuildRecord, &Report),
+    change: &Change,
+) -> Result<Trial, CommandError> {
+    let mut request = asked.request.clone();
+    request.dockerfile.text = change.text.clone().into_bytes();
+    request.runs = Runs::Two;
+    let build = |builder: &Builder<'_>, _: &BuildRequest| builder.build(&request);
+    let after = with_builder(means, context, asked, store, Wanted::Replay, build)?;
+    let options = options(store);
+    let findings = bisect::compare(&after, store, &options)?;
+    let changed = match after.runs.iter().find(|run| run.id == RunId::A) {
+        Some(a) => bisect::of(record, a, store, &options)?,
+        None => None,
+    };
+    let compared = Compared {
+        b: findings.b.as_ref(),
+        ..Compared::default()
+    };
+    let after = Report::on(&after, compared)?;
+    Ok(Trial::of(report, &after, changed.as_ref()))
 }
 
 /// What a build does its work with, as far as options say it.
