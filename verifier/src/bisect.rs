@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     causes::Cause,
-    compare::{Comparison, Difference},
+    compare::{ABSENT, Comparison, Difference, DifferenceKind},
 };
 
 /// What differs. One file can hold several things that different axes break, such as a date and a host
@@ -60,20 +60,91 @@ impl Place {
     }
 }
 
-/// What another run shows of `known` places: `seen` with the causes that these have.
-///
-/// A part of a file can be taken for something else when the rest of the file is equal. What a run shows
-/// under a cause that its path is not known for may be anything of that path that it does not show by name,
-/// so all of that counts as shown.
-#[must_use]
-pub fn recognised(seen: BTreeSet<Place>, known: &BTreeSet<Place>) -> BTreeSet<Place> {
-    let strange: BTreeSet<_> = seen.difference(known).filter_map(Place::path).collect();
-    let meant: Vec<Place> = known
-        .iter()
-        .filter(|place| place.path().is_some_and(|path| strange.contains(&path)))
-        .cloned()
-        .collect();
-    seen.into_iter().chain(meant).collect()
+/// Causes that are told by a value that an axis plants: it is found whatever else is in the file.
+const PLANTED: [Cause; 2] = [Cause::EmbeddedHostname, Cause::EmbeddedKernel];
+
+/// What differed between runs A and B, to find it again in what other runs show.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    places: BTreeSet<Place>,
+    /// Those of entries that run A has not.
+    new: BTreeSet<Place>,
+    /// Those that follow from another path of their step.
+    follows: BTreeMap<Place, (Option<u32>, String)>,
+}
+
+impl Known {
+    /// Those of `rows`.
+    pub fn of<'a>(rows: impl IntoIterator<Item = &'a Difference>) -> Self {
+        let mut known = Self::default();
+        for row in rows {
+            let place = Place::of(row);
+            if row.kind == DifferenceKind::Missing {
+                let origin = row.derived_from.as_ref();
+                if let Some(origin) = origin.filter(|origin| origin.step == row.step) {
+                    let origin = (origin.step, origin.path.clone());
+                    known.follows.insert(place.clone(), origin);
+                }
+                let in_a = row.evidence.as_ref().is_none_or(|found| found.a != ABSENT);
+                if !in_a {
+                    known.new.insert(place.clone());
+                }
+            }
+            known.places.insert(place);
+        }
+        known
+    }
+
+    /// What another run shows of these places, when compared with run A: `seen` with the causes and names
+    /// that they have here.
+    #[must_use]
+    pub fn recognised(&self, mut seen: BTreeSet<Place>) -> BTreeSet<Place> {
+        let strange: Vec<&Place> = seen.difference(&self.places).collect();
+        let unseen = || self.places.difference(&seen);
+        let mut meant: BTreeSet<Place> = unseen()
+            .filter(|place| strange.iter().any(|other| self.may_be(place, other)))
+            .cloned()
+            .collect();
+        seen.append(&mut meant);
+        // What lies below a directory that is shown is shown.
+        let paths: BTreeSet<_> = seen.iter().filter_map(Place::path).collect();
+        let below = self.follows.iter();
+        let mut below: BTreeSet<Place> = below
+            .filter(|(_, (step, path))| paths.contains(&(*step, path.as_str())))
+            .map(|(place, _)| place.clone())
+            .collect();
+        seen.append(&mut below);
+        seen
+    }
+
+    /// Whether what another run shows as `strange` may be `place`.
+    ///
+    /// A part of a file can be taken for something else when the rest of the file is equal, so a cause that
+    /// its path is not known for may be any of that path. And an entry with a name that only run B gave it
+    /// has another name in another run.
+    fn may_be(&self, place: &Place, strange: &Place) -> bool {
+        let (
+            Place::Path { step, path, cause },
+            Place::Path {
+                step: other_step,
+                path: other,
+                cause: other_cause,
+            },
+        ) = (place, strange)
+        else {
+            return false;
+        };
+        let parent = |path: &str| {
+            path.rsplit_once('/')
+                .map_or("", |(parent, _)| parent)
+                .to_owned()
+        };
+        step == other_step
+            && (path == other && !PLANTED.contains(cause)
+                || cause == other_cause
+                    && self.new.contains(place)
+                    && parent(path) == parent(other))
+    }
 }
 
 /// Number of paths that `places` lie in; one in the layers of two steps counts twice.
@@ -138,6 +209,8 @@ pub struct Bisector {
     /// Those that causes speak of.
     hints: BTreeSet<Axis>,
     suspects: BTreeSet<Place>,
+    /// The same, to find them again.
+    known: Known,
     runs: Vec<BisectRun>,
 }
 
@@ -162,6 +235,7 @@ impl Bisector {
             varied,
             hints,
             suspects: places(b, comparison),
+            known: Known::of(rows()),
             runs: Vec::new(),
         }
     }
@@ -177,7 +251,7 @@ impl Bisector {
     }
 
     fn add(&mut self, axes: BTreeSet<Axis>, differs: BTreeSet<Place>) {
-        let differs = recognised(differs, &self.suspects);
+        let differs = self.known.recognised(differs);
         self.runs.push(BisectRun { axes, differs });
     }
 
@@ -210,19 +284,61 @@ impl Bisector {
         if self.suspects.is_empty() {
             return (Step::Done, found);
         }
-        let Some(chance) = self.seen(&BTreeSet::new()) else {
+        if self.seen(&BTreeSet::new()).is_none() {
             return (Step::Run(BTreeSet::new()), found);
-        };
+        }
+        let plain = || self.runs.iter().filter(|run| run.axes.is_empty());
         let mut rest = BTreeSet::new();
         for place in &self.suspects {
-            if chance.contains(place) {
+            if plain().any(|run| run.differs.contains(place)) {
                 found.insert(place.clone(), Breaks::Chance);
             } else {
                 rest.insert(place);
             }
         }
-        let step = self.explore(&self.varied, rest, &mut found);
+        let step = match self.explore(&self.varied, rest, &mut found) {
+            Step::Done => {
+                for (place, breaks) in &mut found {
+                    if self.speaks_against(place, breaks) {
+                        *breaks = Breaks::Chance;
+                    }
+                }
+                self.confirm(&found)
+            }
+            run @ Step::Run(_) => run,
+        };
         (step, found)
+    }
+
+    /// Whether a run with the axis does not show the place, or one without it does.
+    fn speaks_against(&self, place: &Place, breaks: &Breaks) -> bool {
+        let Breaks::Axis { axis } = breaks else {
+            return false;
+        };
+        let mut runs = self.runs.iter();
+        runs.any(|run| run.axes.contains(axis) != run.differs.contains(place))
+    }
+
+    /// Runs that were made once and must come out the same again. What differs now and then looks like any
+    /// axis, so one that the cause does not name needs more than one run with it and one without.
+    fn confirm(&self, found: &BTreeMap<Place, Breaks>) -> Step {
+        let named = |place: &Place, axis: Axis| matches!(place, Place::Path { cause, .. } if cause.info().axis == Some(axis));
+        let unsure: BTreeSet<BTreeSet<Axis>> = found
+            .iter()
+            .filter_map(|(place, breaks)| match breaks {
+                Breaks::Chance => None,
+                Breaks::Axis { axis } if named(place, *axis) => None,
+                Breaks::Axis { axis } => Some([*axis].into()),
+                Breaks::Together { .. } => Some(BTreeSet::new()),
+            })
+            .collect();
+        let plain = (!unsure.is_empty()).then(BTreeSet::new);
+        let once = |axes: &BTreeSet<Axis>| {
+            let runs = self.runs.iter().filter(|run| run.axes == *axes);
+            runs.count() < 2
+        };
+        let mut again = plain.into_iter().chain(unsure);
+        again.find(once).map_or(Step::Done, Step::Run)
     }
 
     /// Looks for the axis of `places` among `axes`.
@@ -286,9 +402,18 @@ fn places(run: &RunRecord, comparison: Option<&Comparison>) -> BTreeSet<Place> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        causes::Confidence,
+        compare::{Evidence, Origin},
+    };
 
     fn place(path: &str) -> Place {
-        of(path, Cause::Unknown)
+        let cause = match path {
+            "date" => Cause::EmbeddedTimestamp,
+            "host" => Cause::EmbeddedHostname,
+            _ => Cause::Unknown,
+        };
+        of(path, cause)
     }
 
     fn of(path: &str, cause: Cause) -> Place {
@@ -313,12 +438,17 @@ mod tests {
         let varied = BTreeSet::from(Axis::VARIED);
         let mut bisector = Bisector {
             suspects: differs(&varied),
+            known: Known {
+                places: differs(&varied),
+                ..Known::default()
+            },
             varied,
             hints: hints.iter().copied().collect(),
             runs: Vec::new(),
         };
         while let Some(axes) = bisector.next() {
-            assert!(bisector.seen(&axes).is_none(), "{axes:?} twice");
+            let again = bisector.runs.iter().filter(|run| run.axes == axes);
+            assert!(again.count() < 2, "{axes:?} thrice");
             let differing = differs(&axes);
             bisector.add(axes, differing);
         }
@@ -341,7 +471,8 @@ mod tests {
             for hints in [&[][..], &[Axis::Clock, Axis::Hostname]] {
                 let (found, runs) = search(&["x"], hints, |_, axes| axes.contains(&axis));
                 assert_eq!(found[&place("x")].axis(), Some(axis));
-                assert!(runs <= 7, "{axis}: {runs}");
+                // Two of them confirm what no cause names.
+                assert!(runs <= 9, "{axis}: {runs}");
             }
         }
     }
@@ -360,7 +491,7 @@ mod tests {
         for path in ["date", "host", "order"] {
             assert_eq!(found[&place(path)].axis(), Some(of(path)));
         }
-        assert!(runs <= 8, "{runs}");
+        assert!(runs <= 10, "{runs}");
     }
 
     #[test]
@@ -378,6 +509,10 @@ mod tests {
     ) -> BTreeMap<Place, Breaks> {
         let mut bisector = Bisector {
             suspects: suspects.clone(),
+            known: Known {
+                places: suspects.clone(),
+                ..Known::default()
+            },
             varied: BTreeSet::from(Axis::VARIED),
             hints: BTreeSet::new(),
             runs: Vec::new(),
@@ -418,6 +553,77 @@ mod tests {
         assert_eq!(found[&of("x", Cause::RandomContent)], Breaks::Chance);
     }
 
+    /// A planted value is itself wherever it is, so another cause in its file is not it.
+    #[test]
+    fn a_planted_value_is_not_taken_for_what_differs_beside_it() {
+        let host = of("x", Cause::EmbeddedHostname);
+        let found = parts(&[host.clone()].into(), |axes| {
+            let shown = axes.contains(&Axis::Hostname).then(|| host.clone());
+            let date = of("x", Cause::EmbeddedTimestamp);
+            shown.into_iter().chain([date]).collect()
+        });
+        assert_eq!(found[&host].axis(), Some(Axis::Hostname));
+    }
+
+    /// What differs now and then, whatever is varied: `shows` are the runs in which it does.
+    #[test]
+    fn what_one_run_shows_and_another_does_not_is_no_axis() {
+        for shows in [0b1010_u32, 0b0101_0100, 0b1100_0010, 0b10_0000] {
+            let mut run = 0;
+            let turn = std::cell::RefCell::new(&mut run);
+            let found = parts(&[place("coin")].into(), |_| {
+                let mut turn = turn.borrow_mut();
+                **turn += 1;
+                let shown = shows >> **turn & 1 == 1;
+                shown.then(|| place("coin")).into_iter().collect()
+            });
+            let breaks = &found[&place("coin")];
+            assert!(breaks.axis().is_none(), "{shows:b}: {breaks:?}");
+        }
+    }
+
+    #[test]
+    fn each_run_gives_its_entries_new_names() {
+        let row = |path: &str, in_a: bool, origin: Option<&str>| {
+            let sides = [ABSENT, "directory"].map(str::to_owned);
+            let [a, b] = if in_a {
+                sides.map(|_| "x".into())
+            } else {
+                sides
+            };
+            Difference {
+                path: path.into(),
+                platform: None,
+                layer: Some(0),
+                step: Some(1),
+                kind: DifferenceKind::Missing,
+                cause: Cause::MissingFile,
+                confidence: Confidence::Likely,
+                derived_from: origin.map(|path| Origin {
+                    step: Some(1),
+                    path: path.into(),
+                }),
+                evidence: Some(Evidence {
+                    offset: None,
+                    inside: None,
+                    a,
+                    b,
+                    around: None,
+                }),
+            }
+        };
+        let known = Known::of(&[
+            row("d/a1", true, None),
+            row("d/b1", false, None),
+            row("d/b1/f", false, Some("d/b1")),
+            row("e/b2", false, None),
+        ]);
+        let of = |path: &str| of(path, Cause::MissingFile);
+        let seen = known.recognised([of("d/a1"), of("d/c1")].into());
+        assert_eq!(seen, ["d/a1", "d/c1", "d/b1", "d/b1/f"].map(of).into());
+        assert_eq!(known.recognised([of("d/a1")].into()), [of("d/a1")].into());
+    }
+
     #[test]
     fn what_takes_two_axes_is_said_to() {
         let both = BTreeSet::from([Axis::Clock, Axis::Pids]);
@@ -433,7 +639,7 @@ mod tests {
     }
 
     #[test]
-    fn each_axis_that_breaks_something_is_found_with_at_most_two_runs_each() {
+    fn each_axis_that_breaks_something_is_found_with_at_most_three_runs_each() {
         let names: Vec<String> = Axis::VARIED.iter().map(ToString::to_string).collect();
         let paths: Vec<&str> = names.iter().map(String::as_str).collect();
         let (found, runs) = search(&paths, &[], |path, axes| {
@@ -443,6 +649,6 @@ mod tests {
         for (path, axis) in paths.iter().zip(Axis::VARIED) {
             assert_eq!(found[&place(path)].axis(), Some(axis));
         }
-        assert!(runs <= 2 * Axis::VARIED.len(), "{runs}");
+        assert!(runs <= 3 * Axis::VARIED.len() + 1, "{runs}");
     }
 }

@@ -50,6 +50,7 @@ use repro_core::{
 
 use crate::causes::FactsError;
 
+pub(crate) use difference::ABSENT;
 pub use difference::{
     AttestationPair, Comparison, Difference, DifferenceKind, Evidence, MAX_AROUND, NotListed,
     Origin, Ratio,

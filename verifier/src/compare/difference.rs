@@ -91,6 +91,9 @@ pub struct Origin {
     pub path: String,
 }
 
+/// What [`Evidence`] says of an entry that one side has not.
+pub(crate) const ABSENT: &str = "absent";
+
 /// One difference with one cause. A file with several causes has several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -11,7 +11,7 @@ use repro_core::{
 };
 
 use super::{
-    Difference, DifferenceKind, Evidence, Origin,
+    ABSENT, Difference, DifferenceKind, Evidence, Origin,
     capability::{self, CAPABILITY},
     index::{Key, LayerIndex},
     metadata,
@@ -84,11 +84,12 @@ impl Rows {
     /// Entries of one layer only. What lies below such a directory follows from it.
     pub(super) fn missing(&mut self, a: &LayerIndex, b: &LayerIndex, pairs: &[Renamed]) {
         for (index, other, in_a) in [(a, b, true), (b, a, false)] {
-            let mut above: BTreeMap<&TreePath, (Cause, Confidence)> = pairs
+            // Directories, with the row that tells of each.
+            let mut above: BTreeMap<&TreePath, (&TreePath, Cause, Confidence)> = pairs
                 .iter()
                 .map(|pair| {
                     let key = if in_a { &pair.a } else { &pair.b };
-                    (&key.path, (pair.cause, pair.confidence))
+                    (&key.path, (&pair.a.path, pair.cause, pair.confidence))
                 })
                 .collect();
             for (key, item) in index.iter().filter(|(key, _)| !other.contains_key(*key)) {
@@ -96,21 +97,21 @@ impl Rows {
                     continue;
                 }
                 let parent = key.path.parent();
-                let from = parent
-                    .as_ref()
-                    .and_then(|parent| above.get_key_value(parent));
-                let origin = from.map(|(path, _)| Origin {
+                let from = parent.as_ref().and_then(|parent| above.get(parent));
+                let origin = from.map(|(path, ..)| Origin {
                     step: self.place.step,
                     path: path.to_string(),
                 });
                 let known = trace_of_entry(key.path.as_bytes()).unwrap_or(Cause::MissingFile);
-                let named = from.map_or((known, Confidence::Likely), |(_, named)| *named);
+                let named = from.map_or((known, Confidence::Likely), |(_, cause, confidence)| {
+                    (*cause, *confidence)
+                });
                 if item.kind == EntryKind::Directory {
-                    above.insert(&key.path, named);
+                    above.insert(&key.path, (&key.path, named.0, named.1));
                 }
                 let row = self.push(&key.path, DifferenceKind::Missing, named);
                 self.found[row].derived_from = origin;
-                self.sides(row, type_name(&item.kind), in_a, "absent");
+                self.sides(row, type_name(&item.kind), in_a, ABSENT);
             }
         }
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::model::CauseSummary;
 use crate::{
-    bisect::{self, Bisection, Breaks, Place},
+    bisect::{self, Bisection, Breaks, Known, Place},
     causes::Cause,
     compare::{Comparison, Difference},
     predicate::reproducibility::{AxisValues, varied},
@@ -256,15 +256,16 @@ pub(super) fn unvaried(
     bisection: Option<&Bisection>,
 ) -> Option<BTreeSet<Place>> {
     let plain = |bisection: &Bisection| {
-        let mut runs = bisection.runs.iter();
-        let run = runs.find(|run| run.axes.is_empty())?;
-        Some(run.differs.clone())
+        let runs = bisection.runs.iter();
+        let mut plain = runs.filter(|run| run.axes.is_empty()).peekable();
+        plain.peek()?;
+        Some(plain.flat_map(|run| run.differs.iter().cloned()).collect())
     };
     let by_control = find(record, RunId::Control).map(|run| {
         let rows = control.into_iter().flat_map(|found| &found.differences);
         let failure = run.failure.as_ref().map(|_| Place::Failure);
         let seen = rows.map(Place::of).chain(failure).collect();
-        bisect::recognised(seen, &shown.iter().map(Place::of).collect())
+        Known::of(shown).recognised(seen)
     });
     // A run B that failed was repeated; what else differs was not looked at.
     by_control.or_else(|| bisection.and_then(plain))

@@ -24,7 +24,8 @@ pub(crate) struct MoreRuns {
     pub(crate) control: bool,
     /// If the runs differ, run the build again with fewer axes until each difference has its axis
     ///
-    /// Takes two runs where one axis breaks the build and its cause is known, and a few more where not.
+    /// Takes two runs where one axis breaks the build and its cause is known. Where not it takes a few more, of
+    /// which two confirm the axis that was found.
     #[arg(long, help_heading = "Comparison", env = "REPRO_BISECT_AXES")]
     pub(crate) bisect_axes: bool,
 }
