@@ -106,14 +106,15 @@ impl Known {
             .cloned()
             .collect();
         seen.append(&mut meant);
-        // What lies below a directory that is shown is shown.
-        let paths: BTreeSet<_> = seen.iter().filter_map(Place::path).collect();
-        let below = self.follows.iter();
-        let mut below: BTreeSet<Place> = below
-            .filter(|(_, (step, path))| paths.contains(&(*step, path.as_str())))
-            .map(|(place, _)| place.clone())
-            .collect();
-        seen.append(&mut below);
+        // What lies below a directory that is shown is shown: those above come first.
+        let shown = self.places.iter().filter(|place| seen.contains(*place));
+        let mut shown: BTreeSet<_> = shown.filter_map(Place::path).collect();
+        for (place, (step, path)) in &self.follows {
+            if shown.contains(&(*step, path.as_str())) {
+                shown.extend(place.path());
+                seen.insert(place.clone());
+            }
+        }
         seen
     }
 
@@ -615,12 +616,18 @@ mod tests {
         let known = Known::of(&[
             row("d/a1", true, None),
             row("d/b1", false, None),
-            row("d/b1/f", false, Some("d/b1")),
+            row("d/b1/s", false, Some("d/b1")),
+            row("d/b1/s/f", false, Some("d/b1/s")),
             row("e/b2", false, None),
         ]);
         let of = |path: &str| of(path, Cause::MissingFile);
         let seen = known.recognised([of("d/a1"), of("d/c1")].into());
-        assert_eq!(seen, ["d/a1", "d/c1", "d/b1", "d/b1/f"].map(of).into());
+        assert_eq!(
+            seen,
+            ["d/a1", "d/c1", "d/b1", "d/b1/s", "d/b1/s/f"]
+                .map(of)
+                .into()
+        );
         assert_eq!(known.recognised([of("d/a1")].into()), [of("d/a1")].into());
     }
 

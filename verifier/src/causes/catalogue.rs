@@ -74,6 +74,8 @@ catalogue! {
     FileTime = "file-time",
     /// An entry is on one side only.
     MissingFile = "missing-file",
+    /// One layer writes an entry that the other leaves as it was.
+    OneSidedWrite = "one-sided-write",
     /// The same layer is compressed differently.
     LayerCompression = "layer-compression",
     /// The content was not taken apart, because a limit was reached.

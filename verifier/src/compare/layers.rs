@@ -1,6 +1,7 @@
 //! Two sides, entry by entry.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     io,
     num::NonZeroUsize,
@@ -133,7 +134,7 @@ impl<'a> Tools<'a> {
         let mut pairs = Vec::new();
         // Files of equal size of which no digests are known, and whether something else differs.
         let mut unread = Vec::new();
-        // Written by one layer as it was.
+        // Written by one layer, and left as it was by the other.
         let mut again = Vec::new();
         for (key, item_a) in &side_a.index {
             let Some(item_b) = side_b.index.get(key) else {
@@ -144,6 +145,12 @@ impl<'a> Tools<'a> {
             // Links of one layer have no counterpart below it: it is the file that counts.
             let files = side_a.file(key).zip(side_b.file(key));
             let (item_a, item_b) = files.filter(|_| stands).unwrap_or((item_a, item_b));
+            // Who writes gives it another time: that says no more than that it was written.
+            let mut written = Cow::Borrowed(item_b);
+            if stands {
+                written.to_mut().meta.mtime = item_a.meta.mtime;
+            }
+            let item_b = written.as_ref();
             let found = rows_of(
                 &mut rows,
                 (key, item_a, item_b),
@@ -204,7 +211,7 @@ impl<'a> Tools<'a> {
         let again = again
             .into_iter()
             .map(|key| (&key.path, standing.written_in_a(key)));
-        rows.written_again(again, standing.directories());
+        rows.written_in_one(again, standing.directories());
         rows.follow();
         Ok(SideComparison {
             differences: rows.sorted(),

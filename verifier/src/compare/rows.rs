@@ -116,41 +116,28 @@ impl Rows {
         }
     }
 
-    /// Entries that one layer writes as they were, with whether that is A. It has the `directories` above
-    /// what it writes as well: these follow from that.
-    pub(super) fn written_again<'a>(
+    /// Entries that one layer writes and the other leaves as they were, with whether it is A that writes.
+    /// Of `directories` it has those above what it writes as well: these follow from that.
+    pub(super) fn written_in_one<'a>(
         &mut self,
         entries: impl Iterator<Item = (&'a TreePath, bool)>,
         directories: impl Iterator<Item = &'a TreePath>,
     ) {
         let told: BTreeSet<String> = self.found.iter().map(|row| row.path.clone()).collect();
-        let mut again: BTreeMap<&TreePath, bool> = entries.collect();
-        let mut touched: BTreeMap<String, String> = BTreeMap::new();
+        let mut written: BTreeMap<&TreePath, bool> = entries.collect();
         for directory in directories {
-            let path = directory.to_string();
-            if let Some(below) = first_below(&told, &path) {
-                touched.insert(path, below.clone());
-            }
-            let mut behind = again.range::<TreePath, _>((Excluded(directory), Unbounded));
+            let mut behind = written.range::<TreePath, _>((Excluded(directory), Unbounded));
             let explained = behind
                 .next()
                 .is_some_and(|(path, _)| path.starts_with(directory));
-            if explained || touched.contains_key(&directory.to_string()) {
-                again.remove(directory);
+            if explained || first_below(&told, &directory.to_string()).is_some() {
+                written.remove(directory);
             }
         }
-        let step = self.place.step;
-        let times = self.found.iter_mut();
-        for row in times.filter(|row| row.kind == DifferenceKind::Mtime) {
-            if let Some(path) = touched.get(&row.path) {
-                let path = path.clone();
-                row.derived_from = Some(Origin { step, path });
-            }
-        }
-        for (path, in_a) in again {
-            let named = (Cause::MissingFile, Confidence::Likely);
+        for (path, in_a) in written {
+            let named = (Cause::OneSidedWrite, Confidence::Certain);
             let row = self.push(path, DifferenceKind::Missing, named);
-            self.sides(row, "written again".into(), in_a, "left as it was");
+            self.sides(row, "written".into(), in_a, "left as it was");
         }
     }
 

@@ -106,6 +106,53 @@ fn identical_runs_have_no_difference_and_count_as_equal() {
     assert_eq!(first_divergence(&build.record, RunId::B), None);
 }
 
+/// What is written must not be told as a time that differs, nor as an entry that is missing.
+#[test]
+fn an_entry_that_one_layer_leaves_to_those_below_is_written_by_the_other() {
+    let dir = |time| other("etc", EntryKind::Directory).meta(|meta| meta.mtime = time);
+    let at = |time, content: &str| file("etc/p", content).meta(|meta| meta.mtime = time);
+    let added = || file("etc/new", "n");
+    let base = [vec![dir(1), at(1, "1"), file("etc/old", "o")]];
+    let rows = |a: Vec<Planted>, b: Vec<Planted>| {
+        let found = Build::with_base(&[step("RUN x", a, b)], &base).compare();
+        let rows = found.unwrap().differences.into_iter();
+        let rows = rows.filter(|row| row.step.is_some());
+        rows.map(|row| {
+            let values = row.evidence.map(|found| (found.a, found.b));
+            (row.path, row.cause, values)
+        })
+        .collect::<Vec<_>>()
+    };
+    let pair = |a: &str, b: &str| Some((a.to_owned(), b.to_owned()));
+    let write = Cause::OneSidedWrite;
+    assert_eq!(
+        rows(vec![dir(2), at(2, "1"), added()], vec![dir(2), added()]),
+        [("etc/p".into(), write, pair("written", "left as it was"))]
+    );
+    assert_eq!(
+        rows(vec![dir(2)], vec![added()]),
+        [("etc/new".into(), Cause::MissingFile, pair("absent", "file"))],
+        "its directory is written for it"
+    );
+    assert_eq!(
+        rows(vec![], vec![dir(2)]),
+        [("etc".into(), write, pair("left as it was", "written"))]
+    );
+    let found = rows(
+        vec![dir(2), at(2, "repro-a"), added()],
+        vec![dir(2), added()],
+    );
+    let causes: Vec<_> = found
+        .iter()
+        .map(|(path, cause, _)| (path.as_str(), *cause))
+        .collect();
+    assert_eq!(
+        causes,
+        [("etc/p", Cause::Unknown)],
+        "another content is no mere write"
+    );
+}
+
 #[test]
 fn layers_and_steps_are_counted_above_the_base() {
     let build = Build::with_base(

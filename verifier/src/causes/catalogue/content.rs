@@ -175,13 +175,28 @@ pub(super) const CONTENT: &[(Cause, CauseInfo)] = &[
             title: "an entry is on one side only",
             meaning: "One run made the entry and the other did not: a race, a condition that \
                           depends on the environment, or a name that changes and was not \
-                          recognised. Or one run wrote it again as it was, and only its layer has it.",
+                          recognised.",
             detection: "The path is in the layer of one run only, no entry with a similar name in \
                             the same directory is its counterpart, and the layers below the other \
-                            have it not, or have the same.",
+                            have it not.",
             remedy: "Look at what makes the file. Remove it in the same RUN if it is a \
                          leftover (cache, log, temporary file); otherwise make its writing \
                          unconditional, or build with one job to see whether it is a race.",
+            axis: None,
+            links: links::GENERAL,
+        },
+    ),
+    (
+        Cause::OneSidedWrite,
+        CauseInfo {
+            title: "one run writes an entry that the other leaves as it was",
+            meaning: "Both file systems have the entry with one content. The layer of one run holds it; \
+                      in the other run it is that of the layers below, with its time. A condition \
+                      that depends on the environment, or a race, decided whether it was written.",
+            detection: "The path is in the layer of one run only, and what shows through from the \
+                        layers below the other differs from it in its time at most.",
+            remedy: "Write it in every run or in none. Where a program rewrites what is there already, \
+                     leave that out (`install -C`, `cmp -s new old ||`).",
             axis: None,
             links: links::GENERAL,
         },

@@ -208,6 +208,11 @@ const SOURCES: &[Family] = &[
                 "an entry on one side",
                 By(&[Cause::MissingFile]),
             ),
+            (
+                "a write that depends on a condition",
+                "an entry that one layer has and the other leaves to those below",
+                By(&[Cause::OneSidedWrite]),
+            ),
         ],
     ),
     (
