@@ -61,8 +61,8 @@ pub use indexes::compare_indexes;
 pub use runs::{compare_run, compare_runs, first_divergence};
 pub use samples::Samples;
 
-/// Most differences that are kept one by one; the rest is counted. A report with more rows
-/// says nothing that its causes do not say.
+/// Most differences that are kept one by one unless [`Options::most`] says otherwise; the rest is
+/// counted. A report with more rows says nothing that its causes do not say.
 pub const MAX_DIFFERENCES: usize = 20_000;
 
 /// How to compare.
@@ -76,6 +76,9 @@ pub struct Options {
     pub limits: Limits,
     /// Threads that read and compare side by side. What is found does not depend on it.
     pub threads: NonZeroUsize,
+    /// Most differences that are kept one by one, of the image and of stages each; of one cause half as
+    /// many.
+    pub most: usize,
     /// Where contents that differ are put aside for another program to look at.
     pub samples: Option<Samples>,
 }
@@ -89,6 +92,7 @@ impl Options {
             host_cpus: None,
             limits: Limits::default(),
             threads: NonZeroUsize::MIN,
+            most: MAX_DIFFERENCES,
             samples: None,
         }
     }

@@ -60,7 +60,7 @@ pub(crate) struct Args {
     /// Write the report to FILE, and not to standard output
     #[arg(short, long, value_name = "FILE", conflicts_with = "json")]
     output: Option<PathBuf>,
-    /// List all differences, however many there are
+    /// List all differences, however many there are, in whatever form
     #[arg(long)]
     all: bool,
     #[command(flatten)]
@@ -111,6 +111,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     };
     let mut options = Options::new(dir.path().to_owned());
     options.threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    if args.all {
+        options.most = usize::MAX;
+    }
     if args.diffoscope {
         options.samples = Some(Samples::new(diffoscope::samples(dir.path())?));
     }

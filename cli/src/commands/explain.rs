@@ -69,7 +69,7 @@ impl FromStr for Subject {
 /// The names that `text` may stand for: those that differ by two slips at most, or else those that
 /// begin with it, or else those that hold it.
 fn near(text: &str) -> Vec<&'static str> {
-    if text.len() > MAX_COMPARED {
+    if text.is_empty() || text.len() > MAX_COMPARED {
         return Vec::new();
     }
     let text = text.to_ascii_lowercase().replace('_', "-");
@@ -186,7 +186,7 @@ mod tests {
         ] {
             assert!(said(text).contains(meant), "{}", said(text));
         }
-        for text in ["nosuch", &"x".repeat(100_000)] {
+        for text in ["", "nosuch", &"x".repeat(100_000)] {
             let said = said(text);
             assert!(!said.contains("did you mean"), "{said}");
             assert!(said.contains("repro explain --list"), "{said}");

@@ -9,8 +9,7 @@ use repro_core::{
 };
 
 use super::{
-    CompareError, Comparison, Difference, DifferenceKind, Evidence, MAX_AROUND, MAX_DIFFERENCES,
-    Options, Origin,
+    CompareError, Comparison, Difference, DifferenceKind, Evidence, MAX_AROUND, Options, Origin,
     config::{compare_configs, compare_manifests},
     layers::{ContentPair, SideComparison, Tools},
     removals::Below,
@@ -201,6 +200,8 @@ struct Listed {
 pub(super) struct Comparer<'a> {
     tools: Tools<'a>,
     comparison: Comparison,
+    /// [`Options::most`].
+    most: usize,
     listed: Listed,
     by_cause: BTreeMap<Cause, usize>,
     /// Where a pair of contents was seen first, to tell what is merely copied on.
@@ -213,6 +214,7 @@ impl<'a> Comparer<'a> {
     pub(super) fn new(store: &'a dyn BlobStore, options: &'a Options, facts: &'a Facts) -> Self {
         Self {
             tools: Tools::new(store, options, facts),
+            most: options.most,
             comparison: Comparison::default(),
             listed: Listed::default(),
             by_cause: BTreeMap::new(),
@@ -404,7 +406,7 @@ impl<'a> Comparer<'a> {
         };
         // Each cause too: many times must not push out the one content that differs.
         let of_cause = self.by_cause.entry(difference.cause).or_default();
-        let room = *listed < MAX_DIFFERENCES && *of_cause < MAX_DIFFERENCES / 2;
+        let room = *listed < self.most && *of_cause < self.most / 2;
         if room || *of_cause < OF_EACH_CAUSE {
             *listed += 1;
             *of_cause += 1;

@@ -2,7 +2,7 @@ use repro_core::{build::RunId, store::put_bytes, tree::EntryKind};
 
 use super::{
     CompareError, Difference, DifferenceKind as Kind, NotListed, Options, View, compare_images,
-    first_divergence,
+    compare_runs, first_divergence,
     planted::{Build, Planted, Step, file, other, step},
 };
 use crate::causes::{Cause, Confidence, Facts};
@@ -151,6 +151,22 @@ fn an_entry_that_one_layer_leaves_to_those_below_is_written_by_the_other() {
         [("etc/p", Cause::Unknown)],
         "another content is no mere write"
     );
+}
+
+#[test]
+fn as_many_differences_are_listed_as_are_asked_for() {
+    let files = |content: &str| (0..120).map(|n| file(format!("f{n}"), content)).collect();
+    let build = Build::new(&[step("RUN x", files("repro-a"), files("repro-b-canary"))]);
+    let scratch = tempfile::tempdir().unwrap();
+    for (most, listed) in [(200, 100), (usize::MAX, 120)] {
+        let options = Options {
+            most,
+            ..Options::new(scratch.path().to_owned())
+        };
+        let found = compare_runs(&build.blobs, &build.record, &options).unwrap();
+        assert_eq!(found.differences.len(), listed);
+        assert_eq!(found.not_listed.image, 120 - listed as u64);
+    }
 }
 
 #[test]
