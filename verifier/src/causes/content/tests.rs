@@ -81,6 +81,41 @@ fn planted_pairs_get_their_cause() {
             b"Linux repro-b-canary 5.4.0-repro-b-kernel #1 SMP repro-b-kernel\n",
             vec![(EmbeddedHostname, Certain), (EmbeddedKernel, Certain)],
         ),
+        (
+            b"build-repro-a-20261129120000\n",
+            b"build-repro-b-canary-20271227020530\n",
+            vec![(EmbeddedHostname, Certain), (EmbeddedTimestamp, Likely)],
+        ),
+        (
+            b"x-repro-a1795469605\n",
+            b"x-repro-b-canary1795469607\n",
+            vec![(EmbeddedHostname, Certain), (EmbeddedTimestamp, Certain)],
+        ),
+        (
+            b"repro-a-f4ba1f92\n",
+            b"repro-b-canary-90c3e7d5\n",
+            vec![(EmbeddedHostname, Certain), (RandomContent, Likely)],
+        ),
+        (
+            b"#1 SMP 6.18-1795469605\n",
+            b"#1 SMP repro-b-kernel-1795469607\n",
+            vec![(EmbeddedKernel, Certain), (EmbeddedTimestamp, Certain)],
+        ),
+        (
+            b"x-repro-a-left\n",
+            b"x-repro-b-canary-right\n",
+            vec![(EmbeddedHostname, Certain), unknown],
+        ),
+        (
+            b"#1 SMP PREEMPT_DYNAMIC Debian 6.1.148-1 (2025-08-26) x86_64\n",
+            b"#1 SMP repro-b-kernel x86_64\n",
+            vec![(EmbeddedKernel, Certain)],
+        ),
+        (
+            b"6.1.0-28-amd64 #1 SMP PREEMPT_DYNAMIC Debian 6.1.148-1 (2025-08-26) x86_64\n",
+            b"5.4.0-repro-b-kernel #1 SMP repro-b-kernel x86_64\n",
+            vec![(EmbeddedKernel, Certain)],
+        ),
         (b"8\n", b"1\n", vec![(EmbeddedCpuCount, Likely)]),
         (
             b"make -j8 # jobs\n",
@@ -287,6 +322,29 @@ fn names_of_one_entry() {
         Some((EmbeddedTimestamp, Likely))
     );
     assert_eq!(cause("left", "right"), None);
+}
+
+/// Where nothing is known of the runs, but what they are called.
+#[test]
+fn what_stands_beside_a_name_is_judged_in_any_images() {
+    let find = |a: &str, b: &str| -> Vec<Cause> {
+        let (a, b) = (a.as_bytes(), b.as_bytes());
+        let found = find_causes(&a, &b, Excerpts::Allowed, &Facts::default()).unwrap();
+        found.into_iter().map(|finding| finding.cause).collect()
+    };
+    let both = [EmbeddedHostname, EmbeddedTimestamp];
+    assert_eq!(
+        find(
+            "build-repro-a-20261129120000",
+            "build-repro-b-canary-20271227020530"
+        ),
+        both
+    );
+    assert_eq!(
+        find("repro-a-f4ba1f92", "repro-b-canary-90c3e7d5"),
+        [EmbeddedHostname, RandomContent]
+    );
+    assert_eq!(find("repro-a x", "repro-b-canary x"), [EmbeddedHostname]);
 }
 
 /// Behind the part that is looked at: only the scan for the canary gets there.
