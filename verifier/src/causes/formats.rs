@@ -78,6 +78,8 @@ pub(super) enum Role {
     Field(Cause),
     /// As a field; it follows from other parts of the same content.
     Follows(Cause),
+    /// Says something of a member, and is looked at as content. Of one side only it follows from the member.
+    Text,
     /// Text or code in which a path, where one differs, has this cause.
     Paths(Cause),
 }
@@ -97,6 +99,14 @@ impl<'a> Part<'a> {
             name: name.into(),
             role: Role::Content,
             bytes: bytes.into(),
+        }
+    }
+
+    fn text(name: impl Into<String>, text: impl Into<Cow<'a, [u8]>>) -> Self {
+        Self {
+            name: name.into(),
+            role: Role::Text,
+            bytes: text.into(),
         }
     }
 
@@ -203,6 +213,21 @@ fn number_shown(number: Option<u64>) -> String {
 /// Permissions, which a header may lack.
 fn mode_shown(mode: Option<u64>) -> String {
     mode.map_or_else(|| "none".to_owned(), |mode| format!("{mode:04o}"))
+}
+
+/// What a Unix mode says of the type of a file, where it does.
+fn type_shown(mode: u64) -> Option<&'static str> {
+    let shown = match mode & 0o170_000 {
+        0o010_000 => "named pipe",
+        0o020_000 => "character device",
+        0o040_000 => "directory",
+        0o060_000 => "block device",
+        0o100_000 => "file",
+        0o120_000 => "symbolic link",
+        0o140_000 => "socket",
+        _ => return None,
+    };
+    Some(shown)
 }
 
 /// Adds to a text.
