@@ -16,7 +16,7 @@ use super::{
     compare_indexes,
 };
 use crate::{
-    causes::{Cause, Facts},
+    causes::{Cause, Confidence, Facts},
     render::pair_html,
     report::PairReport,
 };
@@ -286,6 +286,50 @@ fn diffoci_4_layers_of_another_number_are_put_together_with_their_removals() {
     let found = images.try_compare(many, other, View::Layers).unwrap();
     let of_twice = found.differences.iter().filter(|row| row.path == "twice");
     assert_eq!(of_twice.count(), 1);
+}
+
+/// What only one side's entries have says nothing of how the other's were written.
+#[test]
+fn an_entry_more_is_no_other_form() {
+    let images = Images::default();
+    let image = |tar: Tar| images.image(&[tar]);
+    let plain = || Tar::default().file("a", "1");
+    let joe =
+        |tar: Tar, path: &str| tar.entry(path, b"1", |header| header.set_username("joe").unwrap());
+    let root = |path: &str| {
+        Tar::default().entry(path, b"1", |header| header.set_username("root").unwrap())
+    };
+    let gnu = |path: &str| {
+        Tar::default().entry(path, b"1", |header| {
+            header.as_mut_bytes()[257..265].copy_from_slice(b"ustar  \0");
+        })
+    };
+    for (a, b, form) in [
+        (Tar::default(), plain(), None),
+        (root("a"), joe(root("a"), "b"), None),
+        (
+            plain(),
+            plain().extended("mtime", b"1.5").file("b", "1"),
+            None,
+        ),
+        (root("a"), joe(Tar::default(), "b"), Some(Cause::OwnerName)),
+        (plain(), gnu("b"), Some(Cause::TarFormat)),
+    ] {
+        let found = images
+            .try_compare(image(a), image(b), View::Layers)
+            .unwrap();
+        let said: Vec<_> = found
+            .differences
+            .iter()
+            .filter(|row| row.path.is_empty() && row.kind == Kind::Content)
+            .map(|row| (row.cause, row.confidence))
+            .collect();
+        let expected: Vec<_> = form
+            .map(|cause| (cause, Confidence::Likely))
+            .into_iter()
+            .collect();
+        assert_eq!(said, expected);
+    }
 }
 
 #[test]
