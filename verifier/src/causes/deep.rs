@@ -267,7 +267,18 @@ impl Search<'_> {
         }
         // Keys are never taken apart: a part of one has no marker of its own.
         let secret = secret_marker(0, a).is_some() || secret_marker(0, b).is_some();
+        let pair = Pair {
+            path: &place.path,
+            inside: &place.inside,
+            a,
+            b,
+        };
         for format in formats_of(&place.path, a, b).filter(|_| !secret) {
+            // Item by item a list in another order has other values.
+            let is_json = format.form() == Some(Cause::JsonOrder);
+            if place.depth > 0 && is_json && shapes::shape(&pair) == Some(Cause::ListOrder) {
+                break;
+            }
             let taken = if place.depth < MAX_DEPTH {
                 self.parts(place, format, a, b)?
             } else {
@@ -283,13 +294,8 @@ impl Search<'_> {
             }
         }
         let mut found = find_causes(&a, &b, place.excerpts, self.facts)?;
-        let shape = shapes::shape(&Pair {
-            path: &place.path,
-            inside: &place.inside,
-            a,
-            b,
-        });
-        if let Some(cause) = shape.filter(|_| place.depth > 0) {
+        let shape = (place.depth > 0).then(|| shapes::shape(&pair)).flatten();
+        if let Some(cause) = shape {
             found = replaced(cause, found);
         }
         for mut finding in found {
@@ -389,7 +395,7 @@ impl Search<'_> {
             self.say(place, cause, Confidence::Certain, excerpt);
         }
         if !differs {
-            match format.form() {
+            match format.form().filter(|_| format.says_the_same(a, b)) {
                 Some(cause) => self.say(place, cause, Confidence::Likely, None),
                 None => return Ok(Taken::No),
             }

@@ -16,6 +16,7 @@ mod tar;
 mod xml;
 mod zip;
 
+pub(super) use json::same_numbers;
 pub(crate) use sqlite::column as column_of_sqlite;
 
 use std::{borrow::Cow, fmt::Write as _};
@@ -135,6 +136,11 @@ pub(super) trait Format: Sync {
     /// The cause where all parts are equal and the bytes are not.
     fn form(&self) -> Option<Cause> {
         None
+    }
+
+    /// Whether contents whose parts are all equal say the same.
+    fn says_the_same(&self, _a: &[u8], _b: &[u8]) -> bool {
+        true
     }
 
     /// What it means that a part is on one side only.

@@ -284,8 +284,32 @@ fn diffoci_4_layers_of_another_number_are_put_together_with_their_removals() {
     );
     let other = images.image(&[Tar::default().file("keep", "3").file("twice", "newer")]);
     let found = images.try_compare(many, other, View::Layers).unwrap();
+    assert!(
+        found
+            .differences
+            .iter()
+            .all(|row| row.cause != Cause::LayerSplit)
+    );
     let of_twice = found.differences.iter().filter(|row| row.path == "twice");
     assert_eq!(of_twice.count(), 1);
+}
+
+#[test]
+fn other_files_are_not_the_same_files_in_other_layers() {
+    let images = Images::default();
+    let base = || Tar::default().file("a", "1");
+    let one = images.image(&[base()]);
+    let more = images.image(&[base(), Tar::default().file("b", "2")]);
+    let found = images.try_compare(one, more, View::Layers).unwrap();
+    assert_eq!(
+        rows(&found),
+        [("b".into(), Kind::Missing, Cause::MissingFile)]
+    );
+    let split = images.image(&[base(), Tar::default()]);
+    let found = images.try_compare(one, split, View::Layers).unwrap();
+    let evidence = found.differences[0].evidence.as_ref().unwrap();
+    assert_eq!(found.differences[0].cause, Cause::LayerSplit);
+    assert_eq!((&evidence.a[..], &evidence.b[..]), ("1 layer", "2 layers"));
 }
 
 /// What only one side's entries have says nothing of how the other's were written.

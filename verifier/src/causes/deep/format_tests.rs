@@ -335,3 +335,37 @@ fn a_second_entry_of_one_name_is_an_entry() {
         [(Cause::MissingFile, "the-other".to_owned())]
     );
 }
+
+#[test]
+fn numbers_of_documents_are_compared_as_they_are_written() {
+    let unknown = [(Cause::Unknown, String::new())];
+    for (a, b) in [
+        (
+            r#"{"a":123456789012345678901}"#,
+            r#"{"a":123456789012345678902}"#,
+        ),
+        ("[0.1000000000000000055]", "[0.1]"),
+        (r#"{"s":"\\\"1","a":0.1}"#, r#"{"s":"\\\"1","a":0.10}"#),
+    ] {
+        assert_eq!(said("x.json", a.as_bytes(), b.as_bytes()), unknown, "{a}");
+    }
+    let (a, b) = (r#"{"a":1.5,"b":"2"}"#, r#"{"b": "2", "a": 1.5}"#);
+    assert_eq!(
+        said("x.json", a.as_bytes(), b.as_bytes()),
+        [(Cause::JsonOrder, String::new())]
+    );
+}
+
+#[test]
+fn a_list_in_an_archive_is_one_as_outside_of_it() {
+    let tar = |text: &str| tar_of(&[("x.json", text, tar::EntryType::Regular, "", 0)]);
+    let (a, b) = (r#"{"l":["x1","y2","z3"]}"#, r#"{"l":["z3","y2","x1"]}"#);
+    assert_eq!(
+        said("x.tar", &tar(a), &tar(b)),
+        [(Cause::ListOrder, "x.json".to_owned())]
+    );
+    assert_eq!(
+        said("x.json", a.as_bytes(), b.as_bytes())[0].0,
+        Cause::ListOrder
+    );
+}
