@@ -357,9 +357,22 @@ impl Window {
             Changes::Reordered { first, .. } => vec![first],
         };
         let mut unnamed: Vec<Change> = Vec::new();
+        let mut time: Option<Change> = None;
         for change in found {
+            // Said with the time that it belongs to.
+            if time
+                .as_ref()
+                .is_some_and(|time| self.is_zone_of(time, &change))
+            {
+                continue;
+            }
             match self.name(&change, facts) {
-                Some((cause, confidence)) => collected.add(cause, confidence, self, &change),
+                Some((cause, confidence)) => {
+                    collected.add(cause, confidence, self, &change);
+                    if matches!(cause, Cause::EmbeddedTimestamp | Cause::LocalTime) {
+                        time = Some(change);
+                    }
+                }
                 None => match unnamed.last_mut() {
                     Some(last) if self.belongs(last, &change) => {
                         last.a.end = change.a.end;
@@ -418,6 +431,24 @@ impl Window {
         between(&self.a, one.a.end, next.a.start) && between(&self.b, one.b.end, next.b.start)
     }
 
+    /// Whether a change is in the zones that are written behind a time that differs.
+    fn is_zone_of(&self, time: &Change, change: &Change) -> bool {
+        let holds = |bytes, end, part: &Range<usize>| {
+            let zone = moment::zone_behind(bytes, end);
+            zone.is_some_and(|zone| zone.start <= part.start && part.end <= zone.end)
+        };
+        holds(&self.a, time.a.end, &change.a) && holds(&self.b, time.b.end, &change.b)
+    }
+
+    /// Whether both sides name one zone behind a time.
+    fn in_one_zone(&self, change: &Change) -> bool {
+        fn zone(bytes: &[u8], end: usize) -> Option<&[u8]> {
+            moment::zone_behind(bytes, end).map(|zone| &bytes[zone])
+        }
+        let (a, b) = (zone(&self.a, change.a.end), zone(&self.b, change.b.end));
+        a.is_some() && a == b
+    }
+
     /// Whether two changes without a name are parts of one: only separators lie between.
     fn belongs(&self, last: &Change, next: &Change) -> bool {
         let between = |bytes: &[u8], from: usize, to: usize| {
@@ -442,6 +473,13 @@ impl Window {
         let line = line(&self.a, &change.a);
         let (number_a, number_b) = numbers::cores(a, b);
         moment::judge(a, b, line, facts)
+            .map(|named| match named.0 {
+                // Two moments by one clock.
+                Cause::LocalTime if self.in_one_zone(change) => {
+                    (Cause::EmbeddedTimestamp, Confidence::Likely)
+                }
+                _ => named,
+            })
             .or_else(|| moment::judge(number_a, number_b, line, facts))
             .or_else(|| {
                 moment::judge_minutes((&self.a, &change.a), (&self.b, &change.b), facts)

@@ -347,6 +347,82 @@ fn what_stands_beside_a_name_is_judged_in_any_images() {
     assert_eq!(find("repro-a x", "repro-b-canary x"), [EmbeddedHostname]);
 }
 
+#[test]
+fn zones_behind_times_say_whether_two_are_one() {
+    let find = |a: &str, b: &str| -> Vec<Cause> {
+        let (a, b) = (a.as_bytes(), b.as_bytes());
+        let found = find_causes(&a, &b, Excerpts::Allowed, &Facts::default()).unwrap();
+        found.into_iter().map(|finding| finding.cause).collect()
+    };
+    for (a, b, cause) in [
+        (
+            "2026-11-23 10:00:00 CET",
+            "2026-11-23 11:00:00 CET",
+            EmbeddedTimestamp,
+        ),
+        (
+            "2026-11-23 10:00:00 CET",
+            "2026-11-23 10:15:00 CET",
+            EmbeddedTimestamp,
+        ),
+        (
+            "2026-11-23T10:00:00-08",
+            "2026-11-23T10:15:00-08",
+            EmbeddedTimestamp,
+        ),
+        (
+            "2026-11-23T10:00:00[Europe/Berlin]",
+            "2026-11-23T10:15:00[Europe/Berlin]",
+            EmbeddedTimestamp,
+        ),
+        (
+            "23 Nov 2026 10:00:00 CET",
+            "23 Nov 2026 11:00:00 CET",
+            EmbeddedTimestamp,
+        ),
+        (
+            "2026-11-23 10:00:00 PM",
+            "2026-11-23 11:00:00 PM",
+            Cause::LocalTime,
+        ),
+        (
+            "2026-11-23 10:00:00",
+            "2026-11-23 11:00:00",
+            Cause::LocalTime,
+        ),
+        // The zone differs with the time.
+        (
+            "2026-11-23 10:00:00 PST",
+            "2026-11-23 13:00:00 EST",
+            Cause::LocalTime,
+        ),
+        (
+            "2026-11-23 10:00:00-08",
+            "2026-11-23 18:00:00+00",
+            Cause::LocalTime,
+        ),
+        (
+            "2026-11-23 10:00:00 PST x",
+            "2026-11-23 13:00:07 EST x",
+            EmbeddedTimestamp,
+        ),
+        ("10:00:00 PST", "10:00:07 EST", EmbeddedTimestamp),
+        ("timeout=1500000000", "timeout=1600000000", Unknown),
+        ("runtime 1234567890", "runtime 1234567899", Unknown),
+        (
+            "build_time 1500000000",
+            "build_time 1600000000",
+            EmbeddedTimestamp,
+        ),
+    ] {
+        assert_eq!(find(a, b), [cause], "{a} {b}");
+    }
+    assert_eq!(
+        find("2026-11-23 10:00:00 PST one", "2026-11-23 13:00:07 EST two"),
+        [EmbeddedTimestamp, Unknown]
+    );
+}
+
 /// Behind the part that is looked at: only the scan for the canary gets there.
 #[test]
 fn a_canary_far_behind_the_first_difference_is_found() {
