@@ -81,6 +81,13 @@ fn checksums_follow_and_other_lines_do_not() {
     assert_eq!(named("SHA256SUMS", &a, "other\n"), None);
     // Whatever it is called, if it is such a list as a whole.
     assert_eq!(named("SUMS", &a, &b), Some(Cause::DerivedChecksum));
+    // Comments that are equal are no other lines; one that differs is.
+    let noted = |note: &str, list: &str| format!("# {note}\n\n{list}");
+    assert_eq!(
+        named("SUMS", &noted("sums", &a), &noted("sums", &b)),
+        Some(Cause::DerivedChecksum)
+    );
+    assert_eq!(named("SUMS", &noted("one", &a), &noted("two", &b)), None);
     let tagged = |digit: &str| format!("SHA256 (usr/bin/x) = {}\n\n", digit.repeat(64));
     let (tagged_a, tagged_b) = (tagged("a"), tagged("b"));
     assert_eq!(
