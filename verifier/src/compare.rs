@@ -30,6 +30,7 @@ mod samples;
 mod source;
 mod spool;
 mod standing;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod walk;

@@ -141,7 +141,7 @@ pub fn find_causes(
 /// Names the cause of two differing names of what is else one entry.
 #[must_use]
 pub fn name_cause(a: &[u8], b: &[u8], facts: &Facts) -> Option<(Cause, Confidence)> {
-    let Changes::Words(found) = changes(a, b) else {
+    let Changes::Words(found) = changes(a, b, &names(facts)) else {
         return None;
     };
     let window = Window::whole(a.to_vec(), b.to_vec());
@@ -235,8 +235,32 @@ fn canaries(facts: &Facts) -> Vec<(Cause, &[u8])> {
         .collect()
 }
 
+/// The host name in run A, also where nothing is known of the runs.
+const RUN_A: &str = "repro-a";
+
 /// What `uname -r` and `uname -v` say in run B.
 const KERNEL: [&str; 2] = [Variation::KERNEL_CANARY, Variation::KERNEL_VERSION_CANARY];
+
+/// Shortest name that is a word of its own inside of others: a shorter one is in too many by chance.
+const SHORTEST_NAME: usize = 4;
+
+/// What of the machines of the runs can stand in a word, with a date or a random text beside it.
+fn names(facts: &Facts) -> Vec<&[u8]> {
+    let hosts = [
+        (&facts.a.hostname, &facts.b.hostname),
+        (&facts.a.domainname, &facts.b.domainname),
+    ];
+    let hosts = hosts.into_iter().filter(|(a, b)| a != b);
+    let of_a = hosts.filter_map(|(a, _)| a.as_deref().map(str::as_bytes));
+    // Of a version the part that names the machine: the others are words that any kernel says.
+    let of_b = canaries(facts)
+        .into_iter()
+        .filter_map(|(_, value)| value.rsplit(|byte| *byte == b' ').next());
+    of_a.chain(of_b)
+        .chain([RUN_A.as_bytes()])
+        .filter(|name| <[u8]>::len(name) >= SHORTEST_NAME)
+        .collect()
+}
 
 /// Reads up to [`CHUNK`] bytes at `offset`.
 fn fill(content: &dyn ContentView, offset: u64, chunk: &mut Vec<u8>) -> io::Result<()> {
@@ -324,7 +348,7 @@ impl Window {
     }
 
     fn judge(&self, facts: &Facts, collected: &mut Collected) {
-        let found = match changes(&self.a, &self.b) {
+        let found = match changes(&self.a, &self.b, &names(facts)) {
             Changes::Words(found) => found,
             Changes::Reordered { place, .. } if self.whole => {
                 collected.add(Cause::LineOrder, Confidence::Likely, self, &place);
@@ -333,9 +357,22 @@ impl Window {
             Changes::Reordered { first, .. } => vec![first],
         };
         let mut unnamed: Vec<Change> = Vec::new();
+        let mut time: Option<Change> = None;
         for change in found {
+            // Said with the time that it belongs to.
+            if time
+                .as_ref()
+                .is_some_and(|time| self.is_zone_of(time, &change))
+            {
+                continue;
+            }
             match self.name(&change, facts) {
-                Some((cause, confidence)) => collected.add(cause, confidence, self, &change),
+                Some((cause, confidence)) => {
+                    collected.add(cause, confidence, self, &change);
+                    if matches!(cause, Cause::EmbeddedTimestamp | Cause::LocalTime) {
+                        time = Some(change);
+                    }
+                }
                 None => match unnamed.last_mut() {
                     Some(last) if self.belongs(last, &change) => {
                         last.a.end = change.a.end;
@@ -394,6 +431,24 @@ impl Window {
         between(&self.a, one.a.end, next.a.start) && between(&self.b, one.b.end, next.b.start)
     }
 
+    /// Whether a change is in the zones that are written behind a time that differs.
+    fn is_zone_of(&self, time: &Change, change: &Change) -> bool {
+        let holds = |bytes, end, part: &Range<usize>| {
+            let zone = moment::zone_behind(bytes, end);
+            zone.is_some_and(|zone| zone.start <= part.start && part.end <= zone.end)
+        };
+        holds(&self.a, time.a.end, &change.a) && holds(&self.b, time.b.end, &change.b)
+    }
+
+    /// Whether both sides name one zone behind a time.
+    fn in_one_zone(&self, change: &Change) -> bool {
+        fn zone(bytes: &[u8], end: usize) -> Option<&[u8]> {
+            moment::zone_behind(bytes, end).map(|zone| &bytes[zone])
+        }
+        let (a, b) = (zone(&self.a, change.a.end), zone(&self.b, change.b.end));
+        a.is_some() && a == b
+    }
+
     /// Whether two changes without a name are parts of one: only separators lie between.
     fn belongs(&self, last: &Change, next: &Change) -> bool {
         let between = |bytes: &[u8], from: usize, to: usize| {
@@ -418,6 +473,13 @@ impl Window {
         let line = line(&self.a, &change.a);
         let (number_a, number_b) = numbers::cores(a, b);
         moment::judge(a, b, line, facts)
+            .map(|named| match named.0 {
+                // Two moments by one clock.
+                Cause::LocalTime if self.in_one_zone(change) => {
+                    (Cause::EmbeddedTimestamp, Confidence::Likely)
+                }
+                _ => named,
+            })
             .or_else(|| moment::judge(number_a, number_b, line, facts))
             .or_else(|| {
                 moment::judge_minutes((&self.a, &change.a), (&self.b, &change.b), facts)
@@ -446,10 +508,23 @@ impl Window {
     fn canary(&self, change: &Change, facts: &Facts) -> Option<Cause> {
         let caught =
             |value| touches(&self.b, &change.b, value) && !touches(&self.a, &change.a, value);
-        let (cause, _) = canaries(facts)
-            .into_iter()
-            .find(|(_, value)| caught(value))?;
-        Some(cause)
+        let mut canaries = canaries(facts).into_iter();
+        match canaries.find(|(_, value)| caught(value)) {
+            Some((cause, _)) => Some(cause),
+            None => self.beside_kernel(change).then_some(Cause::EmbeddedKernel),
+        }
+    }
+
+    /// Whether only run A has these words, on a line with run B's kernel: what run A's is called is not
+    /// known, and most have a longer name.
+    fn beside_kernel(&self, change: &Change) -> bool {
+        let says = |bytes, range| {
+            let line = line(bytes, range);
+            KERNEL
+                .iter()
+                .any(|name| memmem::find(line, name.as_bytes()).is_some())
+        };
+        change.b.is_empty() && says(&self.b, &change.b) && !says(&self.a, &change.a)
     }
 }
 

@@ -267,7 +267,18 @@ impl Search<'_> {
         }
         // Keys are never taken apart: a part of one has no marker of its own.
         let secret = secret_marker(0, a).is_some() || secret_marker(0, b).is_some();
+        let pair = Pair {
+            path: &place.path,
+            inside: &place.inside,
+            a,
+            b,
+        };
         for format in formats_of(&place.path, a, b).filter(|_| !secret) {
+            // Item by item a list in another order has other values.
+            let is_json = format.form() == Some(Cause::JsonOrder);
+            if place.depth > 0 && is_json && shapes::shape(&pair) == Some(Cause::ListOrder) {
+                break;
+            }
             let taken = if place.depth < MAX_DEPTH {
                 self.parts(place, format, a, b)?
             } else {
@@ -283,13 +294,8 @@ impl Search<'_> {
             }
         }
         let mut found = find_causes(&a, &b, place.excerpts, self.facts)?;
-        let shape = shapes::shape(&Pair {
-            path: &place.path,
-            inside: &place.inside,
-            a,
-            b,
-        });
-        if let Some(cause) = shape.filter(|_| place.depth > 0) {
+        let shape = (place.depth > 0).then(|| shapes::shape(&pair)).flatten();
+        if let Some(cause) = shape {
             found = replaced(cause, found);
         }
         for mut finding in found {
@@ -334,7 +340,7 @@ impl Search<'_> {
             .sum();
         self.left = self.left.saturating_sub(used);
         if let Some(cause) = format.order()
-            && reordered(&parts_a, &parts_b)
+            && reordered(cause, &parts_a, &parts_b)
         {
             let excerpt = moved(place, &parts_a, &parts_b);
             self.say(place, cause, Confidence::Certain, excerpt);
@@ -354,12 +360,17 @@ impl Search<'_> {
                 }
                 (Some(part), None) | (None, Some(part)) => {
                     let in_a = named_a.contains_key(key);
-                    if let Role::Field(cause) | Role::Follows(cause) = part.role {
-                        fields.push((cause, Confidence::Certain, *part, in_a));
-                    } else {
-                        differs = true;
-                        let (cause, confidence) = format.alone();
-                        self.alone(place, (cause, confidence), part, in_a);
+                    match part.role {
+                        Role::Field(cause) | Role::Follows(cause) => {
+                            fields.push((cause, Confidence::Certain, *part, in_a));
+                        }
+                        Role::Text => {
+                            fields.push((Cause::Unknown, Confidence::Unknown, *part, in_a));
+                        }
+                        Role::Content | Role::Paths(_) => {
+                            differs = true;
+                            self.alone(place, format.alone(), part, in_a);
+                        }
                     }
                 }
                 (None, None) => {}
@@ -384,7 +395,7 @@ impl Search<'_> {
             self.say(place, cause, Confidence::Certain, excerpt);
         }
         if !differs {
-            match format.form() {
+            match format.form().filter(|_| format.says_the_same(a, b)) {
                 Some(cause) => self.say(place, cause, Confidence::Likely, None),
                 None => return Ok(Taken::No),
             }
@@ -395,7 +406,7 @@ impl Search<'_> {
     fn part(&mut self, place: &Place, a: &Part<'_>, b: &Part<'_>) -> io::Result<()> {
         let place = place.part(&a.name);
         match a.role {
-            Role::Content => self.contents(&place, &a.bytes, &b.bytes, None),
+            Role::Content | Role::Text => self.contents(&place, &a.bytes, &b.bytes, None),
             Role::Paths(cause) => self.contents(&place, &a.bytes, &b.bytes, Some(cause)),
             Role::Field(cause) | Role::Follows(cause) => {
                 let shown = |part: &Part<'_>| {
@@ -487,8 +498,9 @@ fn moved(place: &Place, a: &[Part<'_>], b: &[Part<'_>]) -> Option<Excerpt> {
     })
 }
 
-/// Whether both hold the same parts, each as often, in another order.
-fn reordered(a: &[Part<'_>], b: &[Part<'_>]) -> bool {
+/// Whether both hold the same parts, each as often, in another order. In an archive the last member of a
+/// name is the one that is unpacked: its order is content.
+fn reordered(cause: Cause, a: &[Part<'_>], b: &[Part<'_>]) -> bool {
     let sizes = |parts: &[Part<'_>]| -> Vec<(String, usize)> {
         let sizes = parts
             .iter()
@@ -511,6 +523,15 @@ fn reordered(a: &[Part<'_>], b: &[Part<'_>]) -> bool {
         && !a.iter().zip(b).all(same)
         && sizes(a) == sizes(b)
         && sorted(a) == sorted(b)
+        && (cause != Cause::ArchiveOrder || same_by_turn(a, b))
+}
+
+/// Whether both hold the same parts, and those of one name in the same order.
+fn same_by_turn(a: &[Part<'_>], b: &[Part<'_>]) -> bool {
+    let (a, b) = (by_name(a), by_name(b));
+    a.len() == b.len()
+        && a.iter()
+            .all(|(key, part)| b.get(key).is_some_and(|other| other.bytes == part.bytes))
 }
 
 /// Parts by name and, of the same name, by turn.

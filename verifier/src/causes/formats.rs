@@ -16,6 +16,7 @@ mod tar;
 mod xml;
 mod zip;
 
+pub(super) use json::same_numbers;
 pub(crate) use sqlite::column as column_of_sqlite;
 
 use std::{borrow::Cow, fmt::Write as _};
@@ -78,6 +79,8 @@ pub(super) enum Role {
     Field(Cause),
     /// As a field; it follows from other parts of the same content.
     Follows(Cause),
+    /// Says something of a member, and is looked at as content. Of one side only it follows from the member.
+    Text,
     /// Text or code in which a path, where one differs, has this cause.
     Paths(Cause),
 }
@@ -97,6 +100,14 @@ impl<'a> Part<'a> {
             name: name.into(),
             role: Role::Content,
             bytes: bytes.into(),
+        }
+    }
+
+    fn text(name: impl Into<String>, text: impl Into<Cow<'a, [u8]>>) -> Self {
+        Self {
+            name: name.into(),
+            role: Role::Text,
+            bytes: text.into(),
         }
     }
 
@@ -125,6 +136,11 @@ pub(super) trait Format: Sync {
     /// The cause where all parts are equal and the bytes are not.
     fn form(&self) -> Option<Cause> {
         None
+    }
+
+    /// Whether contents whose parts are all equal say the same.
+    fn says_the_same(&self, _a: &[u8], _b: &[u8]) -> bool {
+        true
     }
 
     /// What it means that a part is on one side only.
@@ -203,6 +219,21 @@ fn number_shown(number: Option<u64>) -> String {
 /// Permissions, which a header may lack.
 fn mode_shown(mode: Option<u64>) -> String {
     mode.map_or_else(|| "none".to_owned(), |mode| format!("{mode:04o}"))
+}
+
+/// What a Unix mode says of the type of a file, where it does.
+fn type_shown(mode: u64) -> Option<&'static str> {
+    let shown = match mode & 0o170_000 {
+        0o010_000 => "named pipe",
+        0o020_000 => "character device",
+        0o040_000 => "directory",
+        0o060_000 => "block device",
+        0o100_000 => "file",
+        0o120_000 => "symbolic link",
+        0o140_000 => "socket",
+        _ => return None,
+    };
+    Some(shown)
 }
 
 /// Adds to a text.

@@ -1,8 +1,9 @@
 //! Words of a text, in which a date, a UUID or an address is one word, and the words that
 //! differ between two texts.
 
-use std::{ops::Range, sync::LazyLock};
+use std::{cmp::Reverse, ops::Range, sync::LazyLock};
 
+use memchr::memmem;
 use regex::bytes::Regex;
 
 use super::{
@@ -66,8 +67,9 @@ pub(super) enum Changes {
     Words(Vec<Change>),
 }
 
-/// Finds what differs between windows `a` and `b`.
-pub(super) fn changes(a: &[u8], b: &[u8]) -> Changes {
+/// Finds what differs between windows `a` and `b`. Each of `names` is a word of its own wherever it
+/// stands, so that what is written beside it is one too.
+pub(super) fn changes(a: &[u8], b: &[u8], names: &[&[u8]]) -> Changes {
     let (cut_a, cut_b) = (segments(a), segments(b));
     let mut found = Vec::new();
     let lines_a = slices(a, &cut_a, Segment::range);
@@ -80,6 +82,7 @@ pub(super) fn changes(a: &[u8], b: &[u8]) -> Changes {
             (a, &cut_a[hunk.0]),
             (b, &cut_b[hunk.1]),
             (end_before(&found), a.len(), b.len()),
+            names,
             &mut found,
         );
     }
@@ -149,10 +152,11 @@ fn hunk_changes(
     (a, cut_a): (&[u8], &[Segment]),
     (b, cut_b): (&[u8], &[Segment]),
     (after, len_a, len_b): ((usize, usize), usize, usize),
+    names: &[&[u8]],
     found: &mut Vec<Change>,
 ) {
-    let words_a = words(a, cut_a);
-    let words_b = words(b, cut_b);
+    let words_a = words(a, cut_a, names);
+    let words_b = words(b, cut_b, names);
     if words_a.len() > MAX_WORDS || words_b.len() > MAX_WORDS {
         found.push(Change {
             a: span(&words_a, 0..words_a.len(), after.0.min(len_a)),
@@ -174,23 +178,47 @@ fn hunk_changes(
                     .iter()
                     .zip(&words_b[range_b])
                     .filter(|(word_a, word_b)| a[word_a.range.clone()] != b[word_b.range.clone()])
-                    .map(|(word_a, word_b)| Change {
-                        a: word_a.range.clone(),
-                        b: word_b.range.clone(),
-                        binary: word_a.binary || word_b.binary,
-                    }),
+                    .map(|(word_a, word_b)| replaced((a, word_a), (b, word_b))),
             );
             continue;
         }
         let binary = words_a[range_a.clone()]
             .iter()
             .chain(&words_b[range_b.clone()])
-            .any(|word| word.binary);
+            .any(|word| word.kind == Kind::Binary);
         found.push(Change {
             a: span(&words_a, range_a, after.0.min(len_a)),
             b: span(&words_b, range_b, after.1.min(len_b)),
             binary,
         });
+    }
+}
+
+/// A word in the place of another; of two names what differs of them.
+fn replaced((a, word_a): (&[u8], &Word), (b, word_b): (&[u8], &Word)) -> Change {
+    let is = |kind: Kind| [word_a, word_b].map(|word| word.kind == kind);
+    let same = match is(Kind::Name) {
+        [true, true] => same_parts(&a[word_a.range.clone()], &b[word_b.range.clone()]),
+        _ => 0,
+    };
+    Change {
+        a: word_a.range.start + same..word_a.range.end,
+        b: word_b.range.start + same..word_b.range.end,
+        binary: is(Kind::Binary).contains(&true),
+    }
+}
+
+/// Bytes of the equal parts, up to a separator, that two names begin with.
+fn same_parts(a: &[u8], b: &[u8]) -> usize {
+    let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let separator = a[..same]
+        .iter()
+        .rposition(|byte| !byte.is_ascii_alphanumeric());
+    let parts = separator.map_or(0, |at| at + 1);
+    if parts == a.len().min(b.len()) {
+        0
+    } else {
+        parts
     }
 }
 
@@ -211,26 +239,58 @@ fn span(words: &[Word], range: Range<usize>, otherwise: usize) -> Range<usize> {
 
 struct Word {
     range: Range<usize>,
-    binary: bool,
+    kind: Kind,
 }
 
-fn words(bytes: &[u8], cut: &[Segment]) -> Vec<Word> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    /// One of the names that are looked for.
+    Name,
+    Binary,
+}
+
+fn words(bytes: &[u8], cut: &[Segment], names: &[&[u8]]) -> Vec<Word> {
     let mut words = Vec::new();
     for segment in cut {
         match segment {
             Segment::Binary(range) => words.push(Word {
                 range: range.clone(),
-                binary: true,
+                kind: Kind::Binary,
             }),
             Segment::Line(range) => {
-                words.extend(WORDS.find_iter(&bytes[range.clone()]).map(|found| Word {
-                    range: range.start + found.start()..range.start + found.end(),
-                    binary: false,
-                }));
+                let mut from = range.start;
+                while let Some(name) = first_name(&bytes[from..range.end], names) {
+                    let (start, end) = (from + name.start, from + name.end);
+                    text_words(bytes, from..start, &mut words);
+                    words.push(Word {
+                        range: start..end,
+                        kind: Kind::Name,
+                    });
+                    from = end;
+                }
+                text_words(bytes, from..range.end, &mut words);
             }
         }
     }
     words
+}
+
+fn text_words(bytes: &[u8], range: Range<usize>, words: &mut Vec<Word>) {
+    let found = WORDS.find_iter(&bytes[range.clone()]);
+    words.extend(found.map(|found| Word {
+        range: range.start + found.start()..range.start + found.end(),
+        kind: Kind::Text,
+    }));
+}
+
+/// The first of `names` in a text; of two at one place the longer one.
+fn first_name(text: &[u8], names: &[&[u8]]) -> Option<Range<usize>> {
+    let found = names.iter().filter_map(|name| {
+        let start = memmem::find(text, name).filter(|_| !name.is_empty())?;
+        Some(start..start + name.len())
+    });
+    found.min_by_key(|range| (range.start, Reverse(range.end)))
 }
 
 #[cfg(test)]
@@ -238,7 +298,7 @@ mod tests {
     use super::*;
 
     fn pairs<'a>(a: &'a str, b: &'a str) -> Vec<(&'a str, &'a str)> {
-        match changes(a.as_bytes(), b.as_bytes()) {
+        match changes(a.as_bytes(), b.as_bytes(), &[]) {
             Changes::Words(found) => found
                 .into_iter()
                 .map(|change| (&a[change.a], &b[change.b]))
@@ -280,7 +340,7 @@ mod tests {
     #[test]
     fn another_order_is_not_a_change_of_words() {
         assert!(matches!(
-            changes(b"x\ny\nz", b"z\nx\ny\n"),
+            changes(b"x\ny\nz", b"z\nx\ny\n", &[]),
             Changes::Reordered { .. }
         ));
     }
@@ -290,7 +350,7 @@ mod tests {
         assert_eq!(pairs("hello\r\n", "hello\n"), [("\r\n", "\n")]);
         assert_eq!(pairs("a\n", "a"), [("\n", "")]);
         assert_eq!(pairs("a \nb\n", "a\nb\n"), [(" \n", "\n")]);
-        let both = changes(b"b\na\r\n", b"a\nb\n");
+        let both = changes(b"b\na\r\n", b"a\nb\n", &[]);
         assert!(matches!(both, Changes::Words(_)), "{both:?}");
     }
 

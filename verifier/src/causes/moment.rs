@@ -119,34 +119,95 @@ enum Moment<'a> {
 }
 
 /// Words of a line that says when something was made, in lower case.
-const MADE: [&str; 18] = [
+const MADE: [&str; 19] = [
     "built",
     "build",
+    "building",
     "generated",
     "created",
     "compiled",
     "date",
+    "dated",
     "time",
     "updated",
     "modified",
-    "made on",
     "produced",
     "packaged",
     "installed",
     "released",
     "epoch",
     "stamp",
+    "stamped",
     "logrotate",
-    ".th ",
 ];
-/// Words of a line on a date that a person chose.
+/// What stands before such a word in one word with it: `mtime`, `timestamp`, `lastmodified`. Others, as in
+/// `runtime`, make another word of it.
+const BEFORE: [&str; 16] = [
+    "", "a", "b", "c", "m", "build", "create", "creation", "compile", "date", "file", "last", "re",
+    "release", "time", "unix",
+];
+/// What stands behind one, as in `createdat`.
+const BEHIND: [&str; 3] = ["", "at", "on"];
+/// The same in several words.
+const PHRASES: [&str; 2] = ["made on", ".th "];
+/// How words begin on a line on a date that a person chose.
 const CHOSEN: [&str; 6] = ["until", "expire", "expiry", "since", "copyright", "valid"];
 
 /// Whether a line says when something was made.
 pub(super) fn says_when(line: &[u8]) -> bool {
-    let line = line.to_ascii_lowercase();
-    let says = |word: &&str| memchr::memmem::find(&line, word.as_bytes()).is_some();
-    MADE.iter().any(says) && !CHOSEN.iter().any(says)
+    let words = words(line);
+    let lower = line.to_ascii_lowercase();
+    let phrase = |words: &&str| memchr::memmem::find(&lower, words.as_bytes()).is_some();
+    let made = words.iter().any(|word| is_made(word)) || PHRASES.iter().any(phrase);
+    let chosen = |word: &String| CHOSEN.iter().any(|begin| word.starts_with(begin));
+    made && !words.iter().any(chosen)
+}
+
+fn is_made(word: &str) -> bool {
+    let before = |text: &str| {
+        let mut rests = MADE.iter().filter_map(|made| text.strip_suffix(made));
+        rests.any(|rest| BEFORE.contains(&rest))
+    };
+    let mut texts = BEHIND.iter().filter_map(|behind| word.strip_suffix(behind));
+    texts.any(before)
+}
+
+/// The words of a line in lower case, those of `buildTime` each by itself.
+fn words(line: &[u8]) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for (at, byte) in line.iter().enumerate() {
+        let before = at.checked_sub(1).map_or(b' ', |before| line[before]);
+        let behind = line.get(at + 1).copied().unwrap_or(b' ');
+        let begins = byte.is_ascii_uppercase()
+            && (before.is_ascii_lowercase()
+                || before.is_ascii_uppercase() && behind.is_ascii_lowercase());
+        if begins || !byte.is_ascii_alphabetic() {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| byte.is_ascii_alphabetic()) {
+            word.push(char::from(byte.to_ascii_lowercase()));
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// The zone that is written behind a time, in a way that is no part of it in [`PATTERNS`].
+static ZONE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^(?-u) ?(?:[A-Z]{1,5}\b|[+-]\d\d(?::?\d\d)?\b)?(?:\[[A-Za-z0-9_/+-]+\])?")
+        .expect("a constant pattern")
+});
+/// Words in capitals that stand behind a time and are no zone.
+const NO_ZONES: [&[u8]; 8] = [
+    b"AM", b"PM", b"INFO", b"WARN", b"DEBUG", b"ERROR", b"FATAL", b"TRACE",
+];
+
+/// Where the zone stands behind a time that ends at `end`.
+pub(super) fn zone_behind(bytes: &[u8], end: usize) -> Option<Range<usize>> {
+    let behind = bytes.get(end..)?;
+    let length = ZONE.find(behind)?.len();
+    let text = behind[..length].trim_ascii_start();
+    (!text.is_empty() && !NO_ZONES.contains(&text)).then(|| end..end + length)
 }
 
 /// Whether `a` and `b`, which stand in `line`, are moments of the two runs.
@@ -455,6 +516,65 @@ mod tests {
             at(Confidence::Likely)
         );
         assert_eq!(judge("2026-11-23", "2027-12-30"), None);
+    }
+
+    #[test]
+    fn lines_say_when_in_whole_words() {
+        for line in [
+            "mtime",
+            "build_time",
+            "build-time",
+            "buildTime",
+            "BUILD_TIME",
+            "UNIXTime",
+            "timestamp",
+            "lastModified",
+            "lastmodified",
+            "createdAt",
+            "created_at",
+            "SOURCE_DATE_EPOCH",
+            "Built on",
+            "made on",
+            ".TH X 1",
+        ] {
+            assert!(says_when(line.as_bytes()), "{line}");
+        }
+        for line in [
+            "timeout=",
+            "runtime ",
+            "lifetime",
+            "candidate",
+            "update",
+            "validUntil date",
+            "expires at time",
+            "builtin",
+            "",
+        ] {
+            assert!(!says_when(line.as_bytes()), "{line}");
+        }
+    }
+
+    #[test]
+    fn zones_behind_a_time() {
+        for (text, zone) in [
+            ("x CET y", Some(" CET")),
+            ("x-08 y", Some("-08")),
+            ("x +0100", Some(" +0100")),
+            ("x[Europe/Berlin]", Some("[Europe/Berlin]")),
+            (
+                "x-08[America/Los_Angeles]",
+                Some("-08[America/Los_Angeles]"),
+            ),
+            ("x PM", None),
+            ("x INFO y", None),
+            ("x Makefile", None),
+            ("x", None),
+            ("x y", None),
+            ("x\nCET", None),
+        ] {
+            let found = zone_behind(text.as_bytes(), 1).map(|range| &text[range]);
+            assert_eq!(found, zone, "{text}");
+        }
     }
 
     #[test]

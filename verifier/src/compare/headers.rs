@@ -97,14 +97,23 @@ impl Tools<'_> {
         let (form_a, form_b) = (form_a?, form_b?);
         let digests = || (a.diff_id.to_string(), b.diff_id.to_string());
         let mut causes: Vec<(Cause, Confidence, (String, String))> = Vec::new();
-        let mut say = |cause, evidence| causes.push((cause, Confidence::Certain, evidence));
+        // What entries of one side only have says nothing of how the others were written.
+        let told = |one: &BTreeSet<String>, two: &BTreeSet<String>| {
+            one != two && !(known && (one.is_subset(two) || two.is_subset(one)))
+        };
+        let confidence = if known {
+            Confidence::Likely
+        } else {
+            Confidence::Certain
+        };
+        let mut say = |cause, evidence| causes.push((cause, confidence, evidence));
         // Where a path has more entries on one side, all that is told by entry differs with it.
         let same = !known && form_a.paths == form_b.paths;
         if same && form_a.order != form_b.order {
             say(Cause::EntryOrder, digests());
         }
-        if form_a.owners != form_b.owners && (same || form_a.owner_names != form_b.owner_names) {
-            let (one, two) = (&form_a.owner_names, &form_b.owner_names);
+        let (one, two) = (&form_a.owner_names, &form_b.owner_names);
+        if form_a.owners != form_b.owners && (same || told(one, two)) {
             let evidence = (
                 shown(one, two, Some(form_a.owners)),
                 shown(two, one, Some(form_b.owners)),
@@ -116,15 +125,15 @@ impl Tools<'_> {
             // An attribute or a long name alone can need one.
             (&form_a.types, &form_b.types, !known),
         ] {
-            if counts && one != two {
+            if counts && told(one, two) {
                 say(
                     Cause::TarFormat,
                     (shown(one, two, None), shown(two, one, None)),
                 );
             }
         }
-        if form_a.extended != form_b.extended && (same || form_a.keys != form_b.keys) {
-            let (one, two) = (&form_a.keys, &form_b.keys);
+        let (one, two) = (&form_a.keys, &form_b.keys);
+        if form_a.extended != form_b.extended && (same || told(one, two)) {
             let evidence = (
                 shown(one, two, Some(form_a.extended)),
                 shown(two, one, Some(form_b.extended)),

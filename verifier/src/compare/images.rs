@@ -4,6 +4,7 @@ use std::path::Path;
 
 use repro_core::{
     digest::Digest,
+    event::counted,
     image::{StoredImage, load_image},
     store::BlobStore,
 };
@@ -75,7 +76,14 @@ pub fn compare_images(
         (a, image_a.manifest.config.digest),
         (b, image_b.manifest.config.digest),
     )?;
-    Ok(comparer.finish())
+    let mut found = comparer.finish();
+    if found.ratio.layers_equal < found.ratio.layers {
+        // Other files are in other layers as well.
+        found
+            .differences
+            .retain(|row| row.cause != Cause::LayerSplit);
+    }
+    Ok(found)
 }
 
 /// Compares two file systems, of which one at least is a directory: files and their metadata alone.
@@ -116,7 +124,7 @@ fn load(store: &dyn BlobStore, manifest: Digest) -> Result<StoredImage, CompareE
 }
 
 fn split((a, b): (usize, usize)) -> Difference {
-    let layers = |count: usize| format!("{count} layers");
+    let layers = |count: usize| counted(count as u64, "layer", "layers");
     Difference {
         path: "/rootfs/diff_ids".into(),
         platform: None,

@@ -16,7 +16,7 @@ use super::{
     compare_indexes,
 };
 use crate::{
-    causes::{Cause, Facts},
+    causes::{Cause, Confidence, Facts},
     render::pair_html,
     report::PairReport,
 };
@@ -284,8 +284,76 @@ fn diffoci_4_layers_of_another_number_are_put_together_with_their_removals() {
     );
     let other = images.image(&[Tar::default().file("keep", "3").file("twice", "newer")]);
     let found = images.try_compare(many, other, View::Layers).unwrap();
+    assert!(
+        found
+            .differences
+            .iter()
+            .all(|row| row.cause != Cause::LayerSplit)
+    );
     let of_twice = found.differences.iter().filter(|row| row.path == "twice");
     assert_eq!(of_twice.count(), 1);
+}
+
+#[test]
+fn other_files_are_not_the_same_files_in_other_layers() {
+    let images = Images::default();
+    let base = || Tar::default().file("a", "1");
+    let one = images.image(&[base()]);
+    let more = images.image(&[base(), Tar::default().file("b", "2")]);
+    let found = images.try_compare(one, more, View::Layers).unwrap();
+    assert_eq!(
+        rows(&found),
+        [("b".into(), Kind::Missing, Cause::MissingFile)]
+    );
+    let split = images.image(&[base(), Tar::default()]);
+    let found = images.try_compare(one, split, View::Layers).unwrap();
+    let evidence = found.differences[0].evidence.as_ref().unwrap();
+    assert_eq!(found.differences[0].cause, Cause::LayerSplit);
+    assert_eq!((&evidence.a[..], &evidence.b[..]), ("1 layer", "2 layers"));
+}
+
+/// What only one side's entries have says nothing of how the other's were written.
+#[test]
+fn an_entry_more_is_no_other_form() {
+    let images = Images::default();
+    let image = |tar: Tar| images.image(&[tar]);
+    let plain = || Tar::default().file("a", "1");
+    let joe =
+        |tar: Tar, path: &str| tar.entry(path, b"1", |header| header.set_username("joe").unwrap());
+    let root = |path: &str| {
+        Tar::default().entry(path, b"1", |header| header.set_username("root").unwrap())
+    };
+    let gnu = |path: &str| {
+        Tar::default().entry(path, b"1", |header| {
+            header.as_mut_bytes()[257..265].copy_from_slice(b"ustar  \0");
+        })
+    };
+    for (a, b, form) in [
+        (Tar::default(), plain(), None),
+        (root("a"), joe(root("a"), "b"), None),
+        (
+            plain(),
+            plain().extended("mtime", b"1.5").file("b", "1"),
+            None,
+        ),
+        (root("a"), joe(Tar::default(), "b"), Some(Cause::OwnerName)),
+        (plain(), gnu("b"), Some(Cause::TarFormat)),
+    ] {
+        let found = images
+            .try_compare(image(a), image(b), View::Layers)
+            .unwrap();
+        let said: Vec<_> = found
+            .differences
+            .iter()
+            .filter(|row| row.path.is_empty() && row.kind == Kind::Content)
+            .map(|row| (row.cause, row.confidence))
+            .collect();
+        let expected: Vec<_> = form
+            .map(|cause| (cause, Confidence::Likely))
+            .into_iter()
+            .collect();
+        assert_eq!(said, expected);
+    }
 }
 
 #[test]

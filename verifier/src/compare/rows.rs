@@ -16,6 +16,7 @@ use super::{
     index::{Key, LayerIndex},
     metadata,
     names::Renamed,
+    sums,
 };
 use crate::causes::{Cause, Confidence, ContentFinding, trace_of_entry};
 
@@ -228,22 +229,20 @@ impl Rows {
             .collect();
         let step = self.place.step;
         for row in &mut self.found {
-            let follows = |(path, cause): &&(String, Cause)| match row.cause {
-                Cause::LinkerBuildId => *path == row.path && *cause != row.cause,
+            let mut others = content.iter().filter(|(_, cause)| *cause != row.cause);
+            let from = match row.cause {
+                Cause::LinkerBuildId => others.find(|(path, _)| *path == row.path),
                 Cause::DerivedChecksum => {
-                    let name = path.rsplit('/').next().unwrap_or_default();
-                    let shown = row.evidence.as_ref();
-                    let told =
-                        shown.is_some_and(|shown| shown.a.contains(name) || shown.b.contains(name));
-                    *path != row.path
-                        && *cause != row.cause
-                        && !name.is_empty()
-                        // A long digest leaves no room for the name: the list has it then.
-                        && (told || row.path.starts_with(&format!("{path}.")))
+                    let paths: Vec<&str> = others
+                        .map(|(path, _)| path.as_str())
+                        .filter(|path| *path != row.path)
+                        .collect();
+                    let path = sums::followed(&row.path, row.evidence.as_ref(), &paths);
+                    path.and_then(|path| content.iter().find(|(other, _)| other == path))
                 }
-                _ => false,
+                _ => None,
             };
-            if let Some((path, _)) = content.iter().find(follows) {
+            if let Some((path, _)) = from {
                 let path = path.clone();
                 row.derived_from = Some(Origin { step, path });
             }

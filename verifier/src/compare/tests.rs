@@ -93,6 +93,31 @@ fn every_kind_of_difference_is_found() {
 }
 
 #[test]
+fn a_line_of_a_list_follows_the_file_that_it_names() {
+    let list = |digit: &str| {
+        let name = format!("usr/share/{}/x", "long".repeat(20));
+        format!("{}  {name}\n", digit.repeat(64))
+    };
+    let long = format!("usr/share/{}/x", "long".repeat(20));
+    let of = |text: &str, digit: &str| {
+        vec![
+            file("SHA256SUMS", list(digit)),
+            file("a", text),
+            file(&long, text),
+        ]
+    };
+    let build = Build::new(&[step("RUN make", of("left", "a"), of("right", "b"))]);
+    let found = build.compare().unwrap();
+    let row = found
+        .differences
+        .iter()
+        .find(|row| row.path == "SHA256SUMS");
+    let origin = row.unwrap().derived_from.as_ref();
+    assert_eq!(origin.unwrap().path, long);
+    assert_eq!(row.unwrap().cause, Cause::DerivedChecksum);
+}
+
+#[test]
 fn identical_runs_have_no_difference_and_count_as_equal() {
     let same = || vec![file("a", "21:33:25 repro-b-canary 8"), file("b", "")];
     let build = Build::with_base(

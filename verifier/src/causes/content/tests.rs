@@ -81,6 +81,41 @@ fn planted_pairs_get_their_cause() {
             b"Linux repro-b-canary 5.4.0-repro-b-kernel #1 SMP repro-b-kernel\n",
             vec![(EmbeddedHostname, Certain), (EmbeddedKernel, Certain)],
         ),
+        (
+            b"build-repro-a-20261129120000\n",
+            b"build-repro-b-canary-20271227020530\n",
+            vec![(EmbeddedHostname, Certain), (EmbeddedTimestamp, Likely)],
+        ),
+        (
+            b"x-repro-a1795469605\n",
+            b"x-repro-b-canary1795469607\n",
+            vec![(EmbeddedHostname, Certain), (EmbeddedTimestamp, Certain)],
+        ),
+        (
+            b"repro-a-f4ba1f92\n",
+            b"repro-b-canary-90c3e7d5\n",
+            vec![(EmbeddedHostname, Certain), (RandomContent, Likely)],
+        ),
+        (
+            b"#1 SMP 6.18-1795469605\n",
+            b"#1 SMP repro-b-kernel-1795469607\n",
+            vec![(EmbeddedKernel, Certain), (EmbeddedTimestamp, Certain)],
+        ),
+        (
+            b"x-repro-a-left\n",
+            b"x-repro-b-canary-right\n",
+            vec![(EmbeddedHostname, Certain), unknown],
+        ),
+        (
+            b"#1 SMP PREEMPT_DYNAMIC Debian 6.1.148-1 (2025-08-26) x86_64\n",
+            b"#1 SMP repro-b-kernel x86_64\n",
+            vec![(EmbeddedKernel, Certain)],
+        ),
+        (
+            b"6.1.0-28-amd64 #1 SMP PREEMPT_DYNAMIC Debian 6.1.148-1 (2025-08-26) x86_64\n",
+            b"5.4.0-repro-b-kernel #1 SMP repro-b-kernel x86_64\n",
+            vec![(EmbeddedKernel, Certain)],
+        ),
         (b"8\n", b"1\n", vec![(EmbeddedCpuCount, Likely)]),
         (
             b"make -j8 # jobs\n",
@@ -287,6 +322,105 @@ fn names_of_one_entry() {
         Some((EmbeddedTimestamp, Likely))
     );
     assert_eq!(cause("left", "right"), None);
+}
+
+/// Where nothing is known of the runs, but what they are called.
+#[test]
+fn what_stands_beside_a_name_is_judged_in_any_images() {
+    let find = |a: &str, b: &str| -> Vec<Cause> {
+        let (a, b) = (a.as_bytes(), b.as_bytes());
+        let found = find_causes(&a, &b, Excerpts::Allowed, &Facts::default()).unwrap();
+        found.into_iter().map(|finding| finding.cause).collect()
+    };
+    let both = [EmbeddedHostname, EmbeddedTimestamp];
+    assert_eq!(
+        find(
+            "build-repro-a-20261129120000",
+            "build-repro-b-canary-20271227020530"
+        ),
+        both
+    );
+    assert_eq!(
+        find("repro-a-f4ba1f92", "repro-b-canary-90c3e7d5"),
+        [EmbeddedHostname, RandomContent]
+    );
+    assert_eq!(find("repro-a x", "repro-b-canary x"), [EmbeddedHostname]);
+}
+
+#[test]
+fn zones_behind_times_say_whether_two_are_one() {
+    let find = |a: &str, b: &str| -> Vec<Cause> {
+        let (a, b) = (a.as_bytes(), b.as_bytes());
+        let found = find_causes(&a, &b, Excerpts::Allowed, &Facts::default()).unwrap();
+        found.into_iter().map(|finding| finding.cause).collect()
+    };
+    for (a, b, cause) in [
+        (
+            "2026-11-23 10:00:00 CET",
+            "2026-11-23 11:00:00 CET",
+            EmbeddedTimestamp,
+        ),
+        (
+            "2026-11-23 10:00:00 CET",
+            "2026-11-23 10:15:00 CET",
+            EmbeddedTimestamp,
+        ),
+        (
+            "2026-11-23T10:00:00-08",
+            "2026-11-23T10:15:00-08",
+            EmbeddedTimestamp,
+        ),
+        (
+            "2026-11-23T10:00:00[Europe/Berlin]",
+            "2026-11-23T10:15:00[Europe/Berlin]",
+            EmbeddedTimestamp,
+        ),
+        (
+            "23 Nov 2026 10:00:00 CET",
+            "23 Nov 2026 11:00:00 CET",
+            EmbeddedTimestamp,
+        ),
+        (
+            "2026-11-23 10:00:00 PM",
+            "2026-11-23 11:00:00 PM",
+            Cause::LocalTime,
+        ),
+        (
+            "2026-11-23 10:00:00",
+            "2026-11-23 11:00:00",
+            Cause::LocalTime,
+        ),
+        // The zone differs with the time.
+        (
+            "2026-11-23 10:00:00 PST",
+            "2026-11-23 13:00:00 EST",
+            Cause::LocalTime,
+        ),
+        (
+            "2026-11-23 10:00:00-08",
+            "2026-11-23 18:00:00+00",
+            Cause::LocalTime,
+        ),
+        (
+            "2026-11-23 10:00:00 PST x",
+            "2026-11-23 13:00:07 EST x",
+            EmbeddedTimestamp,
+        ),
+        ("10:00:00 PST", "10:00:07 EST", EmbeddedTimestamp),
+        ("timeout=1500000000", "timeout=1600000000", Unknown),
+        ("runtime 1234567890", "runtime 1234567899", Unknown),
+        (
+            "build_time 1500000000",
+            "build_time 1600000000",
+            EmbeddedTimestamp,
+        ),
+    ] {
+        assert_eq!(find(a, b), [cause], "{a} {b}");
+    }
+    assert_eq!(
+        find("2026-11-23 10:00:00 PST one", "2026-11-23 13:00:07 EST two"),
+        [EmbeddedTimestamp, Unknown]
+    );
 }
 
 /// Behind the part that is looked at: only the scan for the canary gets there.

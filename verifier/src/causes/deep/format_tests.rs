@@ -194,13 +194,18 @@ fn headers_of_members_are_shown_as_people_write_them() {
         };
         [member("x", mode, time), member("TRAILER!!!", 0, 0)].concat()
     };
+    let (file, link) = (cpio(0, 0o100_644), cpio(0, 0o120_644));
+    assert_eq!(
+        excerpts("x.cpio", &file, &link),
+        [pair("file", "symbolic link")]
+    );
     assert_eq!(
         excerpts(
             "x.cpio",
             &cpio(1_795_920_531, 0o100_644),
             &cpio(1_795_920_533, 0o100_600)
         ),
-        [times, pair("0:0 100644", "0:0 100600")]
+        [times, pair("0:0 0644", "0:0 0600")]
     );
     let zip = |mode| {
         let mut out = ::zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
@@ -211,5 +216,156 @@ fn headers_of_members_are_shown_as_people_write_them() {
         out.finish().unwrap().into_inner()
     };
     let modes = excerpts("x.zip", &zip(0o644), &zip(0o600));
-    assert_eq!(modes, [pair("100644", "100600")]);
+    assert_eq!(modes, [pair("0644", "0600")]);
+}
+
+/// A member of a tar: name, content, type, target of a link, and minor number of a device.
+type Member<'a> = (&'a str, &'a str, tar::EntryType, &'a str, u32);
+
+fn tar_of(members: &[Member<'_>]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, content, kind, target, minor) in members {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(*kind);
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        header.set_device_major(1).unwrap();
+        header.set_device_minor(*minor).unwrap();
+        if !target.is_empty() {
+            header.set_link_name(target).unwrap();
+        }
+        tar.append_data(&mut header, name, content.as_bytes())
+            .unwrap();
+    }
+    tar.into_inner().unwrap()
+}
+
+#[test]
+fn types_targets_and_devices_of_members_are_what_they_are() {
+    use tar::EntryType as Type;
+    let one = |kind, target: &str, minor| tar_of(&[("x", "", kind, target, minor)]);
+    for (a, b, expected) in [
+        (
+            one(Type::Symlink, "left", 0),
+            one(Type::Symlink, "right", 0),
+            (Cause::Unknown, "x: link target"),
+        ),
+        (
+            one(Type::Symlink, "x-1795469607", 0),
+            one(Type::Symlink, "x-build-1795469609", 0),
+            (Cause::Unknown, "x: link target"),
+        ),
+        (
+            one(Type::Link, "/tmp/tmp.Xa3kPq9w", 0),
+            one(Type::Link, "/tmp/tmp.0ZbT9wLm", 0),
+            (Cause::RandomContent, "x: link target"),
+        ),
+        (
+            one(Type::Char, "", 3),
+            one(Type::Char, "", 5),
+            (Cause::Unknown, "x: device"),
+        ),
+        (
+            one(Type::Regular, "", 0),
+            one(Type::Directory, "", 0),
+            (Cause::Unknown, "x: type"),
+        ),
+        (
+            one(Type::Regular, "", 0),
+            one(Type::Symlink, "left", 0),
+            (Cause::Unknown, "x: type"),
+        ),
+    ] {
+        assert_eq!(said("x.tar", &a, &b), [(expected.0, expected.1.to_owned())]);
+    }
+}
+
+#[test]
+fn the_order_of_members_of_one_name_is_content() {
+    let tar = |members: &[(&str, &str)]| {
+        let members: Vec<Member<'_>> = members
+            .iter()
+            .map(|(name, content)| (*name, *content, tar::EntryType::Regular, "", 0))
+            .collect();
+        tar_of(&members)
+    };
+    assert_eq!(
+        said(
+            "x.tar",
+            &tar(&[("a", "0"), ("a", "1")]),
+            &tar(&[("a", "1"), ("a", "0")])
+        ),
+        [(Cause::Unknown, "a".to_owned())]
+    );
+    for (a, b) in [
+        (vec![("a", "0"), ("b", "1")], vec![("b", "1"), ("a", "0")]),
+        (
+            vec![("a", "0"), ("b", ""), ("a", "1")],
+            vec![("a", "0"), ("a", "1"), ("b", "")],
+        ),
+    ] {
+        assert_eq!(
+            said("x.tar", &tar(&a), &tar(&b)),
+            [(Cause::ArchiveOrder, String::new())]
+        );
+    }
+}
+
+#[test]
+fn a_second_entry_of_one_name_is_an_entry() {
+    let zip = |names: &[&str]| {
+        let mut out = ::zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let options = ::zip::write::SimpleFileOptions::default()
+            .last_modified_time(::zip::DateTime::default());
+        for name in names {
+            out.start_file(*name, options).unwrap();
+            out.write_all(b"same").unwrap();
+        }
+        let mut bytes = out.finish().unwrap().into_inner();
+        // The writer refuses a name that it has written.
+        let places: Vec<usize> = memchr::memmem::find_iter(&bytes, b"same-name").collect();
+        for at in places {
+            bytes[at..at + 9].copy_from_slice(b"the-other");
+        }
+        bytes
+    };
+    let (once, twice) = (zip(&["the-other"]), zip(&["the-other", "same-name"]));
+    assert_eq!(
+        said("x.zip", &twice, &once),
+        [(Cause::MissingFile, "the-other".to_owned())]
+    );
+}
+
+#[test]
+fn numbers_of_documents_are_compared_as_they_are_written() {
+    let unknown = [(Cause::Unknown, String::new())];
+    for (a, b) in [
+        (
+            r#"{"a":123456789012345678901}"#,
+            r#"{"a":123456789012345678902}"#,
+        ),
+        ("[0.1000000000000000055]", "[0.1]"),
+        (r#"{"s":"\\\"1","a":0.1}"#, r#"{"s":"\\\"1","a":0.10}"#),
+    ] {
+        assert_eq!(said("x.json", a.as_bytes(), b.as_bytes()), unknown, "{a}");
+    }
+    let (a, b) = (r#"{"a":1.5,"b":"2"}"#, r#"{"b": "2", "a": 1.5}"#);
+    assert_eq!(
+        said("x.json", a.as_bytes(), b.as_bytes()),
+        [(Cause::JsonOrder, String::new())]
+    );
+}
+
+#[test]
+fn a_list_in_an_archive_is_one_as_outside_of_it() {
+    let tar = |text: &str| tar_of(&[("x.json", text, tar::EntryType::Regular, "", 0)]);
+    let (a, b) = (r#"{"l":["x1","y2","z3"]}"#, r#"{"l":["z3","y2","x1"]}"#);
+    assert_eq!(
+        said("x.tar", &tar(a), &tar(b)),
+        [(Cause::ListOrder, "x.json".to_owned())]
+    );
+    assert_eq!(
+        said("x.json", a.as_bytes(), b.as_bytes())[0].0,
+        Cause::ListOrder
+    );
 }

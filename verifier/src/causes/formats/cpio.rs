@@ -2,7 +2,7 @@
 
 use repro_core::tree::show_bytes;
 
-use super::{Budget, Format, NotOpened, Part, counted, mode_shown, time_shown};
+use super::{Budget, Format, NotOpened, Part, counted, mode_shown, time_shown, type_shown};
 use crate::causes::Cause;
 
 /// cpio, `070701` and `070702`.
@@ -42,7 +42,8 @@ impl Format for Cpio {
             let content = bytes.get(start..end).ok_or(NotOpened::Damaged)?;
             budget.take(content.len() as u64)?;
             let name = show_bytes(name).into_owned();
-            // By number: 0 inode, 1 mode, 2 and 3 owner, 5 time, 7 and 8 the device.
+            // By number: 0 inode, 1 mode, 2 and 3 owner, 5 time, 7 and 8 the device it lies on, 9 and 10
+            // the device it is.
             let field = |what, cause, of: &[usize]| {
                 let value: Vec<u8> = of
                     .iter()
@@ -55,13 +56,18 @@ impl Format for Cpio {
             };
             let time = time_shown(&number(header, 5)?.to_string());
             parts.push(shown("time", Cause::ArchiveTime, time));
+            let mode = number(header, 1)? as u64;
             let owner = format!(
                 "{}:{} {}",
                 number(header, 2)?,
                 number(header, 3)?,
-                mode_shown(Some(number(header, 1)? as u64)),
+                mode_shown(Some(mode & 0o7777)),
             );
             parts.push(shown("owner and mode", Cause::ArchiveOwner, owner));
+            let kind = type_shown(mode).unwrap_or("of an unknown type");
+            parts.push(Part::text(format!("{name}: type"), kind.as_bytes()));
+            let device = format!("{}:{}", number(header, 9)?, number(header, 10)?);
+            parts.push(Part::text(format!("{name}: device"), device.into_bytes()));
             parts.push(field("inode and device", Cause::ArchiveExtra, &[0, 7, 8]));
             parts.push(Part::content(name, content));
             counted(&parts)?;

@@ -31,9 +31,58 @@ impl Format for Json {
         Some(Cause::JsonOrder)
     }
 
+    fn says_the_same(&self, a: &[u8], b: &[u8]) -> bool {
+        same_numbers(a, b)
+    }
+
     fn alone(&self) -> (Cause, Confidence) {
         (Cause::Unknown, Confidence::Unknown)
     }
+}
+
+/// Whether two documents hold the same numbers as they are written. Parsed they can be equal and not the
+/// same: they have room for 17 digits.
+pub(in crate::causes) fn same_numbers(a: &[u8], b: &[u8]) -> bool {
+    let sorted = |bytes| {
+        let mut numbers = numbers(bytes);
+        numbers.sort_unstable();
+        numbers
+    };
+    sorted(a) == sorted(b)
+}
+
+/// The numbers of a document, outside of its strings.
+fn numbers(bytes: &[u8]) -> Vec<&[u8]> {
+    let mut numbers = Vec::new();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => at = string_end(bytes, at + 1),
+            b'-' | b'0'..=b'9' => {
+                let of_number = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+                let length = bytes[at..]
+                    .iter()
+                    .take_while(|byte| of_number(byte))
+                    .count();
+                numbers.push(&bytes[at..at + length]);
+                at += length;
+            }
+            _ => at += 1,
+        }
+    }
+    numbers
+}
+
+/// Where the string ends that begins at `at`, behind its closing quote.
+fn string_end(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
 }
 
 /// Each value that holds no other, under its JSON pointer (RFC 6901).

@@ -42,6 +42,33 @@ fn owner(header: &tar::Header) -> String {
     }
 }
 
+/// The type of a member in words. The first tars wrote a file without a letter.
+fn type_name(kind: tar::EntryType) -> &'static str {
+    match kind.as_byte() {
+        0 | b'0' => "file",
+        b'1' => "hard link",
+        b'2' => "symbolic link",
+        b'3' => "character device",
+        b'4' => "block device",
+        b'5' => "directory",
+        b'6' => "named pipe",
+        b'7' => "contiguous file",
+        b'S' => "sparse file",
+        _ => "of an unknown type",
+    }
+}
+
+/// The numbers of a device.
+fn device(header: &tar::Header) -> String {
+    let shown =
+        |number: std::io::Result<Option<u32>>| number_shown(number.ok().flatten().map(u64::from));
+    format!(
+        "{}:{}",
+        shown(header.device_major()),
+        shown(header.device_minor())
+    )
+}
+
 impl Format for Tar {
     fn matches(&self, _: &[u8], head: &[u8]) -> bool {
         head.get(MAGIC..)
@@ -57,6 +84,10 @@ impl Format for Tar {
             let header = entry.header();
             let mut time = header.mtime().map_err(|_| NotOpened::Damaged)?.to_string();
             let owner = owner(header);
+            let kind = header.entry_type();
+            let is_device = kind.is_character_special() || kind.is_block_special();
+            let device = is_device.then(|| device(header));
+            let target = entry.link_name_bytes().map(std::borrow::Cow::into_owned);
             let records = records(&mut entry)?;
             budget.take(
                 records
@@ -88,6 +119,17 @@ impl Format for Tar {
                 Cause::ArchiveOwner,
                 owner.into_bytes(),
             ));
+            parts.push(Part::text(
+                format!("{name}: type"),
+                type_name(kind).as_bytes(),
+            ));
+            if let Some(target) = target {
+                budget.take(target.len() as u64)?;
+                parts.push(Part::text(format!("{name}: link target"), target));
+            }
+            if let Some(device) = device {
+                parts.push(Part::text(format!("{name}: device"), device.into_bytes()));
+            }
             if entry.size() > budget.bytes() {
                 return Err(NotOpened::TooLarge);
             }

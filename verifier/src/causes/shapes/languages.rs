@@ -65,11 +65,11 @@ fn is_sum(line: &[u8]) -> bool {
     beside || tagged().is_some()
 }
 
-/// Whether a content is such lines, whatever it is called.
+/// Whether a content is such lines, whatever it is called. Comments may stand between them.
 fn is_sums(content: &[u8]) -> bool {
     let mut lines = content
         .split(|byte| *byte == b'\n')
-        .filter(|line| !line.trim_ascii().is_empty())
+        .filter(|line| !line.trim_ascii().is_empty() && !starts(line, "#"))
         .peekable();
     lines.peek().is_some() && lines.all(is_sum)
 }
@@ -79,8 +79,7 @@ fn checksums(pair: &Pair<'_>) -> Option<Cause> {
     let list = LISTS.contains(&pair.name())
         || [".sha256", ".sha512", ".md5", ".sha1", ".md5sums"]
             .iter()
-            .any(|end| pair.ends(end))
-        || is_sums(pair.a) && is_sums(pair.b);
+            .any(|end| pair.ends(end));
     let digest = |line: &[u8]| {
         let encoded =
             |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'=');
@@ -89,8 +88,13 @@ fn checksums(pair: &Pair<'_>) -> Option<Cause> {
                 .split(u8::is_ascii_whitespace)
                 .any(|word| word.len() >= 32 && word.iter().all(encoded))
     };
-    (list && pair.all_changed(|line| line.is_empty() || digest(line)))
-        .then_some(Cause::DerivedChecksum)
+    let by_name = list && pair.all_changed(|line| line.is_empty() || digest(line));
+    let by_lines = || {
+        is_sums(pair.a)
+            && is_sums(pair.b)
+            && pair.all_changed(|line| line.is_empty() || is_sum(line))
+    };
+    (by_name || by_lines()).then_some(Cause::DerivedChecksum)
 }
 
 /// The comment with the date that Java writes.

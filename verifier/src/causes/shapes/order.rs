@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Detector, Pair, holds};
-use crate::causes::{Cause, moment};
+use crate::causes::{Cause, formats::same_numbers, moment};
 
 pub(super) const DETECTORS: [Detector; 4] = [table_order, value_of_time, list_order, word_order];
 
@@ -41,13 +41,16 @@ const LISTED: usize = 3;
 
 /// Lists of a JSON document in another order, where all else is equal.
 fn list_order(pair: &Pair<'_>) -> Option<Cause> {
-    let document = |bytes: &[u8]| -> Option<Value> {
-        let begins = bytes.trim_ascii_start().first();
-        begins.filter(|byte| matches!(byte, b'[' | b'{'))?;
-        serde_json::from_slice(bytes).ok()
-    };
     let (a, b) = (document(pair.a)?, document(pair.b)?);
-    (a != b && equal_but_for_lists(&a, &b)).then_some(Cause::ListOrder)
+    let moved = a != b && equal_but_for_lists(&a, &b) && same_numbers(pair.a, pair.b);
+    moved.then_some(Cause::ListOrder)
+}
+
+/// A JSON document that can hold lists.
+fn document(bytes: &[u8]) -> Option<Value> {
+    let begins = bytes.trim_ascii_start().first();
+    begins.filter(|byte| matches!(byte, b'[' | b'{'))?;
+    serde_json::from_slice(bytes).ok()
 }
 
 /// Whether two values are equal, or lists in them hold the same items in another order.
@@ -92,6 +95,10 @@ fn word_order(pair: &Pair<'_>) -> Option<Cause> {
     sorted_a.sort_unstable();
     sorted_b.sort_unstable();
     if moved < MOVED || sorted_a != sorted_b {
+        return None;
+    }
+    // Of a document is known where its values belong, and that they are no set.
+    if document(pair.a).is_some() && document(pair.b).is_some() {
         return None;
     }
     let json = pair.ends(".json") || holds(&pair.a[..pair.a.len().min(2)], "[");

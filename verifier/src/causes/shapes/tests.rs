@@ -81,6 +81,13 @@ fn checksums_follow_and_other_lines_do_not() {
     assert_eq!(named("SHA256SUMS", &a, "other\n"), None);
     // Whatever it is called, if it is such a list as a whole.
     assert_eq!(named("SUMS", &a, &b), Some(Cause::DerivedChecksum));
+    // Comments that are equal are no other lines; one that differs is.
+    let noted = |note: &str, list: &str| format!("# {note}\n\n{list}");
+    assert_eq!(
+        named("SUMS", &noted("sums", &a), &noted("sums", &b)),
+        Some(Cause::DerivedChecksum)
+    );
+    assert_eq!(named("SUMS", &noted("one", &a), &noted("two", &b)), None);
     let tagged = |digit: &str| format!("SHA256 (usr/bin/x) = {}\n\n", digit.repeat(64));
     let (tagged_a, tagged_b) = (tagged("a"), tagged("b"));
     assert_eq!(
@@ -117,6 +124,17 @@ fn lists_of_documents_are_sets_unless_their_places_mean_something() {
         ("[640,480,24]", "[480,640,24]", None),
         (r#"["x","y","y"]"#, r#"["y","x","y"]"#, None),
         (r#"["x","y","z"]"#, r#"["y","x","w"]"#, None),
+        ("[1,2,3,4,5]", "[5,4,3,2,1]", None),
+        (
+            r#"{"type":"Point","coordinates":[1.5,2.5,3.5,4.5]}"#,
+            r#"{"type":"Point","coordinates":[4.5,3.5,2.5,1.5]}"#,
+            None,
+        ),
+        (
+            r#"{"n":0.1,"f":["x","y","z"]}"#,
+            r#"{"n":0.1000000000000000055,"f":["z","y","x"]}"#,
+            None,
+        ),
         (
             r#"{"a":"x","b":"y","c":"z"}"#,
             r#"{"a":"y","b":"x","c":"z"}"#,
