@@ -49,15 +49,16 @@ pub fn compare_images(
     let counts = (image_a.layers.len(), image_b.layers.len());
     let same = image_a.diff_ids() == image_b.diff_ids();
     if !same && (view == View::FileSystem || counts.0 != counts.1) {
-        if counts.0 != counts.1 {
-            comparer.add(split(counts));
-        }
         let place = Place {
             layer: Some(0),
             step: None,
         };
         let trees = (Source::Tree(&image_a.layers), Source::Tree(&image_b.layers));
         comparer.trees(trees, place)?;
+        // Other files are in other layers as well: only with the same ones it says something.
+        if comparer.is_equal() {
+            comparer.add(split(&image_a, &image_b));
+        }
     } else {
         for index in 0..counts.0.max(counts.1) {
             let place = Place {
@@ -76,14 +77,7 @@ pub fn compare_images(
         (a, image_a.manifest.config.digest),
         (b, image_b.manifest.config.digest),
     )?;
-    let mut found = comparer.finish();
-    if found.ratio.layers_equal < found.ratio.layers {
-        // Other files are in other layers as well.
-        found
-            .differences
-            .retain(|row| row.cause != Cause::LayerSplit);
-    }
-    Ok(found)
+    Ok(comparer.finish())
 }
 
 /// Compares two file systems, of which one at least is a directory: files and their metadata alone.
@@ -123,8 +117,16 @@ fn load(store: &dyn BlobStore, manifest: Digest) -> Result<StoredImage, CompareE
     })
 }
 
-fn split((a, b): (usize, usize)) -> Difference {
-    let layers = |count: usize| counted(count as u64, "layer", "layers");
+fn split(a: &StoredImage, b: &StoredImage) -> Difference {
+    let counts = [a, b].map(|image| image.layers.len());
+    let of = |image: &StoredImage, other: &StoredImage| {
+        let mut pairs = image.layers.iter().zip(&other.layers);
+        let differs = pairs.find(|(own, other)| own.diff_id != other.diff_id);
+        match differs {
+            Some((own, _)) if counts[0] == counts[1] => own.diff_id.to_string(),
+            _ => counted(image.layers.len() as u64, "layer", "layers"),
+        }
+    };
     Difference {
         path: "/rootfs/diff_ids".into(),
         platform: None,
@@ -137,8 +139,8 @@ fn split((a, b): (usize, usize)) -> Difference {
         evidence: Some(Evidence {
             offset: None,
             inside: None,
-            a: layers(a),
-            b: layers(b),
+            a: of(a, b),
+            b: of(b, a),
             around: None,
         }),
     }

@@ -514,6 +514,21 @@ fn an_entry_that_stands_twice_is_no_order_and_no_owner() {
 }
 
 #[test]
+fn equal_file_systems_of_other_layers_are_no_equal_documents() {
+    let images = Images::default();
+    let image = |top: Tar| images.image(&[Tar::default().file("e", "1"), top]);
+    let a = image(Tar::default().file("e", "1").file("n", "2"));
+    let b = image(Tar::default().file("n", "2"));
+    let found = images.try_compare(a, b, View::FileSystem).unwrap();
+    assert_eq!(
+        rows(&found),
+        [("/rootfs/diff_ids".into(), Kind::Config, Cause::LayerSplit)]
+    );
+    let evidence = found.differences[0].evidence.clone().unwrap();
+    assert!(evidence.a.starts_with("sha256:") && evidence.a != evidence.b);
+}
+
+#[test]
 fn diffoci_9_removals_count_by_what_they_remove() {
     let images = Images::default();
     let base = || {

@@ -423,6 +423,11 @@ impl<'a> Comparer<'a> {
         }
     }
 
+    /// Whether all that was compared so far is equal.
+    pub(super) fn is_equal(&self) -> bool {
+        self.comparison.image_is_equal()
+    }
+
     pub(super) fn finish(self) -> Comparison {
         self.comparison
     }

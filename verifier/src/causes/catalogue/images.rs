@@ -106,12 +106,13 @@ pub(super) const IMAGES: &[(Cause, CauseInfo)] = &[
     (
         Cause::LayerSplit,
         CauseInfo {
-            title: "the same files are split into other layers",
+            title: "the same files are in other layers",
             meaning: "One image has layers that the other has squashed, or left out because \
-                      they were empty.",
-            detection: "The numbers of layers differ; the flattened file systems are compared \
-                        instead.",
-            remedy: "Build both with the same builder and the same options for squashing.",
+                      they were empty; or a layer holds what no file shows, such as an entry that is \
+                      written again as it was.",
+            detection: "The flattened file systems are equal and the layers are not.",
+            remedy: "Build both with the same builder and the same options for squashing. `repro diff` \
+                     without --flatten compares layers of which there are as many.",
             axis: None,
             links: links::IMAGE,
         },
