@@ -300,7 +300,7 @@ impl Bisector {
         let step = match self.explore(&self.varied, rest, &mut found) {
             Step::Done => {
                 for (place, breaks) in &mut found {
-                    if self.speaks_against(place, breaks) {
+                    if self.is_now_and_then(place) {
                         *breaks = Breaks::Chance;
                     }
                 }
@@ -311,13 +311,16 @@ impl Bisector {
         (step, found)
     }
 
-    /// Whether a run with the axis does not show the place, or one without it does.
-    fn speaks_against(&self, place: &Place, breaks: &Breaks) -> bool {
-        let Breaks::Axis { axis } = breaks else {
-            return false;
-        };
-        let mut runs = self.runs.iter();
-        runs.any(|run| run.axes.contains(axis) != run.differs.contains(place))
+    /// Whether a run does not show the place that another one with fewer axes shows, or with the same.
+    /// (A run without the axis that was found may show it: two axes can each be enough.)
+    fn is_now_and_then(&self, place: &Place) -> bool {
+        let (shown, not): (Vec<_>, Vec<_>) = self
+            .runs
+            .iter()
+            .partition(|run| run.differs.contains(place));
+        shown
+            .iter()
+            .any(|shown| not.iter().any(|not| shown.axes.is_subset(&not.axes)))
     }
 
     /// Runs that were made once and must come out the same again. What differs now and then looks like any
@@ -566,21 +569,28 @@ mod tests {
         assert_eq!(found[&host].axis(), Some(Axis::Hostname));
     }
 
-    /// What differs now and then, whatever is varied: `shows` are the runs in which it does.
+    /// What differs now and then, whatever is varied: `shows` are the runs in which it does, from the
+    /// second bit on.
     #[test]
     fn what_one_run_shows_and_another_does_not_is_no_axis() {
-        for shows in [0b1010_u32, 0b0101_0100, 0b1100_0010, 0b10_0000] {
-            let mut run = 0;
-            let turn = std::cell::RefCell::new(&mut run);
+        for shows in [0b1_0010_u32, 0b10_0000, 0b1_0000_0100, 0b100] {
+            let turn = std::cell::Cell::new(0);
             let found = parts(&[place("coin")].into(), |_| {
-                let mut turn = turn.borrow_mut();
-                **turn += 1;
-                let shown = shows >> **turn & 1 == 1;
+                turn.set(turn.get() + 1);
+                let shown = shows >> turn.get() & 1 == 1;
                 shown.then(|| place("coin")).into_iter().collect()
             });
             let breaks = &found[&place("coin")];
             assert!(breaks.axis().is_none(), "{shows:b}: {breaks:?}");
         }
+    }
+
+    #[test]
+    fn of_two_axes_that_are_each_enough_one_is_named() {
+        let both = BTreeSet::from([Axis::Clock, Axis::AddressSpace]);
+        let (found, _) = search(&["x"], &[], |_, axes| !axes.is_disjoint(&both));
+        let axis = found[&place("x")].axis();
+        assert!(axis.is_some_and(|axis| both.contains(&axis)), "{axis:?}");
     }
 
     #[test]
