@@ -472,7 +472,13 @@ impl Window {
         let named = |cause| move |confidence| (cause, confidence);
         let line = line(&self.a, &change.a);
         let (number_a, number_b) = numbers::cores(a, b);
-        moment::judge(a, b, line, facts)
+        let in_hours = || {
+            let a = moment::with_hours(&self.a, &change.a)?;
+            let b = moment::with_hours(&self.b, &change.b)?;
+            moment::judge(&a, &b, line, facts)
+        };
+        in_hours()
+            .or_else(|| moment::judge(a, b, line, facts))
             .map(|named| match named.0 {
                 // Two moments by one clock.
                 Cause::LocalTime if self.in_one_zone(change) => {

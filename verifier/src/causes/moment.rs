@@ -202,6 +202,13 @@ const NO_ZONES: [&[u8]; 8] = [
     b"AM", b"PM", b"INFO", b"WARN", b"DEBUG", b"ERROR", b"FATAL", b"TRACE",
 ];
 
+/// The time at `range` with the hours that stand behind it as its zone: `-08` as `-0800`.
+pub(super) fn with_hours(bytes: &[u8], range: &Range<usize>) -> Option<Vec<u8>> {
+    let zone = &bytes[zone_behind(bytes, range.end)?];
+    let hours = matches!(zone.trim_ascii_start(), [b'+' | b'-', _, _]);
+    hours.then(|| [&bytes[range.clone()], zone, b"00"].concat())
+}
+
 /// Where the zone stands behind a time that ends at `end`.
 pub(super) fn zone_behind(bytes: &[u8], end: usize) -> Option<Range<usize>> {
     let behind = bytes.get(end..)?;

@@ -402,6 +402,16 @@ fn zones_behind_times_say_whether_two_are_one() {
             Cause::LocalTime,
         ),
         (
+            "2026-11-23 10:00:00-08",
+            "2026-11-23 11:00:00+00",
+            EmbeddedTimestamp,
+        ),
+        (
+            "23 Nov 2026 10:00:00 -08",
+            "23 Nov 2026 18:00:00 +00",
+            Cause::LocalTime,
+        ),
+        (
             "2026-11-23 10:00:00 PST x",
             "2026-11-23 13:00:07 EST x",
             EmbeddedTimestamp,
