@@ -313,7 +313,7 @@ fn perform(edit: &mut Edit<'_>, cause: Cause, act: &Act, rows: &[&Difference]) -
         Act::RemoveTemporary => on_files(
             rows,
             |row| is_temporary(&row.path) && !later::may_need(edit.later(), &row.path),
-            |paths| vec![format!("rm -f {}", paths.join(" "))],
+            |paths| vec![format!("rm -rf {}", paths.join(" "))],
         )
         .add(edit),
         Act::Empty(words) if edit.mentions(words) => {
@@ -407,7 +407,13 @@ fn is_spent(edit: &Edit<'_>, leftover: &Leftover) -> bool {
     let programs = ["apt-get", "apt", "aptitude"];
     let useless = match leftover.spent {
         Spent::Always => true,
-        Spent::Installed => edit.calls(&programs, "install") && !programs.iter().any(named),
+        Spent::Installed => {
+            let (last, updated) = (
+                edit.last_call(&programs, "install"),
+                edit.last_call(&programs, "update"),
+            );
+            last.is_some() && last > updated && !programs.iter().any(named)
+        }
         Spent::Online => {
             let words = ["offline", "network", ".npm"];
             !words.iter().any(|word| later.contains(word))

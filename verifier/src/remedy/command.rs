@@ -505,7 +505,7 @@ fn tar_writes_file(view: View<'_>) -> bool {
     let standard = |word: &str| word == "-" || word.starts_with('-') && word.ends_with("f-");
     let standard = view
         .words()
-        .any(|word| standard(word) || word == "--file=-");
+        .any(|word| standard(word) || word == "--file=-" || word.contains("/dev/"));
     redirected || named && !standard
 }
 
@@ -962,6 +962,7 @@ mod tests {
             (Program::TarTime, "tar rf x y"),
             (Program::TarTime, "tar cf x -- y"),
             (Program::TarTime, "tar cf - . | tar xf - -C x"),
+            (Program::TarTime, "tar cf /dev/stdout . | tar x"),
             (Program::TarOwner, "(cd a && tar c .) | (cd b && tar x)"),
             (Program::TarTime, "SOURCE_DATE_EPOCH=1; tar cf x y"),
             (Program::TarOrder, "tar cf x *"),

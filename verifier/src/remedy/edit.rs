@@ -71,7 +71,7 @@ impl<'a> Edit<'a> {
             },
             escape,
             whole: original.text,
-            later: lines.get(after..)?.concat(),
+            later: original.text.split_inclusive('\n').skip(after).collect(),
             end,
             ended: last.ends_with('\n'),
             command,
@@ -88,14 +88,17 @@ impl<'a> Edit<'a> {
         &self.later
     }
 
-    /// Whether a command added at its end runs, and sees the files that the step leaves.
+    /// Whether a command added at its end runs, sees the files that the step leaves, and may change
+    /// them: another user may have made them.
     pub(super) fn takes_more(&self) -> bool {
         let script = self.script();
-        let ends = ["exit", "exec", "return", "trap"];
+        let others = [
+            "exit", "exec", "return", "trap", "sudo", "su", "doas", "gosu", "runuser",
+        ];
         self.ends_plainly()
             && !self.mounts()
             && read(&script).is_some()
-            && !ends.iter().any(|word| has_word(&script, word))
+            && !others.iter().any(|word| has_word(&script, word))
     }
 
     fn mounts(&self) -> bool {
@@ -181,11 +184,11 @@ impl<'a> Edit<'a> {
         words.is_empty() || words.iter().any(|word| has_word(&script, word))
     }
 
-    /// Whether one of its commands is `name` with `argument`.
-    pub(super) fn calls(&self, names: &[&str], argument: &str) -> bool {
+    /// The last of its commands that is one of `names` with `argument`, by its number.
+    pub(super) fn last_call(&self, names: &[&str], argument: &str) -> Option<usize> {
         let script = self.script();
         let read = read(&script).unwrap_or_default();
-        read.calls.iter().any(|call| {
+        read.calls.iter().rposition(|call| {
             let mut words = call.arguments.iter();
             names.contains(&&script[call.name.clone()])
                 && words.any(|word| &script[word.clone()] == argument)

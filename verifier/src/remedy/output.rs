@@ -21,8 +21,8 @@ pub(super) enum Output {
 }
 
 /// Programs that put their words into what they write.
-const WRITERS: [&str; 9] = [
-    "echo", "printf", "cat", "tee", "sed", "make", "cmake", "go", "cargo",
+const WRITERS: [&str; 10] = [
+    "echo", "printf", "cat", "tee", "sed", "make", "cmake", "ninja", "go", "cargo",
 ];
 
 /// Programs that write what they read.

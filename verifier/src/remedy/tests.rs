@@ -377,6 +377,12 @@ fn what_a_later_step_may_need_is_kept() {
         (Cause::AptCache, "apt-get update", "var/lib/apt/lists/x", ""),
         (
             Cause::AptCache,
+            "apt-get install x; apt-get update",
+            "var/lib/apt/lists/x",
+            "",
+        ),
+        (
+            Cause::AptCache,
             "apt-get update; apt-get install x",
             "var/lib/apt/lists/x",
             "RUN apt-get install y\n",
@@ -448,7 +454,7 @@ fn a_variable_is_the_whole_answer_only_where_nothing_else_can_be() {
 #[test]
 fn scripts_end_as_they_did() {
     let before = "RUN <<EOF\n#!/bin/sh -e\nmake\nEOF\n";
-    let after = "RUN <<EOF\n#!/bin/sh -e\nmake\n[ $? -eq 0 ] && rm -f /tmp/x\nEOF\n";
+    let after = "RUN <<EOF\n#!/bin/sh -e\nmake\n[ $? -eq 0 ] && rm -rf /tmp/x\nEOF\n";
     let found = changed(before, RunForm::Script, Cause::TemporaryFile, &["tmp/x"]);
     assert_eq!(found.as_deref(), Some(after));
     let python = "RUN <<EOF\n#!/usr/bin/python3\npass\nEOF\n";
@@ -468,6 +474,7 @@ fn where_a_choice_or_a_hostile_name_is_nothing_is_proposed() {
         (Cause::TemporaryFile, "RUN x\t# done\n", "tmp/x"),
         (Cause::TemporaryFile, "RUN x; exit 0\n", "tmp/x"),
         (Cause::TemporaryFile, "RUN exec x\n", "tmp/x"),
+        (Cause::DpkgLog, "RUN sudo apt x\n", "var/log/dpkg.log"),
         (
             Cause::TemporaryFile,
             "RUN --mount=type=cache,target=/tmp x\n",
@@ -566,7 +573,7 @@ fn what_is_in_one_run_only_cannot_be_named() {
     }
     let text = "RUN touch /tmp/build-$RANDOM.tmp; date > /tmp/x\n";
     let found = suggested(text, RunForm::Shell, &report);
-    let after = text.replace("/x\n", "/x \\\n && rm -f /tmp/x\n");
+    let after = text.replace("/x\n", "/x \\\n && rm -rf /tmp/x\n");
     assert_eq!(found.change.unwrap().text, after);
     assert_eq!(found.left, [(Cause::TemporaryFile, Some(1))].into());
     report.differences.pop();
@@ -657,4 +664,22 @@ fn equal_contents_of_two_steps_do_not_hide_what_the_second_one_does() {
     assert_eq!(change.remedied, [(cause, 2), (cause, 3)].into());
     assert_eq!(found.left, [].into());
     assert_eq!(found.follows, [(cause, 4, 2)].into());
+}
+
+#[test]
+fn what_is_added_to_one_step_does_not_keep_an_earlier_one_from_it() {
+    let contents = ("3f86f4ae2c", "98bd00c7e1");
+    let steps = [("a", contents), ("b", (contents.1, contents.0))]
+        .map(|(name, (a, b))| step("RUN x", vec![file(name, a)], vec![file(name, b)]));
+    let mut report = compared(&steps);
+    for row in &mut report.differences {
+        row.path = "var/log/dpkg.log".to_owned();
+        row.cause = Cause::DpkgLog;
+        row.derived_from = None;
+    }
+    let text = "FROM x\nRUN x\nRUN y\n";
+    let found = on_runs(text, &[(2, 2), (3, 3)], RunForm::Shell, &report);
+    let rm = "\\\n && rm -rf /var/log/dpkg.log\n";
+    let after = format!("FROM x\nRUN x {rm}RUN y {rm}");
+    assert_eq!(found.change.unwrap().text, after);
 }

@@ -235,32 +235,36 @@ fn shell(words: &[String]) -> Shell {
     }
 }
 
-/// Images of distributions whose programs are those of GNU, and images made of these.
-const GNU: [&str; 16] = [
+/// How the names of images begin of distributions whose programs are those of GNU.
+const DISTRIBUTIONS: [&str; 12] = [
     "debian",
     "ubuntu",
     "fedora",
     "centos",
-    "rocky",
-    "alma",
+    "rockylinux",
+    "almalinux",
     "redhat",
     "ubi",
     "suse",
-    "python",
-    "node",
-    "gcc",
-    "golang",
-    "rust",
-    "openjdk",
+    "opensuse",
+    "oraclelinux",
     "buildpack-deps",
 ];
+
+/// Images that are made of one of these, unless their tag says otherwise.
+const LANGUAGES: [&str; 6] = ["python", "node", "gcc", "golang", "rust", "openjdk"];
 
 /// Whose programs an image has: many are named after what they are made of.
 fn userland(image: &str) -> Userland {
     let name = image.rsplit('/').next().unwrap_or_default();
+    let repository = name.split([':', '@']).next().unwrap_or_default();
     if name.contains("busybox") || name.contains("alpine") {
         Userland::Busybox
-    } else if GNU.iter().any(|known| name.contains(known)) {
+    } else if DISTRIBUTIONS
+        .iter()
+        .any(|known| repository.starts_with(known))
+        || LANGUAGES.contains(&repository)
+    {
         Userland::Gnu
     } else {
         Userland::Unknown
@@ -352,6 +356,8 @@ mod tests {
             ("ARG BASE=alpine\nFROM $BASE", busybox),
             ("ARG BASE\nFROM $BASE", unknown),
             ("FROM alpine.example/app", unknown),
+            ("FROM x/node-exporter", unknown),
+            ("FROM x/node:22", gnu),
             ("FROM busybox AS debian\nFROM debian", busybox),
             ("FROM busybox AS a\nFROM A", busybox),
             ("FROM x AS a\nRUN apt-get update\nFROM a", gnu),
