@@ -117,13 +117,18 @@ impl<'a> Edit<'a> {
         let Some(last) = self.lines[self.body()].last().map(|line| line.trim_end()) else {
             return false;
         };
+        // Continued lines are one for the shell, all of it behind a comment.
+        let seen = match self.form {
+            RunForm::Shell => self.script(),
+            RunForm::Script => last.to_owned(),
+        };
         let comment = |(at, _): (usize, &str)| {
-            let before = last[..at].chars().next_back();
+            let before = seen[..at].chars().next_back();
             before.is_none_or(|char| char.is_whitespace() || ";&|()".contains(char))
         };
         !last.is_empty()
             && !last.ends_with(['&', ';', '|', '\\', self.escape])
-            && !last.match_indices('#').any(comment)
+            && !seen.match_indices('#').any(comment)
     }
 
     /// The lines that hold commands.
@@ -346,7 +351,7 @@ fn command_start(lines: &[String], escape: char) -> Option<(usize, usize)> {
         let fresh = index > 0 && line[..at].trim().is_empty();
         if continued || fresh && (rest.is_empty() || rest.starts_with('#')) {
             (index, at) = (index + 1, 0);
-        } else if rest.is_empty() {
+        } else if rest.is_empty() || rest.starts_with('#') {
             return None;
         } else if rest.starts_with("--") {
             let end = rest.find(char::is_whitespace).unwrap_or(rest.len());

@@ -474,6 +474,8 @@ fn where_a_choice_or_a_hostile_name_is_nothing_is_proposed() {
         (Cause::TemporaryFile, "RUN x\t# done\n", "tmp/x"),
         (Cause::TemporaryFile, "RUN x; exit 0\n", "tmp/x"),
         (Cause::TemporaryFile, "RUN exec x\n", "tmp/x"),
+        (Cause::TemporaryFile, "RUN x # y \\\n && z\n", "tmp/x"),
+        (Cause::LocalTime, "RUN # done\n", "x"),
         (Cause::DpkgLog, "RUN sudo apt x\n", "var/log/dpkg.log"),
         (
             Cause::TemporaryFile,
