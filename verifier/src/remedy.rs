@@ -7,6 +7,8 @@
 mod catalogue;
 mod command;
 mod edit;
+mod later;
+mod output;
 mod patch;
 mod shell;
 #[cfg(test)]
@@ -16,7 +18,8 @@ mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use catalogue::{Act, acts};
+use catalogue::{Act, Leftover, Spent, acts};
+use command::Program;
 use edit::Edit;
 
 use crate::{
@@ -41,12 +44,14 @@ pub struct RunText {
     pub userland: Userland,
 }
 
-/// Whose programs the steps of a stage run, as far as the name of its base tells.
+/// Whose programs the steps of a stage run, as far as its base and its steps tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Userland {
     /// Those of busybox, which have fewer options than the ones of GNU.
     Busybox,
-    /// The name tells nothing.
+    /// Those of GNU, as distributions have them.
+    Gnu,
+    /// Nothing tells.
     Unknown,
 }
 
@@ -98,6 +103,8 @@ pub struct Change {
 /// The differences of one step with one cause.
 #[derive(Default)]
 struct Rows<'a> {
+    /// The paths of all.
+    paths: BTreeSet<&'a str>,
     /// Those that it made.
     own: Vec<&'a Difference>,
     /// Lines of the steps from which the others follow.
@@ -146,7 +153,7 @@ pub fn suggest(report: &Report, original: &Original<'_>) -> Result<Suggestion, P
     let by_run = by_run(report, original, &mut found);
     // From the last to the first, so that the numbers of earlier lines stay as they are.
     for (run, causes) in by_run.into_values().rev() {
-        let mut edit = Edit::of(&lines, run, original.escape);
+        let mut edit = Edit::of(&lines, run, original);
         for (cause, rows) in causes {
             let reach = edit
                 .as_mut()
@@ -218,6 +225,7 @@ fn by_run<'a>(report: &'a Report, original: &Original<'_>, found: &mut Found) ->
             .entry((run.line, run.end_line))
             .or_insert_with(|| (*run, BTreeMap::new()));
         let rows = causes.entry(row.cause).or_default();
+        rows.paths.insert(&row.path);
         match &row.derived_from {
             None => rows.own.push(row),
             Some(origin) => rows.origins.extend(line_of(origin.step)),
@@ -255,110 +263,208 @@ fn rows(report: &Report) -> impl Iterator<Item = &Difference> {
 
 /// Adds the remedies of `cause` that fit the text of the step: all for calls of programs, else the
 /// first. Where every difference follows from another step, only a call shows that it does not.
-fn remedy(edit: &mut Edit, cause: Cause, rows: &Rows<'_>) -> Reach {
-    let rewrites = |act: &&Act| matches!(act, Act::Rewrite(_));
-    let done = acts(cause)
-        .iter()
-        .filter(rewrites)
-        .map(|act| perform(edit, cause, act, &rows.own))
+fn remedy(edit: &mut Edit<'_>, cause: Cause, rows: &Rows<'_>) -> Reach {
+    let paths: Vec<&str> = rows.paths.iter().copied().collect();
+    let programs = acts(cause).iter().filter_map(|act| match act {
+        Act::Rewrite(program) => Some(*program),
+        _ => None,
+    });
+    let done = programs
+        .map(|program| rewrite(edit, program, &paths))
         .fold(Reach::Nothing, Reach::and);
     if done != Reach::Nothing || rows.own.is_empty() {
         return done;
     }
     acts(cause)
         .iter()
-        .filter(|act| !rewrites(act))
         .map(|act| perform(edit, cause, act, &rows.own))
         .find(|reach| *reach != Reach::Nothing)
         .unwrap_or(Reach::Nothing)
 }
 
+fn rewrite(edit: &mut Edit<'_>, program: Program, paths: &[&str]) -> Reach {
+    let reach = edit.rewrite(program, paths);
+    if reach != Reach::Nothing
+        && let Some(needs) = program.needs()
+    {
+        edit.note(needs.to_owned());
+    }
+    reach
+}
+
 /// Most paths that one line of a Dockerfile should name; beyond that it is no remedy to read.
 const MAX_PATHS: usize = 20;
 
-fn perform(edit: &mut Edit, cause: Cause, act: &Act, rows: &[&Difference]) -> Reach {
+/// What is said of a file that is left empty.
+const FILL: &str = "left empty, to be written when a container starts";
+
+fn perform(edit: &mut Edit<'_>, cause: Cause, act: &Act, rows: &[&Difference]) -> Reach {
     match act {
-        Act::Rewrite(program) => {
-            let reach = edit.rewrite(*program);
-            if reach != Reach::Nothing
-                && let Some(needs) = program.needs()
-            {
-                edit.note(needs.to_owned());
-            }
-            reach
-        }
-        Act::Export(pattern, variables) if edit.mentions(pattern) => {
-            for variable in *variables {
-                edit.export(variable);
-            }
-            Reach::Whole
-        }
-        Act::Remove(patterns) => {
-            edit.append(format!("rm -rf {patterns}"));
-            Reach::Whole
-        }
-        Act::RemoveBelow(names) => {
-            let Some(directories) = above(rows, names) else {
-                return Reach::Nothing;
-            };
-            edit.append(format!("rm -rf {}", directories.join(" ")));
-            Reach::Whole
-        }
+        Act::Export {
+            words,
+            variables,
+            keeps_away,
+        } if edit.mentions(words) => export(edit, variables, *keeps_away, rows),
         Act::SortListings => {
             let paths: BTreeSet<&str> = rows.iter().map(|row| row.path.as_str()).collect();
             edit.sort_listings(&paths.into_iter().collect::<Vec<_>>())
         }
-        Act::RemovePaths => on_files(
+        Act::Rewrite(_) | Act::Export { .. } => Reach::Nothing,
+        _ if !edit.takes_more() => Reach::Nothing,
+        Act::Remove(leftovers) => remove(edit, leftovers, rows),
+        Act::RemoveTemporary => on_files(
+            rows,
+            |row| is_temporary(&row.path) && !later::may_need(edit.later(), &row.path),
+            |paths| vec![format!("rm -rf {}", paths.join(" "))],
+        )
+        .add(edit),
+        Act::Empty(words) if edit.mentions(words) => {
+            let empty = on_files(
+                rows,
+                |row| {
+                    whole::differs(row)
+                        && edit.writes_once(&format!("/{}", row.path))
+                        && !later::may_need(edit.later(), &row.path)
+                },
+                |paths| paths.iter().map(|path| format!(": > {path}")).collect(),
+            );
+            if !empty.commands.is_empty() {
+                edit.note(format!("{cause}: {FILL}: {}", empty.paths.join(" ")));
+            }
+            empty.add(edit)
+        }
+        Act::EmptyIds if !edit.later().contains("machine-id") => on_files(
+            rows,
+            |row| ["etc/machine-id", "var/lib/dbus/machine-id"].contains(&row.path.as_str()),
+            |paths| paths.iter().map(|path| format!(": > {path}")).collect(),
+        )
+        .add(edit),
+        Act::OnPaths(command) if edit.keeps_epoch() => on_files(
             rows,
             |_| true,
             |paths| {
-                edit.append(format!("rm -rf {}", paths.join(" ")));
+                paths
+                    .iter()
+                    .map(|path| command.replace("{}", path))
+                    .collect()
             },
-        ),
-        Act::Empty(pattern, note) if edit.mentions(pattern) => {
-            on_files(rows, whole::differs, |paths| {
-                edit.note(format!("{cause}: {note}: {}", paths.join(" ")));
-                for path in paths {
-                    edit.append(format!(": > {path}"));
-                }
-            })
-        }
-        Act::OnPaths(pattern, command) if edit.mentions(pattern) => {
-            on_files(rows, |_| true, |paths| run_on(edit, command, paths))
-        }
-        Act::OnLibraries(command) if edit.archives_objects() => {
-            on_files(rows, is_library, |paths| run_on(edit, command, paths))
-        }
-        Act::RemoveAtStart(note) => on_files(
-            rows,
-            |_| true,
-            |paths| {
-                let all = paths.join(" ");
-                edit.note(format!("{cause}: {note}: {all}"));
-                edit.append(format!("rm -f {all}"));
-            },
-        ),
-        Act::Export(..) | Act::Empty(..) | Act::OnPaths(..) | Act::OnLibraries(_) => Reach::Nothing,
+        )
+        .add(edit),
+        Act::Empty(_) | Act::EmptyIds | Act::OnPaths(_) => Reach::Nothing,
     }
 }
 
-fn run_on(edit: &mut Edit, command: &str, paths: &[String]) {
-    for path in paths {
-        edit.append(command.replace("{}", path));
+/// Sets variables that nothing in the Dockerfile sets.
+fn export(
+    edit: &mut Edit<'_>,
+    variables: &[&str],
+    keeps_away: Option<&str>,
+    rows: &[&Difference],
+) -> Reach {
+    let name = |variable: &str| {
+        variable
+            .split('=')
+            .next()
+            .is_some_and(|name| edit.sets(name))
+    };
+    if variables.iter().any(|variable| name(variable)) {
+        return Reach::Nothing;
+    }
+    for variable in variables {
+        edit.export(variable);
+    }
+    let kept_away = |part: &str| {
+        rows.iter()
+            .all(|row| format!("/{}", row.path).contains(part))
+    };
+    if keeps_away.is_some_and(kept_away) {
+        Reach::Whole
+    } else {
+        Reach::Part
     }
 }
 
-fn is_library(row: &Difference) -> bool {
-    row.path.as_bytes().ends_with(b".a")
+/// Removes the leftovers that are of no use any more.
+fn remove(edit: &mut Edit<'_>, leftovers: &[Leftover], rows: &[&Difference]) -> Reach {
+    let spent: Vec<&Leftover> = leftovers
+        .iter()
+        .filter(|leftover| is_spent(edit, leftover))
+        .filter(|leftover| rows.iter().any(|row| is_at(&row.path, leftover.place)))
+        .collect();
+    let removed = rows.iter().filter(|row| {
+        let mut spent = spent.iter();
+        spent.any(|leftover| is_at(&row.path, leftover.place))
+    });
+    let reach = Reach::of(removed.count(), rows.len());
+    if reach != Reach::Nothing {
+        let places: Vec<&str> = spent.iter().map(|leftover| leftover.place).collect();
+        edit.append(format!("rm -rf {}", places.join(" ")));
+    }
+    reach
 }
 
-/// Does something about the files that a command can name and that `fits`. One that is in one run only
-/// cannot be named: the next run may have another in its place.
+fn is_spent(edit: &Edit<'_>, leftover: &Leftover) -> bool {
+    let later = edit.later();
+    let named = |word: &&str| command::has_word(later, word);
+    let programs = ["apt-get", "apt", "aptitude"];
+    let useless = match leftover.spent {
+        Spent::Always => true,
+        Spent::Installed => {
+            let (last, updated) = (
+                edit.last_call(&programs, "install"),
+                edit.last_call(&programs, "update"),
+            );
+            last.is_some() && last > updated && !programs.iter().any(named)
+        }
+        Spent::Online => {
+            let words = ["offline", "network", ".npm"];
+            !words.iter().any(|word| later.contains(word))
+        }
+    };
+    let fixed = leftover.place.split('*').next().unwrap_or_default();
+    useless && !later.contains(fixed)
+}
+
+/// Whether `path` is among what a pattern names, or below that.
+fn is_at(path: &str, place: &str) -> bool {
+    let place = &place[1..];
+    match place.split_once('*') {
+        None => path == place,
+        Some((before, "")) => path.len() > before.len() && path.starts_with(before),
+        Some((before, after)) => path
+            .strip_prefix(before)
+            .and_then(|rest| rest.strip_suffix(after))
+            .is_some_and(|name| !name.is_empty() && !name.contains('/')),
+    }
+}
+
+fn is_temporary(path: &str) -> bool {
+    path.starts_with("tmp/") || path.starts_with("var/tmp/")
+}
+
+/// Commands for the files at `paths`, and how far they reach.
+struct OnFiles {
+    paths: Vec<String>,
+    commands: Vec<String>,
+    reach: Reach,
+}
+
+impl OnFiles {
+    fn add(self, edit: &mut Edit<'_>) -> Reach {
+        for command in self.commands {
+            edit.append(command);
+        }
+        self.reach
+    }
+}
+
+/// Commands for the files that a command can name and that `fits`. One that is in one run only cannot
+/// be named: the next run may have another in its place.
 fn on_files(
     rows: &[&Difference],
     fits: impl Fn(&Difference) -> bool,
-    act: impl FnOnce(&[String]),
-) -> Reach {
+    commands: impl FnOnce(&[String]) -> Vec<String>,
+) -> OnFiles {
     let all: BTreeSet<&str> = rows.iter().map(|row| row.path.as_str()).collect();
     let unfit: BTreeSet<&str> = rows
         .iter()
@@ -370,25 +476,17 @@ fn on_files(
         .filter_map(|path| plain_path(path))
         .collect();
     if paths.is_empty() || paths.len() > MAX_PATHS {
-        return Reach::Nothing;
+        return OnFiles {
+            paths: Vec::new(),
+            commands: Vec::new(),
+            reach: Reach::Nothing,
+        };
     }
-    act(&paths);
-    Reach::of(paths.len(), all.len())
-}
-
-/// The directories that end in one of `names` and hold the files, if all of these lie in one.
-fn above(rows: &[&Difference], names: &[&str]) -> Option<Vec<String>> {
-    let directory = |row: &&Difference| {
-        let path = plain_path(&row.path)?;
-        let end = names.iter().find_map(|name| {
-            let at = format!("{path}/").find(&format!("/{name}/"))?;
-            Some(at + 1 + name.len())
-        })?;
-        Some(path[..end].to_owned())
-    };
-    let found: Option<BTreeSet<String>> = rows.iter().map(directory).collect();
-    let directories: Vec<String> = found?.into_iter().collect();
-    (directories.len() <= MAX_PATHS).then_some(directories)
+    OnFiles {
+        commands: commands(&paths),
+        reach: Reach::of(paths.len(), all.len()),
+        paths,
+    }
 }
 
 /// The path as a word of the shell, if it needs no quotes: names come from the image and are

@@ -4,134 +4,157 @@ use crate::causes::Cause;
 
 use super::command::Program;
 
-/// One mechanical remedy. Patterns are texts of which the step must have one where a word begins; an
-/// empty list fits every step.
+/// One mechanical remedy.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Act {
     /// A program of the step is called in its reproducible form.
     Rewrite(Program),
-    /// Variables are set for the step.
-    Export(&'static [&'static str], &'static [&'static str]),
-    /// These files are removed at the end of the step.
-    Remove(&'static str),
-    /// The files that differ are removed at the end of the step.
-    RemovePaths,
-    /// The same, as the directories that they are kept in: a cache has more files than a line of
-    /// a Dockerfile can name. The names are the last ones of such a directory.
-    RemoveBelow(&'static [&'static str]),
+    /// Variables are set for a step that has one of these words; none fit every step.
+    Export {
+        words: &'static [&'static str],
+        /// Each as `NAME=value`.
+        variables: &'static [&'static str],
+        /// What they keep away, by a part of its path. Where else it differs may have other reasons.
+        keeps_away: Option<&'static str>,
+    },
+    /// What a program keeps for itself is removed at the end of the step.
+    Remove(&'static [Leftover]),
+    /// Files that differ and lie where temporary ones do are removed at the end of the step.
+    RemoveTemporary,
     /// Files that differ from beginning to end are left empty, to be filled when a container starts:
     /// a constant in place of a secret would be worse than a difference.
-    Empty(&'static [&'static str], &'static str),
+    Empty(&'static [&'static str]),
     /// A command for each file that differs, `{}` being its path.
-    OnPaths(&'static [&'static str], &'static str),
-    /// The same for static libraries, where the step makes archives of objects.
-    OnLibraries(&'static str),
+    OnPaths(&'static str),
+    /// The same for the ids of a machine, which an empty file asks for.
+    EmptyIds,
     /// What `find` and `ls` write is sorted.
     SortListings,
-    /// The files are removed, and must be made when a container starts.
-    RemoveAtStart(&'static str),
 }
 
-const FILL: &str = "left empty, to be written when a container starts";
-const MAKE: &str = "removed, to be made when a container starts";
+/// What a program keeps for itself: nothing is made from it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Leftover {
+    /// Where, as a pattern of the shell with at most one `*` in its last part.
+    pub(super) place: &'static str,
+    /// When it is of no use any more.
+    pub(super) spent: Spent,
+}
+
+/// When a leftover is of no use any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spent {
+    /// At once.
+    Always,
+    /// When the step has installed, and no later one does so.
+    Installed,
+    /// Unless a later step must do without the network.
+    Online,
+}
+
+const fn always(place: &'static str) -> Leftover {
+    Leftover {
+        place,
+        spent: Spent::Always,
+    }
+}
+
+/// Variables for steps with one of these words, which may not be the whole answer.
+const fn export(words: &'static [&'static str], variables: &'static [&'static str]) -> Act {
+    Act::Export {
+        words,
+        variables,
+        keeps_away: None,
+    }
+}
+
+const PYTHON_SEED: Act = export(&["python", "python3"], &["PYTHONHASHSEED=0"]);
+const PERL_SEED: Act = export(&["perl"], &["PERL_HASH_SEED=0", "PERL_PERTURB_KEYS=0"]);
+const PLAIN_ORDER: Act = export(&["sort"], &["LC_ALL=C"]);
+const PLAIN_TIME: Act = export(&[], &["TZ=UTC"]);
+/// For what is built in a directory of a random name, which no map of prefixes can name beforehand.
+const NO_DEBUG: Act = export(
+    &["pip", "pip3", "python", "python3"],
+    &["CFLAGS=\"${CFLAGS:-} -g0\""],
+);
+const GO_BUILD: Act = export(
+    &["go"],
+    &["GOFLAGS=\"${GOFLAGS:-} -trimpath -buildvcs=false\""],
+);
+const NO_PYC: Act = export(
+    &["pip", "pip3", "python", "python3"],
+    &["PYTHONDONTWRITEBYTECODE=1", "PIP_NO_COMPILE=1"],
+);
+const NO_PIP_CACHE: Act = Act::Export {
+    words: &["pip", "pip3"],
+    variables: &["PIP_NO_CACHE_DIR=1"],
+    keeps_away: Some("/.cache/pip/"),
+};
+const NO_UV_CACHE: Act = Act::Export {
+    words: &["uv"],
+    variables: &["UV_NO_CACHE=1"],
+    keeps_away: Some("/.cache/uv/"),
+};
+
+const NPM: [Leftover; 3] = [
+    Leftover {
+        place: "/root/.npm/_cacache/*",
+        spent: Spent::Online,
+    },
+    always("/root/.npm/_logs/*"),
+    always("/root/.npm/_update-notifier-last-checked"),
+];
+const DPKG_LOG: [Leftover; 1] = [always("/var/log/dpkg.log")];
+const APT_LOG: [Leftover; 2] = [
+    always("/var/log/apt/*.log"),
+    always("/var/log/apt/eipp.log.xz"),
+];
+const ALTERNATIVES_LOG: [Leftover; 1] = [always("/var/log/alternatives.log")];
+const APT: [Leftover; 2] = [
+    Leftover {
+        place: "/var/lib/apt/lists/*",
+        spent: Spent::Installed,
+    },
+    always("/var/cache/apt/*.bin"),
+];
+const LDCONFIG: [Leftover; 1] = [always("/var/cache/ldconfig/aux-cache")];
 
 /// The remedies of `cause`: every call that can be rewritten is; where there is none, the first of the
-/// others that fits is taken. None for those that need a decision.
+/// others that fits is taken. None for those that need a decision, or where what is left by a step may
+/// be what a later one is made from.
 pub(super) fn acts(cause: Cause) -> &'static [Act] {
-    use Act::{
-        Empty, Export, OnLibraries, OnPaths, Remove, RemoveAtStart, RemoveBelow, RemovePaths,
-        Rewrite, SortListings,
-    };
+    use Act::{Empty, EmptyIds, OnPaths, Remove, RemoveTemporary, Rewrite, SortListings};
     match cause {
         Cause::EmbeddedTimestamp | Cause::CompiledDate => &[Rewrite(Program::Date)],
         Cause::EmbeddedHostname => &[Rewrite(Program::Hostname)],
         Cause::EmbeddedCpuCount => &[Rewrite(Program::Nproc)],
-        Cause::RandomContent => &[Empty(
-            &[
-                "/dev/urandom",
-                "/dev/random",
-                "uuidgen",
-                "/random/uuid",
-                "openssl rand",
-            ],
-            FILL,
-        )],
-        Cause::GeneratedKey | Cause::SnakeoilCertificate | Cause::SshHostKey => {
-            &[RemoveAtStart(MAKE)]
-        }
-        Cause::MachineId => &[OnPaths(&[], ": > {}")],
+        Cause::RandomContent => &[Empty(&["urandom", "random", "uuid", "uuidgen", "openssl"])],
+        Cause::MachineId => &[EmptyIds],
         // Lines that something else writes may stand in an order that means something.
-        Cause::LineOrder => &[
-            SortListings,
-            Export(&["python"], &["PYTHONHASHSEED=0"]),
-            Export(&["perl"], &["PERL_HASH_SEED=0", "PERL_PERTURB_KEYS=0"]),
-            Export(&["sort"], &["LC_ALL=C"]),
-        ],
-        Cause::ListOrder | Cause::JsonOrder => &[
-            Export(&["python"], &["PYTHONHASHSEED=0"]),
-            Export(&["perl"], &["PERL_HASH_SEED=0", "PERL_PERTURB_KEYS=0"]),
-        ],
-        Cause::LocalTime => &[Export(&[], &["TZ=UTC"])],
-        Cause::FileTime => &[OnPaths(&[], "touch -h -d @$SOURCE_DATE_EPOCH {}")],
+        Cause::LineOrder => &[SortListings, PYTHON_SEED, PERL_SEED, PLAIN_ORDER],
+        Cause::ListOrder | Cause::JsonOrder => &[PYTHON_SEED, PERL_SEED],
+        Cause::LocalTime => &[PLAIN_TIME],
+        Cause::FileTime => &[OnPaths("touch -h -d @$SOURCE_DATE_EPOCH {}")],
         Cause::GzipHeader => &[Rewrite(Program::Gzip)],
-        Cause::ArchiveTime | Cause::ArchiveOwner => &[
-            Rewrite(Program::Tar),
-            Rewrite(Program::Ar),
-            OnLibraries("objcopy --enable-deterministic-archives {}"),
-        ],
-        Cause::ArchiveOrder => &[Rewrite(Program::Tar)],
+        Cause::ArchiveTime => &[Rewrite(Program::TarTime), Rewrite(Program::Ar)],
+        Cause::ArchiveOwner => &[Rewrite(Program::TarOwner), Rewrite(Program::Ar)],
+        Cause::ArchiveOrder => &[Rewrite(Program::TarOrder)],
         Cause::ArchiveExtra => &[Rewrite(Program::Zip), Rewrite(Program::Cpio)],
-        Cause::DebugPath => &[
-            Rewrite(Program::CompilerPath),
-            // Built in a directory of a random name, which no map of prefixes can name beforehand.
-            Export(&["pip ", "pip3 ", "python"], &["CFLAGS=-g0"]),
-        ],
+        Cause::DebugPath => &[Rewrite(Program::CompilerPath), NO_DEBUG],
         Cause::EmbeddedPath => &[Rewrite(Program::CompilerPath)],
         Cause::LtoSymbol => &[Rewrite(Program::CompilerSeed)],
         Cause::LinkerBuildId => &[Rewrite(Program::LinkerId)],
-        Cause::GoBuildId => &[Export(&["go "], &["GOFLAGS='-trimpath -buildvcs=false'"])],
+        Cause::GoBuildId => &[GO_BUILD],
         Cause::JavadocDate => &[Rewrite(Program::Javadoc)],
-        // Versions of shadow before 4.13 do not read SOURCE_DATE_EPOCH.
-        Cause::ShadowDay => &[OnPaths(
-            &[],
-            r"sed -i -E 's/^([^:]*:[^:]*:)[0-9]+:/\1'$((SOURCE_DATE_EPOCH / 86400))':/' {}",
-        )],
-        Cause::PycSourceTime | Cause::PycCode => &[
-            Rewrite(Program::Compileall),
-            Export(
-                &["pip", "python"],
-                &["PYTHONDONTWRITEBYTECODE=1", "PIP_NO_COMPILE=1"],
-            ),
-        ],
-        Cause::PipCache => &[
-            Export(&["pip", "uv "], &["PIP_NO_CACHE_DIR=1", "UV_NO_CACHE=1"]),
-            RemoveBelow(&[".cache/pip", ".cache/uv"]),
-        ],
-        Cause::NpmCache => &[RemoveBelow(&[".npm"])],
-        Cause::NodeCompileCache => &[RemoveBelow(&["node-compile-cache"])],
-        Cause::GradleState => &[RemoveBelow(&[".gradle"])],
-        Cause::KernelList => &[Remove("/etc/apt/apt.conf.d/01autoremove-kernels")],
-        Cause::JavaPropertiesDate => &[OnPaths(
-            &[],
-            "sed -i '/^#[A-Z][a-z][a-z] [A-Z][a-z][a-z] /d' {}",
-        )],
-        Cause::DpkgLog => &[Remove("/var/log/dpkg.log")],
-        Cause::AptLog => &[Remove("/var/log/apt")],
-        Cause::AlternativesLog => &[Remove("/var/log/alternatives.log")],
-        Cause::BootstrapLog => &[Remove("/var/log/bootstrap.log")],
-        Cause::DnfLog => &[Remove("/var/log/dnf* /var/log/yum* /var/log/zypp*")],
-        Cause::AptCache => &[Remove("/var/lib/apt/lists/* /var/cache/apt/*")],
-        Cause::LdconfigCache => &[Remove("/var/cache/ldconfig/aux-cache")],
-        Cause::FontconfigCache => &[Remove("/var/cache/fontconfig")],
-        Cause::DebconfCache => &[Remove("/var/cache/debconf/*-old")],
-        Cause::StatusBackup => &[Remove("/var/lib/dpkg/*-old")],
-        Cause::ManIndex => &[Remove("/var/cache/man")],
-        Cause::AccountBackup
-        | Cause::UpdateStamp
-        | Cause::GemLog
-        | Cause::MavenState
-        | Cause::CondaHistory
-        | Cause::TemporaryFile => &[RemovePaths],
+        Cause::PycSourceTime | Cause::PycCode => &[Rewrite(Program::Compileall), NO_PYC],
+        Cause::PipCache => &[NO_PIP_CACHE, NO_UV_CACHE],
+        Cause::NpmCache => &[Remove(&NPM)],
+        Cause::DpkgLog => &[Remove(&DPKG_LOG)],
+        Cause::AptLog => &[Remove(&APT_LOG)],
+        Cause::AlternativesLog => &[Remove(&ALTERNATIVES_LOG)],
+        Cause::AptCache => &[Remove(&APT)],
+        Cause::LdconfigCache => &[Remove(&LDCONFIG)],
+        Cause::TemporaryFile => &[RemoveTemporary],
         _ => &[],
     }
 }

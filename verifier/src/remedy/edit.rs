@@ -3,17 +3,23 @@
 use std::ops::Range;
 
 use super::{
-    Reach, RunForm, RunText, Userland,
-    command::{Change, Program, Rewriting, changed, sorted_listings},
+    Original, Reach, RunForm, RunText,
+    command::{
+        Around, Change, Program, Rewriting, Zone, changed, has_word, keeps_epoch, sorted_listings,
+    },
+    shell::read,
 };
 
 /// A `RUN` that is being changed.
-pub(super) struct Edit {
+pub(super) struct Edit<'a> {
     /// Index of its first line.
     first: usize,
     form: RunForm,
-    userland: Userland,
+    around: Around,
     escape: char,
+    /// The Dockerfile, and what of it comes after.
+    whole: &'a str,
+    later: String,
     /// Its lines, without their ends.
     lines: Vec<String>,
     /// The end of its lines, as the file writes it.
@@ -23,15 +29,15 @@ pub(super) struct Edit {
     /// Index of the line of a command that stands first, and the byte on it where it begins.
     command: (usize, usize),
     /// The programs whose calls were changed, with what that reached.
-    rewritten: Vec<(Program, Reach)>,
+    rewritten: Vec<(Program, Rewriting)>,
     exports: Vec<String>,
     appended: Vec<String>,
     notes: Vec<String>,
 }
 
-impl Edit {
-    /// The `RUN`, if its text is one to which something can be added.
-    pub(super) fn of(lines: &[String], run: RunText, escape: char) -> Option<Self> {
+impl<'a> Edit<'a> {
+    /// The `RUN`, if its text is one that can be changed.
+    pub(super) fn of(lines: &[String], run: RunText, original: &Original<'a>) -> Option<Self> {
         let first = usize::try_from(run.line).ok()?.checked_sub(1)?;
         let after = usize::try_from(run.end_line).ok()?;
         let own = lines.get(first..after).filter(|own| !own.is_empty())?;
@@ -45,15 +51,27 @@ impl Edit {
             .iter()
             .map(|line| line.trim_end_matches(['\n', '\r']).to_owned())
             .collect();
+        let escape = original.escape;
+        let opening = command_start(&own, escape)?;
         let command = match run.form {
-            RunForm::Shell => (0, command_start(&own[0])?),
-            RunForm::Script => script_start(&own)?,
+            RunForm::Shell => opening,
+            RunForm::Script => script_start(&own, opening)?,
         };
-        let edit = Self {
+        let zone = if has_word(original.text, "TZ") {
+            Zone::Set
+        } else {
+            Zone::Utc
+        };
+        Some(Self {
             first,
             form: run.form,
-            userland: run.userland,
+            around: Around {
+                userland: run.userland,
+                zone,
+            },
             escape,
+            whole: original.text,
+            later: original.text.split_inclusive('\n').skip(after).collect(),
             end,
             ended: last.ends_with('\n'),
             command,
@@ -62,25 +80,61 @@ impl Edit {
             appended: Vec::new(),
             notes: Vec::new(),
             lines: own,
-        };
-        (run.form == RunForm::Script || edit.takes_more()).then_some(edit)
+        })
+    }
+
+    /// What comes after it in the Dockerfile.
+    pub(super) fn later(&self) -> &str {
+        &self.later
+    }
+
+    /// Whether a command added at its end runs, sees the files that the step leaves, and may change
+    /// them: another user may have made them.
+    pub(super) fn takes_more(&self) -> bool {
+        let script = self.script();
+        let others = [
+            "exit", "exec", "return", "trap", "sudo", "su", "doas", "gosu", "runuser",
+        ];
+        self.ends_plainly()
+            && !self.mounts()
+            && read(&script).is_some()
+            && !others.iter().any(|word| has_word(&script, word))
+    }
+
+    fn mounts(&self) -> bool {
+        let mut flags = self.lines[..=self.command.0].iter();
+        flags.any(|line| line.contains("--mount"))
+    }
+
+    /// Whether the step leaves the epoch to its programs as it is.
+    pub(super) fn keeps_epoch(&self) -> bool {
+        let script = self.script();
+        read(&script).is_some_and(|read| keeps_epoch(&script, &read))
     }
 
     /// Whether a command can follow: a comment or a background job at the end would take it in.
-    fn takes_more(&self) -> bool {
-        let Some(last) = self.lines.last().map(|line| line.trim_end()) else {
+    fn ends_plainly(&self) -> bool {
+        let Some(last) = self.lines[self.body()].last().map(|line| line.trim_end()) else {
             return false;
         };
+        // Continued lines are one for the shell, all of it behind a comment.
+        let seen = match self.form {
+            RunForm::Shell => self.script(),
+            RunForm::Script => last.to_owned(),
+        };
+        let comment = |(at, _): (usize, &str)| {
+            let before = seen[..at].chars().next_back();
+            before.is_none_or(|char| char.is_whitespace() || ";&|()".contains(char))
+        };
         !last.is_empty()
-            && !last.ends_with(['&', ';', '|', self.escape])
-            && !last.trim_start().starts_with('#')
-            && !last.contains(" #")
+            && !last.ends_with(['&', ';', '|', '\\', self.escape])
+            && !seen.match_indices('#').any(comment)
     }
 
     /// The lines that hold commands.
     fn body(&self) -> Range<usize> {
         match self.form {
-            RunForm::Shell => 0..self.lines.len(),
+            RunForm::Shell => self.command.0..self.lines.len(),
             RunForm::Script => self.command.0..self.lines.len() - 1,
         }
     }
@@ -129,59 +183,84 @@ impl Edit {
         }
     }
 
-    /// Whether its commands have one of `texts` where a word begins; with none to look for, yes.
-    pub(super) fn mentions(&self, texts: &[&str]) -> bool {
+    /// Whether its commands have one of these words; with none to look for, yes.
+    pub(super) fn mentions(&self, words: &[&str]) -> bool {
         let script = self.script();
-        let begins = |at: usize| {
-            let before = script[..at].chars().next_back();
-            !before.is_some_and(|char| char.is_alphanumeric() || matches!(char, '_' | '-'))
-        };
-        texts.is_empty()
-            || texts
-                .iter()
-                .any(|text| script.match_indices(text).any(|(at, _)| begins(at)))
+        words.is_empty() || words.iter().any(|word| has_word(&script, word))
     }
 
-    /// Whether it makes archives of objects.
-    pub(super) fn archives_objects(&self) -> bool {
+    /// The last of its commands that is one of `names` with `argument`, by its number.
+    pub(super) fn last_call(&self, names: &[&str], argument: &str) -> Option<usize> {
         let script = self.script();
-        let mut words = script.split(|char: char| !char.is_alphanumeric());
-        words.any(|word| matches!(word, "ar" | "AR"))
+        let read = read(&script).unwrap_or_default();
+        read.calls.iter().rposition(|call| {
+            let mut words = call.arguments.iter();
+            names.contains(&&script[call.name.clone()])
+                && words.any(|word| &script[word.clone()] == argument)
+        })
     }
 
-    /// Puts calls of `program` in their reproducible form; what that reached is known from then on.
-    pub(super) fn rewrite(&mut self, program: Program) -> Reach {
-        let known = self.rewritten.iter().find(|(known, _)| *known == program);
-        if let Some((_, reach)) = known {
-            return *reach;
+    /// Whether one command writes all of the file at `path`, and nothing else in the step names it.
+    pub(super) fn writes_once(&self, path: &str) -> bool {
+        let script = self.script();
+        let read = read(&script).unwrap_or_default();
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let writes = read
+            .calls
+            .iter()
+            .flat_map(|call| &call.redirections)
+            .any(|one| &script[one.operator.clone()] == ">" && &script[one.target.clone()] == path);
+        writes && script.matches(name).count() == 1
+    }
+
+    /// Puts calls of `program` in their reproducible form, for what differs at `paths`.
+    pub(super) fn rewrite(&mut self, program: Program, paths: &[&str]) -> Reach {
+        let known = self
+            .rewritten
+            .iter()
+            .position(|(known, _)| *known == program);
+        let at = known.unwrap_or(self.rewritten.len());
+        if known.is_none() {
+            let rewriting = program.rewriting(&self.script(), self.around);
+            if rewriting.changes.is_empty() || !self.change(&rewriting.changes) {
+                return Reach::Nothing;
+            }
+            self.rewritten.push((program, rewriting));
         }
-        let Rewriting { changes, remains } = program.rewriting(&self.script(), self.userland);
-        let reach = match (changes.is_empty(), remains) {
-            (true, _) => return Reach::Nothing,
-            (false, true) => Reach::Part,
-            (false, false) => Reach::Whole,
-        };
-        self.change(&changes);
-        self.rewritten.push((program, reach));
-        reach
+        if self.rewritten[at].1.covers(paths) {
+            Reach::Whole
+        } else {
+            Reach::Part
+        }
     }
 
     /// Sorts what `find` and `ls` write to `paths`.
     pub(super) fn sort_listings(&mut self, paths: &[&str]) -> Reach {
-        let (changes, written) = sorted_listings(&self.script(), paths);
-        self.change(&changes);
+        let (changes, written) = sorted_listings(&self.script(), self.around, paths);
+        if !self.change(&changes) {
+            return Reach::Nothing;
+        }
         let sorted = paths.iter().filter(|path| written.contains(path)).count();
         Reach::of(sorted, paths.len())
     }
 
-    /// Makes changes of its commands. No line ends or begins by them.
-    fn change(&mut self, changes: &[Change]) {
+    /// Makes changes of its commands, unless a line would end or begin by them.
+    fn change(&mut self, changes: &[Change]) -> bool {
         let body = self.body();
         let start = self.lines[body.start][..self.command.1].to_owned();
         let text = start + &changed(&self.text(), changes);
+        if text.split('\n').count() != body.len() {
+            return false;
+        }
         for (line, new) in self.lines[body].iter_mut().zip(text.split('\n')) {
             new.clone_into(line);
         }
+        true
+    }
+
+    /// Whether something in the Dockerfile may set a variable of this name.
+    pub(super) fn sets(&self, name: &str) -> bool {
+        has_word(self.whole, name)
     }
 
     /// Sets a variable for the step.
@@ -222,7 +301,7 @@ impl Edit {
     fn finish_command(&mut self) {
         if !self.exports.is_empty() {
             let text = format!("export {} && ", self.exports.join(" "));
-            self.lines[0].insert_str(self.command.1, &text);
+            self.lines[self.command.0].insert_str(self.command.1, &text);
         }
         for command in &self.appended {
             if let Some(last) = self.lines.last_mut() {
@@ -254,36 +333,60 @@ fn push(list: &mut Vec<String>, text: String) {
     }
 }
 
-/// Where the command of `RUN --flag=value command` begins, if it does so on this line.
-fn command_start(line: &str) -> Option<usize> {
-    let mut at = line.len() - line.trim_start().len();
-    let keyword = line.get(at..at + 3)?;
-    if !keyword.eq_ignore_ascii_case("run") {
+/// The line and the byte on it where the command of `RUN --flag=value command` begins.
+fn command_start(lines: &[String], escape: char) -> Option<(usize, usize)> {
+    let first = lines.first()?;
+    let mut at = first.len() - first.trim_start().len();
+    if !first.get(at..at + 3)?.eq_ignore_ascii_case("run") {
         return None;
     }
     at += 3;
+    let mut index = 0;
     loop {
+        let line = lines.get(index)?;
         at += line[at..].len() - line[at..].trim_start().len();
-        if !line[at..].starts_with("--") {
-            return Some(at);
+        let rest = &line[at..];
+        let continued = rest.trim_end().len() == escape.len_utf8() && rest.starts_with(escape);
+        // Empty lines and comments between continued ones are none.
+        let fresh = index > 0 && line[..at].trim().is_empty();
+        if continued || fresh && (rest.is_empty() || rest.starts_with('#')) {
+            (index, at) = (index + 1, 0);
+        } else if rest.is_empty() || rest.starts_with('#') {
+            return None;
+        } else if rest.starts_with("--") {
+            let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+            // One that goes on with the next line, or has blanks within quotes.
+            if rest[..end].contains(['"', '\'', escape]) {
+                return None;
+            }
+            at += end;
+        } else {
+            return Some((index, at));
         }
-        at += line[at..].find(char::is_whitespace)?;
     }
 }
 
-/// The first command of a script, if a POSIX shell reads it.
-fn script_start(lines: &[String]) -> Option<(usize, usize)> {
-    let first = lines.get(1)?;
-    let Some(interpreter) = first.strip_prefix("#!") else {
-        return Some((1, 0));
+/// The first command of a script whose heredoc is announced at `opening`, if a POSIX shell reads it.
+fn script_start(lines: &[String], (opening, at): (usize, usize)) -> Option<(usize, usize)> {
+    let announced = lines.get(opening)?.get(at..)?.strip_prefix("<<")?;
+    let first = lines.get(opening + 1)?;
+    let first = if announced.starts_with('-') {
+        first.trim_start_matches('\t')
+    } else {
+        first
     };
-    let shells = [
-        "/bin/sh",
-        "/bin/bash",
-        "/bin/dash",
-        "/usr/bin/bash",
-        "/bin/ash",
-    ];
+    if opening + 2 > lines.len() - 1 {
+        return None;
+    }
+    let Some(interpreter) = first.strip_prefix("#!") else {
+        return Some((opening + 1, 0));
+    };
     let program = interpreter.split_whitespace().next()?;
-    shells.contains(&program).then_some((2, 0))
+    let name = program
+        .strip_prefix("/usr")
+        .unwrap_or(program)
+        .strip_prefix("/bin/")?;
+    ["sh", "bash", "dash", "ash"]
+        .contains(&name)
+        .then_some((opening + 2, 0))
 }

@@ -14,6 +14,35 @@ pub(super) struct Call {
     pub(super) arguments: Vec<Range<usize>>,
     /// Its redirections in order.
     pub(super) redirections: Vec<Redirection>,
+    /// What becomes of its output and of how it ends.
+    pub(super) place: Place,
+}
+
+/// Where a call stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Where the substitution or the heredoc that it is in begins, in a word or a redirection.
+    pub(super) within: Option<usize>,
+    /// Whether a shell decides by it what comes next.
+    pub(super) condition: Condition,
+}
+
+/// Whether something decides what a shell does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// It stands in one, or in the words of a loop, or in arithmetic.
+    Is,
+    /// It does not.
+    No,
+}
+
+/// What a script says, as far as it was followed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Script {
+    /// Its commands, in the order of their names.
+    pub(super) calls: Vec<Call>,
+    /// The names of the functions that it defines.
+    pub(super) functions: Vec<Range<usize>>,
 }
 
 /// A redirection of one call.
@@ -39,22 +68,26 @@ impl Call {
     }
 }
 
-/// The commands of `script`, in the order of their names; `None` where it cannot be followed.
-pub(super) fn calls(script: &str) -> Option<Vec<Call>> {
+/// The commands of `script`; `None` where it cannot be followed. That is so of `case`, whose patterns
+/// look like commands, and of what bash alone reads.
+pub(super) fn read(script: &str) -> Option<Script> {
     let mut reader = Reader {
         text: script.as_bytes(),
         at: 0,
         depth: 0,
-        calls: Vec::new(),
+        within: None,
+        document: None,
+        conditions: 0,
+        script: Script::default(),
         documents: Vec::new(),
     };
     reader.list(Until::End)?;
     if !reader.documents.is_empty() {
         return None;
     }
-    let mut calls = reader.calls;
-    calls.sort_by_key(|call| call.name.start);
-    Some(calls)
+    let mut script = reader.script;
+    script.calls.sort_by_key(|call| call.name.start);
+    Some(script)
 }
 
 /// Words of the shell that a command can follow.
@@ -73,8 +106,13 @@ enum Until {
     Backquote,
 }
 
+/// Commands of the shell that read their words in another way.
+const OTHERS: [&[u8]; 5] = [b"case", b"[[", b"function", b"coproc", b"esac"];
+
 /// The beginning of a heredoc whose body comes with the next line.
 struct Document {
+    /// Where its redirection begins.
+    start: usize,
     end: Vec<u8>,
     /// Whether tabs in front of its end are left out.
     tabs: bool,
@@ -93,7 +131,13 @@ struct Reader<'a> {
     text: &'a [u8],
     at: usize,
     depth: u32,
-    calls: Vec<Call>,
+    /// Where what is being read stands.
+    within: Option<usize>,
+    /// Where the heredoc is announced whose body is being read.
+    document: Option<usize>,
+    /// The conditions and the words of loops that have begun and not ended.
+    conditions: u32,
+    script: Script,
     documents: Vec<Document>,
 }
 
@@ -118,51 +162,54 @@ impl Reader<'_> {
         done
     }
 
+    /// Reads a substitution that begins at `start`. One in a heredoc stands where that is announced.
+    fn inside<T>(&mut self, start: usize, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        let document = self.document.take();
+        let outside = (self.within, self.conditions);
+        self.within = document.or(Some(start));
+        let done = read(self);
+        (self.within, self.conditions) = outside;
+        self.document = document;
+        done
+    }
+
     fn commands(&mut self, until: Until) -> Option<()> {
         let mut parts = Parts::default();
-        // Behind `;;` stands a pattern, which may begin with a parenthesis.
-        let mut pattern = false;
         loop {
             let Some(next) = self.peek() else {
-                self.finish(parts, until)?;
+                self.finish(parts)?;
                 return (until == Until::End).then_some(());
             };
             match next {
                 b' ' | b'\t' | b'\r' => self.at += 1,
                 b'\n' => {
-                    self.finish(std::mem::take(&mut parts), until)?;
+                    self.finish(std::mem::take(&mut parts))?;
                     self.at += 1;
                     self.bodies()?;
                 }
-                b';' => {
-                    self.finish(std::mem::take(&mut parts), until)?;
-                    pattern = self.follows(b";;");
-                    self.at += if pattern { 2 } else { 1 };
-                }
+                b';' if self.follows(b";;") => return None,
                 b'&' if self.follows(b"&>") => parts.redirections.push(self.redirection(self.at)?),
-                b'|' | b'&' => {
-                    self.finish(std::mem::take(&mut parts), until)?;
+                b';' | b'|' | b'&' => {
+                    self.finish(std::mem::take(&mut parts))?;
                     self.at += 1;
                 }
-                b'(' if pattern || self.is_case(&parts) => self.at += 1,
+                b'(' if self.follows(b"((") => return None,
+                b'(' if parts.words.iter().any(|word| !self.is_reserved(word)) => {
+                    self.function(std::mem::take(&mut parts))?;
+                }
                 b'(' => {
-                    self.finish(std::mem::take(&mut parts), until)?;
+                    self.finish(std::mem::take(&mut parts))?;
                     self.at += 1;
                     self.list(Until::Parenthesis)?;
                 }
                 b')' if until == Until::Parenthesis => {
-                    self.finish(parts, until)?;
+                    self.finish(parts)?;
                     self.at += 1;
                     return Some(());
                 }
-                b')' => {
-                    // What stands before is the pattern of a `case`.
-                    parts = Parts::default();
-                    pattern = false;
-                    self.at += 1;
-                }
+                b')' => return None,
                 b'`' if until == Until::Backquote => {
-                    self.finish(parts, until)?;
+                    self.finish(parts)?;
                     self.at += 1;
                     return Some(());
                 }
@@ -196,29 +243,70 @@ impl Reader<'_> {
         self.follows(b"<(") || self.follows(b">(")
     }
 
-    fn is_case(&self, parts: &Parts) -> bool {
-        let first = parts.words.first();
-        first.is_some_and(|word| &self.text[word.clone()] == b"case")
+    fn is_reserved(&self, word: &Range<usize>) -> bool {
+        WORDS.contains(&&self.text[word.clone()])
+    }
+
+    /// Reads the `()` of a function. Any other parenthesis behind a word is of bash.
+    fn function(&mut self, parts: Parts) -> Option<()> {
+        self.at += 1;
+        while matches!(self.peek(), Some(b' ' | b'\t')) {
+            self.at += 1;
+        }
+        let mut names = parts.words.into_iter();
+        let name = names.find(|word| !self.is_reserved(word))?;
+        if names.next().is_some()
+            || self.peek() != Some(b')')
+            || is_assignment(&self.text[name.clone()])
+        {
+            return None;
+        }
+        self.at += 1;
+        self.script.functions.push(name);
+        Some(())
     }
 
     /// Takes what was read as a call, if it has the name of a program.
-    fn finish(&mut self, parts: Parts, until: Until) -> Option<()> {
-        // Its patterns end as a substitution does.
-        if until == Until::Parenthesis && self.is_case(&parts) {
+    fn finish(&mut self, parts: Parts) -> Option<()> {
+        let mut words = parts.words.into_iter().peekable();
+        while let Some(word) = words.next_if(|word| {
+            let reserved = self.is_reserved(word);
+            reserved || is_assignment(&self.text[word.clone()])
+        }) {
+            self.count(&word);
+        }
+        let Some(name) = words.next() else {
+            return Some(());
+        };
+        if OTHERS.contains(&&self.text[name.clone()]) {
             return None;
         }
-        let mut words = parts.words.into_iter().skip_while(|word| {
-            let word = &self.text[word.clone()];
-            WORDS.contains(&word) || is_assignment(word)
+        // The words of a loop end as a condition does.
+        self.count(&name);
+        let condition = if self.conditions > 0 {
+            Condition::Is
+        } else {
+            Condition::No
+        };
+        self.script.calls.push(Call {
+            name,
+            arguments: words.collect(),
+            redirections: parts.redirections,
+            place: Place {
+                within: self.within,
+                condition,
+            },
         });
-        if let Some(name) = words.next() {
-            self.calls.push(Call {
-                name,
-                arguments: words.collect(),
-                redirections: parts.redirections,
-            });
-        }
         Some(())
+    }
+
+    /// Begins or ends a condition, where `word` does.
+    fn count(&mut self, word: &Range<usize>) {
+        self.conditions = match &self.text[word.clone()] {
+            b"if" | b"elif" | b"while" | b"until" | b"for" | b"select" => self.conditions + 1,
+            b"then" | b"do" => self.conditions.saturating_sub(1),
+            _ => self.conditions,
+        };
     }
 
     /// Reads a redirection that begins at `start` with its number, and goes on here.
@@ -241,6 +329,7 @@ impl Reader<'_> {
             let word = &self.text[from..self.at];
             let quoted = |byte: &u8| matches!(byte, b'\'' | b'"' | b'\\');
             self.documents.push(Document {
+                start,
                 end: word.iter().copied().filter(|byte| !quoted(byte)).collect(),
                 tabs: operator == b"<<-",
                 expanded: !word.iter().any(quoted),
@@ -256,19 +345,26 @@ impl Reader<'_> {
     /// Reads the heredocs that the line before began.
     fn bodies(&mut self) -> Option<()> {
         for document in std::mem::take(&mut self.documents) {
-            while !self.line_ends(&document)? {
-                while let Some(next) = self.peek() {
-                    if next == b'\n' {
-                        self.at += 1;
-                        break;
-                    }
-                    if !document.expanded || !self.expansion()? {
-                        self.at += if next == b'\\' && document.expanded {
-                            2
-                        } else {
-                            1
-                        };
-                    }
+            self.document = Some(document.start);
+            self.body(&document)?;
+            self.document = None;
+        }
+        Some(())
+    }
+
+    fn body(&mut self, document: &Document) -> Option<()> {
+        while !self.line_ends(document)? {
+            while let Some(next) = self.peek() {
+                if next == b'\n' {
+                    self.at += 1;
+                    break;
+                }
+                if !document.expanded || !self.expansion()? {
+                    self.at += if next == b'\\' && document.expanded {
+                        2
+                    } else {
+                        1
+                    };
                 }
             }
         }
@@ -293,9 +389,11 @@ impl Reader<'_> {
             match next {
                 b'`' if until == Until::Backquote => break,
                 b'<' | b'>' if self.is_process() => {
+                    let start = self.at;
                     self.at += 2;
-                    self.list(Until::Parenthesis)?;
+                    self.inside(start, |reader| reader.list(Until::Parenthesis))?;
                 }
+                b'$' if self.follows(b"$'") => return None,
                 b' ' | b'\t' | b'\r' | b'\n' | b';' | b'&' | b'|' | b'(' | b')' | b'<' | b'>' => {
                     break;
                 }
@@ -333,18 +431,22 @@ impl Reader<'_> {
 
     /// Reads a substitution, if one begins here.
     fn expansion(&mut self) -> Option<bool> {
+        let start = self.at;
         if self.follows(b"$((") {
             self.at += 3;
-            self.deeper(Self::arithmetic)?;
+            self.inside(start, |reader| {
+                reader.conditions += 1;
+                reader.deeper(Self::arithmetic)
+            })?;
         } else if self.follows(b"$(") {
             self.at += 2;
-            self.list(Until::Parenthesis)?;
+            self.inside(start, |reader| reader.list(Until::Parenthesis))?;
         } else if self.follows(b"${") {
             self.at += 2;
             self.deeper(Self::braces)?;
         } else if self.peek() == Some(b'`') {
             self.at += 1;
-            self.list(Until::Backquote)?;
+            self.inside(start, |reader| reader.list(Until::Backquote))?;
         } else {
             return Some(false);
         }
@@ -396,7 +498,7 @@ mod tests {
     use super::*;
 
     fn names(script: &str) -> Option<Vec<&str>> {
-        let calls = calls(script)?;
+        let calls = read(script)?.calls;
         Some(calls.into_iter().map(|call| &script[call.name]).collect())
     }
 
@@ -413,11 +515,10 @@ mod tests {
             ("a <(b) > >(c) 2>&1 & d", "a b c d"),
             ("a # b; c\nd", "a d"),
             ("a#b; c", "a#b c"),
-            ("case x in a) b;; (c) d;; esac; e", "b d esac e"),
             ("a <<X; b\nc $(d) `e`\nX\nf", "a b d e f"),
             ("a <<'X' <<-Y\nc $(d)\nX\n$(g)\n\tY\nf", "a g f"),
             ("a \\; b \\\" c; d", "a d"),
-            ("f() { a; }; f", "f a f"),
+            ("f() { a; }; f", "a f"),
         ] {
             let expected: Vec<&str> = expected.split(' ').collect();
             assert_eq!(names(script), Some(expected), "{script}");
@@ -436,6 +537,17 @@ mod tests {
             "a <<X\nb",
             "a <<X",
             "a $(case x in b) c;; esac)",
+            "case x in a) b;; esac",
+            "case x in\na|b) c;; esac",
+            "if case x in (a) b;; esac; then c; fi",
+            "a=(b c)",
+            "a+=(b)",
+            "[[ a && b ]]",
+            "((a))",
+            "a $'b'",
+            "function f { a; }",
+            "a @(b|c)",
+            "a; b) c",
             "a >",
             "a \\",
         ] {
@@ -453,7 +565,7 @@ mod tests {
     #[test]
     fn words_and_redirections_are_told_apart() {
         let script = "a 1>x b 2 2>&1 &>y c";
-        let calls = calls(script).unwrap();
+        let calls = read(script).unwrap().calls;
         let [call] = calls.as_slice() else {
             panic!("{calls:?}");
         };

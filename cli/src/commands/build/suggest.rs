@@ -7,7 +7,7 @@ use std::{
 
 use repro_builder::{
     BuildError,
-    dockerfile::{self, CommandLine, Heredoc, InstructionKind, Stage},
+    dockerfile::{self, CommandLine, GlobalScope, Heredoc, InstructionKind, PlatformArgs, Stage},
 };
 use repro_core::{
     build::{BuildRequest, ContextPlace},
@@ -214,59 +214,167 @@ fn word(text: &str) -> String {
     }
 }
 
-/// Every `RUN` that a shell runs.
+/// Every `RUN` that a POSIX shell runs.
 fn runs(request: &BuildRequest) -> Result<(Vec<RunText>, char), BuildError> {
     let file = dockerfile::parse(&request.dockerfile.name, &request.dockerfile.text)?;
-    let stages = file.stages.iter().enumerate();
-    let instructions = stages.flat_map(|(index, stage)| {
-        let userland = userland(&file.stages[..=index]);
-        let own = stage.instructions.iter();
-        own.map(move |instruction| (instruction, userland))
-    });
-    let runs = instructions.filter_map(|(instruction, userland)| {
-        let InstructionKind::Run(run) = &instruction.kind else {
-            return None;
-        };
-        let form = match &run.command {
-            CommandLine::Shell(_) => RunForm::Shell,
-            CommandLine::Heredocs(command, texts)
-                if texts.len() == 1 && Heredoc::is_alone(command) =>
-            {
-                RunForm::Script
-            }
-            CommandLine::Exec(_) | CommandLine::Heredocs(..) => return None,
-        };
-        Some(RunText {
-            line: instruction.line,
-            end_line: instruction.end_line,
-            form,
-            userland,
-        })
-    });
-    Ok((runs.collect(), file.directives.escape.char()))
+    let platforms = PlatformArgs {
+        build: request.platform.clone(),
+        target: request.platform.clone(),
+    };
+    let target = request.target.as_deref();
+    let mut scope = GlobalScope::new(&platforms, target, &request.build_args);
+    for arg in &file.global_args {
+        // What cannot be expanded fails the build, and tells nothing here.
+        let _unknown = scope.arg(&arg.kind);
+    }
+    Ok((texts(&file.stages, &scope), file.directives.escape.char()))
 }
 
-/// Whose programs the last of `stages` has: images are named after busybox, and after Alpine, which
-/// is made of it.
-fn userland(stages: &[Stage]) -> Userland {
-    let Some((stage, before)) = stages.split_last() else {
-        return Userland::Unknown;
-    };
-    let Some(base) = stage.from.kind.image.literal() else {
-        return Userland::Unknown;
-    };
+/// What runs the steps of a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Runner {
+    shell: Shell,
+    userland: Userland,
+}
+
+/// What reads the commands of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shell {
+    /// One whose syntax is known.
+    Posix,
+    /// Another program.
+    Other,
+}
+
+fn texts(stages: &[Stage], scope: &GlobalScope) -> Vec<RunText> {
+    let mut runners: Vec<Runner> = Vec::new();
+    let mut found = Vec::new();
+    for (index, stage) in stages.iter().enumerate() {
+        let mut runner = runner(stage, &stages[..index], &runners, scope);
+        for instruction in &stage.instructions {
+            match &instruction.kind {
+                InstructionKind::Shell(words) => runner.shell = shell(words),
+                InstructionKind::Run(run) => {
+                    if runner.userland == Userland::Unknown && installs(&run.command) {
+                        runner.userland = Userland::Gnu;
+                    }
+                    let Some(form) = form(&run.command) else {
+                        continue;
+                    };
+                    if runner.shell == Shell::Posix {
+                        found.push(RunText {
+                            line: instruction.line,
+                            end_line: instruction.end_line,
+                            form,
+                            userland: runner.userland,
+                        });
+                    }
+                }
+                _ => {}
+            }
+        }
+        runners.push(runner);
+    }
+    found
+}
+
+fn form(command: &CommandLine) -> Option<RunForm> {
+    match command {
+        CommandLine::Shell(_) => Some(RunForm::Shell),
+        CommandLine::Heredocs(command, texts) if texts.len() == 1 && Heredoc::is_alone(command) => {
+            Some(RunForm::Script)
+        }
+        CommandLine::Exec(_) | CommandLine::Heredocs(..) => None,
+    }
+}
+
+/// What the first step of a stage has: what the last one of the stage has that it begins with, or what
+/// the name of its image tells.
+fn runner(stage: &Stage, before: &[Stage], runners: &[Runner], scope: &GlobalScope) -> Runner {
+    let base = stage.from.kind.image.expand(scope).unwrap_or_default();
     let named = before.iter().rposition(|stage| {
         let name = stage.from.kind.name.as_deref();
         name.is_some_and(|name| name.eq_ignore_ascii_case(&base))
     });
-    if let Some(index) = named {
-        return userland(&before[..=index]);
+    named.map_or_else(
+        || Runner {
+            shell: Shell::Posix,
+            userland: userland(&base),
+        },
+        |index| runners[index],
+    )
+}
+
+/// Shells whose syntax is known, wherever they are.
+const SHELLS: [&str; 4] = ["sh", "bash", "dash", "ash"];
+
+/// Their options with a value that follow `-o`.
+const SHELL_OPTIONS: [&str; 4] = ["pipefail", "errexit", "nounset", "xtrace"];
+
+fn shell(words: &[String]) -> Shell {
+    let Some((program, options)) = words.split_first() else {
+        return Shell::Other;
+    };
+    let name = ["/usr/bin/", "/bin/"]
+        .iter()
+        .find_map(|directory| program.strip_prefix(directory))
+        .unwrap_or(program);
+    let option = |word: &String| word.starts_with('-') || SHELL_OPTIONS.contains(&word.as_str());
+    let takes_text = options.last().is_some_and(|last| last.ends_with('c'));
+    if SHELLS.contains(&name) && takes_text && options.iter().all(option) {
+        Shell::Posix
+    } else {
+        Shell::Other
     }
-    let name = base.rsplit('/').next().unwrap_or_default();
+}
+
+/// How the names of images begin of distributions whose programs are those of GNU.
+const DISTRIBUTIONS: [&str; 12] = [
+    "debian",
+    "ubuntu",
+    "fedora",
+    "centos",
+    "rockylinux",
+    "almalinux",
+    "redhat",
+    "ubi",
+    "suse",
+    "opensuse",
+    "oraclelinux",
+    "buildpack-deps",
+];
+
+/// Images that are made of one of these, unless their tag says otherwise.
+const LANGUAGES: [&str; 6] = ["python", "node", "gcc", "golang", "rust", "openjdk"];
+
+/// Whose programs an image has: many are named after what they are made of.
+fn userland(image: &str) -> Userland {
+    let name = image.rsplit('/').next().unwrap_or_default();
+    let repository = name.split([':', '@']).next().unwrap_or_default();
     if name.contains("busybox") || name.contains("alpine") {
         Userland::Busybox
+    } else if DISTRIBUTIONS
+        .iter()
+        .any(|known| repository.starts_with(known))
+        || LANGUAGES.contains(&repository)
+    {
+        Userland::Gnu
     } else {
         Userland::Unknown
+    }
+}
+
+/// Whether a step runs the package manager of such a distribution.
+fn installs(command: &CommandLine) -> bool {
+    let managers = ["apt-get", "apt", "dpkg", "dnf", "yum", "zypper"];
+    let other = |char: char| !char.is_alphanumeric() && char != '-';
+    let has = |text: &str| text.split(other).any(|word| managers.contains(&word));
+    match command {
+        CommandLine::Shell(text) => has(text),
+        CommandLine::Heredocs(text, texts) => {
+            has(text) || texts.iter().any(|text| has(&text.content))
+        }
+        CommandLine::Exec(words) => words.iter().any(|word| has(word)),
     }
 }
 
@@ -283,6 +391,9 @@ fn joined(places: impl Iterator<Item = String>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use repro_core::platform::Platform;
     use repro_verifier::remedy::Change;
 
     use super::*;
@@ -310,6 +421,21 @@ mod tests {
             ]
         );
         assert_eq!(word("docker/Dockerfile"), "docker/Dockerfile");
+    }
+
+    /// The lines of what may be changed in a Dockerfile, with the programs that run there.
+    fn found(text: &str) -> Vec<(u32, Userland)> {
+        let file = dockerfile::parse("Dockerfile", text.as_bytes()).unwrap();
+        let platforms = PlatformArgs {
+            build: Platform::host(),
+            target: Platform::host(),
+        };
+        let mut scope = GlobalScope::new(&platforms, None, &BTreeMap::new());
+        for arg in &file.global_args {
+            scope.arg(&arg.kind).unwrap();
+        }
+        let texts = texts(&file.stages, &scope);
+        texts.iter().map(|run| (run.line, run.userland)).collect()
     }
 
     #[test]
@@ -370,19 +496,43 @@ mod tests {
 
     #[test]
     fn the_programs_of_a_stage_are_those_of_its_first_image() {
-        let text = "ARG BASE=alpine\nFROM debian:12 AS a\nFROM busybox AS busybox\n\
-                    FROM a\nFROM busybox AS b\nFROM B\nFROM x/python:3-alpine\n\
-                    FROM alpine.example/app\nFROM $BASE\n";
-        let file = dockerfile::parse("Dockerfile", text.as_bytes()).unwrap();
-        let found: Vec<Userland> = (1..=file.stages.len())
-            .map(|count| userland(&file.stages[..count]))
-            .collect();
-        let (busybox, unknown) = (Userland::Busybox, Userland::Unknown);
-        assert_eq!(
-            found,
-            [
-                unknown, busybox, unknown, busybox, busybox, busybox, unknown, unknown
-            ]
-        );
+        let (busybox, gnu, unknown) = (Userland::Busybox, Userland::Gnu, Userland::Unknown);
+        for (head, userland) in [
+            ("FROM debian:12", gnu),
+            ("FROM busybox", busybox),
+            ("FROM busybox:${V}", busybox),
+            ("ARG V=3\nFROM x/python:$V-alpine", busybox),
+            ("ARG BASE=alpine\nFROM $BASE", busybox),
+            ("ARG BASE\nFROM $BASE", unknown),
+            ("FROM alpine.example/app", unknown),
+            ("FROM x/node-exporter", unknown),
+            ("FROM x/node:22", gnu),
+            ("FROM busybox AS debian\nFROM debian", busybox),
+            ("FROM busybox AS a\nFROM A", busybox),
+            ("FROM x AS a\nRUN apt-get update\nFROM a", gnu),
+            ("FROM x\nRUN adapt apt-x", unknown),
+        ] {
+            let text = format!("{head}\nRUN x\n");
+            let last = found(&text).pop().map(|(_, userland)| userland);
+            assert_eq!(last, Some(userland), "{head}");
+        }
+    }
+
+    #[test]
+    fn what_another_shell_reads_is_no_text_to_change() {
+        for (shell, known) in [
+            (r#"["/bin/bash", "-o", "pipefail", "-c"]"#, true),
+            (r#"["sh", "-euc"]"#, true),
+            (r#"["pwsh", "-Command"]"#, false),
+            (r#"["/usr/bin/python3", "-c"]"#, false),
+            (r#"["/bin/sh", "/x", "-c"]"#, false),
+            (r#"["/bin/sh"]"#, false),
+            (r#"["/opt/bin/sh", "-c"]"#, false),
+        ] {
+            let text = format!("FROM x AS a\nRUN x\nSHELL {shell}\nRUN x\nFROM a\nRUN x\n");
+            let lines: Vec<u32> = found(&text).into_iter().map(|(line, _)| line).collect();
+            let expected: &[u32] = if known { &[2, 4, 6] } else { &[2] };
+            assert_eq!(lines, expected, "{shell}");
+        }
     }
 }
