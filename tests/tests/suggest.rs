@@ -95,21 +95,24 @@ fn what_has_no_mechanical_remedy_is_said_and_an_older_patch_does_not_stay() {
     assert!(!patch.exists());
 }
 
-/// What a step leaves may be what a later one needs: the build with the change tells.
+/// What a step leaves may be what a later one needs, though no text says so: the build with the change tells.
 #[test]
 fn a_change_that_breaks_the_build_is_not_written() {
     let context = TestContext::new();
     let project = context.project(
         "needed",
-        &[(
-            "Dockerfile",
-            "FROM busybox\nRUN mkdir -p /var/log && date > /var/log/dpkg.log\n\
-             RUN cp /var/log/dpkg.log /etc/first-log\n",
-        )],
+        &[
+            (
+                "Dockerfile",
+                "FROM busybox\nCOPY keep /keep\n\
+                 RUN mkdir -p /var/log && date > /var/log/dpkg.log\nRUN sh /keep\n",
+            ),
+            ("keep", "cp /var/log/dpkg.log /etc/first-log\n"),
+        ],
     );
     let (build, _) = context.build(&project);
     let ended = build.arg("--suggest").run().exits(1);
-    ended.says(["no patch is written", "dpkg-log (line 2)", "`RUN cp "]);
+    ended.says(["no patch is written", "dpkg-log (line 3)", "`RUN sh /keep"]);
     assert!(!project.join("Dockerfile.repro.patch").exists());
 }
 
