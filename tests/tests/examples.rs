@@ -13,7 +13,10 @@ use repro_tests::{FetchingExample, Pack, StandIn, tool};
 #[track_caller]
 fn build(example: &FetchingExample, dockerfile: &str, code: i32) -> Pack {
     let (build, evidence) = example.build(dockerfile);
-    build.args(["--suggest"]).run().exits(code);
+    let ended = build.args(["--suggest"]).run().exits(code);
+    if code != 0 {
+        ended.says(["tried: with the patch the build is reproducible"]);
+    }
     let pack = Pack::read(&evidence);
     assert_listed(example, &pack, dockerfile);
     pack

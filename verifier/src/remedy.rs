@@ -18,7 +18,7 @@ mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use catalogue::{Act, Leftover, Spent, acts};
+use catalogue::{Act, Leftover, Spent, acts, is_at};
 use command::Program;
 use edit::Edit;
 
@@ -423,19 +423,6 @@ fn is_spent(edit: &Edit<'_>, leftover: &Leftover) -> bool {
     };
     let fixed = leftover.place.split('*').next().unwrap_or_default();
     useless && !later.contains(fixed)
-}
-
-/// Whether `path` is among what a pattern names, or below that.
-fn is_at(path: &str, place: &str) -> bool {
-    let place = &place[1..];
-    match place.split_once('*') {
-        None => path == place,
-        Some((before, "")) => path.len() > before.len() && path.starts_with(before),
-        Some((before, after)) => path
-            .strip_prefix(before)
-            .and_then(|rest| rest.strip_suffix(after))
-            .is_some_and(|name| !name.is_empty() && !name.contains('/')),
-    }
 }
 
 fn is_temporary(path: &str) -> bool {

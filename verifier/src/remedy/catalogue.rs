@@ -85,15 +85,19 @@ const NO_PYC: Act = export(
     &["pip", "pip3", "python", "python3"],
     &["PYTHONDONTWRITEBYTECODE=1", "PIP_NO_COMPILE=1"],
 );
+/// Parts of the paths of caches that variables keep away.
+const PIP: &str = "/.cache/pip/";
+const UV: &str = "/.cache/uv/";
+const PYC: &str = "/__pycache__/";
 const NO_PIP_CACHE: Act = Act::Export {
     words: &["pip", "pip3"],
     variables: &["PIP_NO_CACHE_DIR=1"],
-    keeps_away: Some("/.cache/pip/"),
+    keeps_away: Some(PIP),
 };
 const NO_UV_CACHE: Act = Act::Export {
     words: &["uv"],
     variables: &["UV_NO_CACHE=1"],
-    keeps_away: Some("/.cache/uv/"),
+    keeps_away: Some(UV),
 };
 
 const NPM: [Leftover; 3] = [
@@ -118,6 +122,39 @@ const APT: [Leftover; 2] = [
     always("/var/cache/apt/*.bin"),
 ];
 const LDCONFIG: [Leftover; 1] = [always("/var/cache/ldconfig/aux-cache")];
+
+/// Whether `path` is among what a pattern names, or below that.
+pub(super) fn is_at(path: &str, place: &str) -> bool {
+    let place = &place[1..];
+    match place.split_once('*') {
+        None => path == place,
+        Some((before, "")) => path.len() > before.len() && path.starts_with(before),
+        Some((before, after)) => path
+            .strip_prefix(before)
+            .and_then(|rest| rest.strip_suffix(after))
+            .is_some_and(|name| !name.is_empty() && !name.contains('/')),
+    }
+}
+
+/// Everything that remedies remove.
+const LEFTOVERS: [&[Leftover]; 6] = [
+    &NPM,
+    &DPKG_LOG,
+    &APT_LOG,
+    &ALTERNATIVES_LOG,
+    &APT,
+    &LDCONFIG,
+];
+
+/// Whether remedies are there to keep what is at `path` out of an image, also where it is equal in two
+/// runs: of a cache they leave nothing.
+pub(super) fn is_leftover(path: &str) -> bool {
+    let parts = [PIP, UV, PYC].map(|part| part.trim_end_matches('/'));
+    let rooted = format!("/{path}");
+    let mut leftovers = LEFTOVERS.into_iter().flatten();
+    leftovers.any(|leftover| is_at(path, leftover.place))
+        || parts.iter().any(|part| rooted.contains(part))
+}
 
 /// The remedies of `cause`: every call that can be rewritten is; where there is none, the first of the
 /// others that fits is taken. None for those that need a decision, or where what is left by a step may

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::catalogue::is_leftover;
 use crate::{
     causes::Cause,
-    compare::{Comparison, Difference},
+    compare::{ABSENT, Comparison, Difference, DifferenceKind},
     report::Report,
 };
 
@@ -48,6 +49,7 @@ impl Trial {
             .iter()
             .flat_map(|found| &found.differences)
             .filter(|row| row.step.is_some() && row.layer.is_some() && !row.path.is_empty())
+            .filter(|row| !(is_gone(row) && is_leftover(&row.path)))
             .map(|row| row.path.as_str())
             .filter(|path| !known.iter().any(|known| is_part(known, path)))
             .map(str::to_owned)
@@ -68,6 +70,11 @@ impl Trial {
             equal => Self::Helps { equal, left },
         }
     }
+}
+
+fn is_gone(row: &Difference) -> bool {
+    let b = row.evidence.as_ref().map(|evidence| evidence.b.as_str());
+    row.kind == DifferenceKind::Missing && b == Some(ABSENT)
 }
 
 fn in_image(rows: &[Difference]) -> impl Iterator<Item = &Difference> {
@@ -147,6 +154,20 @@ mod tests {
             }
         );
         assert_eq!(tried(before, before), Trial::Vain);
+        // Of a cache nothing is left, and what is not removed from it is as it was.
+        let cached = |content: &str| file("root/.npm/_cacache/y", content);
+        let cache = |x: &str| vec![file("root/.npm/_cacache/x", x), cached("1"), keep.clone()];
+        let (cache_a, cache_b) = (cache(a), cache(b));
+        let before_cache = (&cache_a[..], &cache_b[..]);
+        assert!(matches!(
+            tried(before_cache, (&gone, &gone)),
+            Trial::Helps { .. }
+        ));
+        let other = [cached("2"), keep.clone()];
+        assert_eq!(
+            tried(before_cache, (&other, &other)),
+            Trial::Alters(["root/.npm/_cacache/y".to_owned()].into())
+        );
         // What was equal in both runs is otherwise, or gone, or new.
         for (other, path) in [
             (vec![file("keep", "2")], "keep"),
