@@ -95,6 +95,18 @@ fn what_has_no_mechanical_remedy_is_said_and_an_older_patch_does_not_stay() {
     assert!(!patch.exists());
 }
 
+#[test]
+fn with_its_patch_the_example_that_is_not_reproducible_is() {
+    let context = TestContext::new();
+    let project = context.example("stamp");
+    let (build, _) = context.build(&project);
+    let ended = build.arg("--suggest").run().exits(1);
+    ended.says(["tried: with the patch the build is reproducible, and nothing else changes"]);
+    apply(&project, "Dockerfile.repro.patch");
+    let (_, pack) = context.built(&project, 0);
+    assert_eq!(pack.verdict(), "reproducible");
+}
+
 /// What a step leaves may be what a later one needs, though no text says so: the build with the change tells.
 #[test]
 fn a_change_that_breaks_the_build_is_not_written() {
