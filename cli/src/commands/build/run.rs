@@ -154,11 +154,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitStatus, CommandE
     say(args, context, &record, &report, &pack)?;
     if let Some(path) = &patch {
         let found = suggest::find(&asked.request, &report)?;
-        let tried = found.change.as_ref().map(|change| {
-            output.status("builds with the change, to see what it does");
-            let trial = trial(&means, context, &asked, &store, (&record, &report), change);
-            trial.map_or_else(suggest::Tried::Not, suggest::Tried::Seen)
-        });
+        let tried = match &found.change {
+            Some(change) => {
+                output.status("builds with the change, to see what it does");
+                let trial = trial(&means, context, &asked, &store, (&record, &report), change);
+                Some(suggest::Tried::of(trial)?)
+            }
+            None => None,
+        };
         suggest::write(path, &asked.request, &found, tried.as_ref(), output)?;
     }
     let status = status(args.on_difference, &record, &report);

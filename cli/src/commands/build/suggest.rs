@@ -70,6 +70,16 @@ pub(crate) enum Tried {
 }
 
 impl Tried {
+    /// What came of a trial. That it could not be made changes nothing of the build; a user who ends the
+    /// program ends all of it.
+    pub(crate) fn of(trial: Result<Trial, CommandError>) -> Result<Self, CommandError> {
+        match trial {
+            Ok(trial) => Ok(Self::Seen(trial)),
+            Err(error) if matches!(error.kind(), ErrorKind::Interrupted(_)) => Err(error),
+            Err(error) => Ok(Self::Not(error)),
+        }
+    }
+
     /// Whether the change may be proposed.
     const fn is_good(&self) -> bool {
         matches!(self, Self::Not(_) | Self::Seen(Trial::Helps { .. }))
@@ -397,6 +407,7 @@ mod tests {
     use repro_verifier::remedy::Change;
 
     use super::*;
+    use crate::exit::Signal;
 
     #[test]
     fn what_is_said_can_be_pasted_and_leaves_nothing_out() {
@@ -485,13 +496,21 @@ mod tests {
                 "`RUN x` fails, exit code 1",
             ),
         ] {
-            let tried = Tried::Seen(trial);
+            let tried = Tried::of(Ok(trial)).unwrap();
             assert_eq!(tried.is_good(), good, "{words}");
             let lines = said("Dockerfile", &found, Some(&tried)).join("\n");
             assert!(lines.contains(words), "{lines}");
             assert_eq!(lines.contains("suggested a change"), good, "{lines}");
             assert_eq!(lines.contains("no patch is written"), !good, "{lines}");
         }
+        let failed = |kind| Tried::of(Err(CommandError::message(kind, "why".to_owned())));
+        let tried = failed(ErrorKind::Input).unwrap();
+        let lines = said("Dockerfile", &found, Some(&tried)).join("\n");
+        assert!(
+            tried.is_good() && lines.contains("could not be tried: why"),
+            "{lines}"
+        );
+        assert!(failed(ErrorKind::Interrupted(Signal::Interrupt)).is_err());
     }
 
     #[test]
