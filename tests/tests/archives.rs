@@ -227,7 +227,7 @@ fn an_archive_that_lies_is_refused_and_leaves_no_image() {
     let ended = images.import(forged);
     assert_eq!(ended.code, Some(6), "{ended}");
     fs::write(dir.join(&config), honest_config).unwrap();
-    // A name that comes twice: the second counts, as for whoever unpacks the archive.
+    // A name that comes twice: for some programs the first counts, for others the second.
     with(&|_| ());
     fs::write(dir.join("manifest.json"), "[]").unwrap();
     let mut append = Command::new(tool("tar"));
@@ -237,7 +237,7 @@ fn an_archive_that_lies_is_refused_and_leaves_no_image() {
         .arg("-C")
         .arg(&dir);
     succeeds(append.arg("./manifest.json"));
-    images.refuses(forged, 6, "is not an archive of docker save");
+    images.refuses(forged, 6, "has manifest.json more than once");
 
     let blobs = images.path("layout/blobs/sha256");
     let blob = images.image("acme/two")["configDigest"].as_str().unwrap()[7..].to_owned();
