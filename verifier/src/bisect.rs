@@ -58,6 +58,21 @@ impl Place {
             Self::Path { step, path, .. } => Some((*step, path)),
         }
     }
+
+    /// Step, cause and the directory that it is in.
+    fn directory(&self) -> Option<(Option<u32>, Cause, &str)> {
+        match self {
+            Self::Failure => None,
+            Self::Path { step, path, cause } => {
+                let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+                Some((*step, *cause, parent))
+            }
+        }
+    }
+
+    fn is_planted(&self) -> bool {
+        matches!(self, Self::Path { cause, .. } if PLANTED.contains(cause))
+    }
 }
 
 /// Causes that are told by a value that an axis plants: it is found whatever else is in the file.
@@ -70,7 +85,7 @@ pub struct Known {
     /// Those of entries that run A has not.
     new: BTreeSet<Place>,
     /// Those that follow from another path of their step.
-    follows: BTreeMap<Place, (Option<u32>, String)>,
+    follows: BTreeMap<Place, String>,
 }
 
 impl Known {
@@ -82,11 +97,9 @@ impl Known {
             if row.kind == DifferenceKind::Missing {
                 let origin = row.derived_from.as_ref();
                 if let Some(origin) = origin.filter(|origin| origin.step == row.step) {
-                    let origin = (origin.step, origin.path.clone());
-                    known.follows.insert(place.clone(), origin);
+                    known.follows.insert(place.clone(), origin.path.clone());
                 }
-                let in_a = row.evidence.as_ref().is_none_or(|found| found.a != ABSENT);
-                if !in_a {
+                if row.evidence.as_ref().is_some_and(|found| found.a == ABSENT) {
                     known.new.insert(place.clone());
                 }
             }
@@ -97,54 +110,38 @@ impl Known {
 
     /// What another run shows of these places, when compared with run A: `seen` with the causes and names
     /// that they have here.
-    #[must_use]
-    pub fn recognised(&self, mut seen: BTreeSet<Place>) -> BTreeSet<Place> {
-        let strange: Vec<&Place> = seen.difference(&self.places).collect();
-        let unseen = || self.places.difference(&seen);
-        let mut meant: BTreeSet<Place> = unseen()
-            .filter(|place| strange.iter().any(|other| self.may_be(place, other)))
-            .cloned()
-            .collect();
-        seen.append(&mut meant);
-        // What lies below a directory that is shown is shown: those above come first.
-        let shown = self.places.iter().filter(|place| seen.contains(*place));
-        let mut shown: BTreeSet<_> = shown.filter_map(Place::path).collect();
-        for (place, (step, path)) in &self.follows {
-            if shown.contains(&(*step, path.as_str())) {
-                shown.extend(place.path());
-                seen.insert(place.clone());
-            }
-        }
-        seen
-    }
-
-    /// Whether what another run shows as `strange` may be `place`.
     ///
     /// A part of a file can be taken for something else when the rest of the file is equal, so a cause that
     /// its path is not known for may be any of that path. And an entry with a name that only run B gave it
     /// has another name in another run.
-    fn may_be(&self, place: &Place, strange: &Place) -> bool {
-        let (
-            Place::Path { step, path, cause },
-            Place::Path {
-                step: other_step,
-                path: other,
-                cause: other_cause,
-            },
-        ) = (place, strange)
-        else {
-            return false;
+    #[must_use]
+    pub fn recognised(&self, mut seen: BTreeSet<Place>) -> BTreeSet<Place> {
+        let strange = || seen.difference(&self.places);
+        let paths: BTreeSet<_> = strange().filter_map(Place::path).collect();
+        let named: BTreeSet<_> = strange().filter_map(Place::directory).collect();
+        let is_meant = |place: &&Place| {
+            let by_path = place.path().is_some_and(|path| paths.contains(&path));
+            let by_name = || {
+                place
+                    .directory()
+                    .is_some_and(|place| named.contains(&place))
+            };
+            by_path && !place.is_planted() || self.new.contains(*place) && by_name()
         };
-        let parent = |path: &str| {
-            path.rsplit_once('/')
-                .map_or("", |(parent, _)| parent)
-                .to_owned()
-        };
-        step == other_step
-            && (path == other && !PLANTED.contains(cause)
-                || cause == other_cause
-                    && self.new.contains(place)
-                    && parent(path) == parent(other))
+        let mut meant = self.places.iter().filter(is_meant).cloned().collect();
+        seen.append(&mut meant);
+        // What lies below a directory that is shown is shown: those above come first.
+        let shown = self.places.iter().filter(|place| seen.contains(*place));
+        let mut shown: BTreeSet<_> = shown.filter_map(Place::path).collect();
+        for (place, origin) in &self.follows {
+            if let Some((step, path)) = place.path()
+                && shown.contains(&(step, origin.as_str()))
+            {
+                shown.insert((step, path));
+                seen.insert(place.clone());
+            }
+        }
+        seen
     }
 }
 
@@ -209,8 +206,7 @@ pub struct Bisector {
     varied: BTreeSet<Axis>,
     /// Those that causes speak of.
     hints: BTreeSet<Axis>,
-    suspects: BTreeSet<Place>,
-    /// The same, to find them again.
+    /// What differs between them.
     known: Known,
     runs: Vec<BisectRun>,
 }
@@ -232,11 +228,12 @@ impl Bisector {
             found.flat_map(|comparison| &comparison.differences)
         };
         let hints = rows().filter_map(|row| row.cause.info().axis).collect();
+        let mut known = Known::of(rows());
+        known.places.extend(failure(b));
         Self {
             varied,
             hints,
-            suspects: places(b, comparison),
-            known: Known::of(rows()),
+            known,
             runs: Vec::new(),
         }
     }
@@ -282,7 +279,7 @@ impl Bisector {
 
     fn search(&self) -> (Step, BTreeMap<Place, Breaks>) {
         let mut found = BTreeMap::new();
-        if self.suspects.is_empty() {
+        if self.known.places.is_empty() {
             return (Step::Done, found);
         }
         if self.seen(&BTreeSet::new()).is_none() {
@@ -290,7 +287,7 @@ impl Bisector {
         }
         let plain = || self.runs.iter().filter(|run| run.axes.is_empty());
         let mut rest = BTreeSet::new();
-        for place in &self.suspects {
+        for place in &self.known.places {
             if plain().any(|run| run.differs.contains(place)) {
                 found.insert(place.clone(), Breaks::Chance);
             } else {
@@ -395,12 +392,15 @@ impl Bisector {
 
 /// What came out differently in a run.
 fn places(run: &RunRecord, comparison: Option<&Comparison>) -> BTreeSet<Place> {
-    let failure = run.failure.as_ref().map(|_| Place::Failure);
     let rows = comparison.into_iter();
     rows.flat_map(|comparison| &comparison.differences)
         .map(Place::of)
-        .chain(failure)
+        .chain(failure(run))
         .collect()
+}
+
+fn failure(run: &RunRecord) -> Option<Place> {
+    run.failure.as_ref().map(|_| Place::Failure)
 }
 
 #[cfg(test)]
@@ -441,7 +441,6 @@ mod tests {
         };
         let varied = BTreeSet::from(Axis::VARIED);
         let mut bisector = Bisector {
-            suspects: differs(&varied),
             known: Known {
                 places: differs(&varied),
                 ..Known::default()
@@ -512,7 +511,6 @@ mod tests {
         differs: impl Fn(&BTreeSet<Axis>) -> BTreeSet<Place>,
     ) -> BTreeMap<Place, Breaks> {
         let mut bisector = Bisector {
-            suspects: suspects.clone(),
             known: Known {
                 places: suspects.clone(),
                 ..Known::default()
