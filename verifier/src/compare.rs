@@ -51,7 +51,7 @@ use repro_core::{
 
 use crate::causes::FactsError;
 
-pub(crate) use difference::ABSENT;
+pub(crate) use difference::{ABSENT, origins};
 pub use difference::{
     AttestationPair, Comparison, Difference, DifferenceKind, Evidence, MAX_AROUND, NotListed,
     Origin, Ratio,

@@ -24,7 +24,7 @@ use edit::Edit;
 
 use crate::{
     causes::Cause,
-    compare::{Difference, DifferenceKind},
+    compare::{Difference, DifferenceKind, origins},
     report::Report,
 };
 
@@ -63,6 +63,9 @@ pub enum RunForm {
     /// One heredoc that is itself the script; its last line is the name that ends it.
     Script,
 }
+
+/// Shells whose syntax is known, wherever they are.
+pub const POSIX_SHELLS: [&str; 4] = ["sh", "bash", "dash", "ash"];
 
 /// The Dockerfile as it stands.
 #[derive(Debug, Clone, Copy)]
@@ -238,27 +241,14 @@ fn by_run<'a>(report: &'a Report, original: &Original<'_>, found: &mut Found) ->
 /// which one of the image follows. One that follows from another step is among them: that contents
 /// are equal does not prove that they were copied.
 fn rows(report: &Report) -> impl Iterator<Item = &Difference> {
-    let followed: BTreeSet<(Option<u32>, &str)> = report
-        .differences
-        .iter()
-        .filter_map(|row| row.derived_from.as_ref())
-        .map(|origin| (origin.step, origin.path.as_str()))
-        .collect();
-    let image: BTreeSet<(Option<u32>, &str)> = report
-        .differences
-        .iter()
-        .filter(|row| row.in_image())
-        .filter_map(|row| row.derived_from.as_ref())
-        .map(|origin| (origin.step, origin.path.as_str()))
-        .collect();
-    report
-        .differences
-        .iter()
-        .filter(move |row| match &row.derived_from {
-            None => row.in_image() || followed.contains(&(row.step, row.path.as_str())),
-            Some(origin) if origin.step == row.step => false,
-            Some(origin) => row.in_image() || image.contains(&(origin.step, origin.path.as_str())),
-        })
+    let rows = || report.differences.iter();
+    let followed = origins(rows());
+    let image = origins(rows().filter(|row| row.in_image()));
+    rows().filter(move |row| match &row.derived_from {
+        None => row.in_image() || followed.contains(&row.spot()),
+        Some(origin) if origin.step == row.step => false,
+        Some(origin) => row.in_image() || image.contains(&origin.spot()),
+    })
 }
 
 /// Adds the remedies of `cause` that fit the text of the step: all for calls of programs, else the
@@ -326,7 +316,7 @@ fn perform(edit: &mut Edit<'_>, cause: Cause, act: &Act, rows: &[&Difference]) -
                         && edit.writes_once(&format!("/{}", row.path))
                         && !later::may_need(edit.later(), &row.path)
                 },
-                |paths| paths.iter().map(|path| format!(": > {path}")).collect(),
+                |paths| each(": > {}", paths),
             );
             if !empty.commands.is_empty() {
                 edit.note(format!("{cause}: {FILL}: {}", empty.paths.join(" ")));
@@ -336,22 +326,20 @@ fn perform(edit: &mut Edit<'_>, cause: Cause, act: &Act, rows: &[&Difference]) -
         Act::EmptyIds if !edit.later().contains("machine-id") => on_files(
             rows,
             |row| ["etc/machine-id", "var/lib/dbus/machine-id"].contains(&row.path.as_str()),
-            |paths| paths.iter().map(|path| format!(": > {path}")).collect(),
+            |paths| each(": > {}", paths),
         )
         .add(edit),
-        Act::OnPaths(command) if edit.keeps_epoch() => on_files(
-            rows,
-            |_| true,
-            |paths| {
-                paths
-                    .iter()
-                    .map(|path| command.replace("{}", path))
-                    .collect()
-            },
-        )
-        .add(edit),
+        Act::OnPaths(command) if edit.keeps_epoch() => {
+            on_files(rows, |_| true, |paths| each(command, paths)).add(edit)
+        }
         Act::Empty(_) | Act::EmptyIds | Act::OnPaths(_) => Reach::Nothing,
     }
+}
+
+/// The command for each of `paths`, in the place of `{}`.
+fn each(command: &str, paths: &[String]) -> Vec<String> {
+    let commands = paths.iter().map(|path| command.replace("{}", path));
+    commands.collect()
 }
 
 /// Sets variables that nothing in the Dockerfile sets.

@@ -1,6 +1,9 @@
 //! What a comparison gives.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use repro_core::digest::Digest;
 use serde::{Deserialize, Serialize};
@@ -91,6 +94,14 @@ pub struct Origin {
     pub path: String,
 }
 
+impl Origin {
+    /// Step and path.
+    #[must_use]
+    pub fn spot(&self) -> (Option<u32>, &str) {
+        (self.step, &self.path)
+    }
+}
+
 /// What [`Evidence`] says of an entry that one side has not.
 pub(crate) const ABSENT: &str = "absent";
 
@@ -129,6 +140,20 @@ impl Difference {
     pub const fn in_image(&self) -> bool {
         self.layer.is_some() || self.step.is_none()
     }
+
+    /// Step and path: what an [`Origin`] of another one names.
+    #[must_use]
+    pub fn spot(&self) -> (Option<u32>, &str) {
+        (self.step, &self.path)
+    }
+}
+
+/// Step and path of everything from which one of `rows` follows.
+pub(crate) fn origins<'a>(
+    rows: impl Iterator<Item = &'a Difference>,
+) -> BTreeSet<(Option<u32>, &'a str)> {
+    let origins = rows.filter_map(|row| row.derived_from.as_ref());
+    origins.map(Origin::spot).collect()
 }
 
 /// How many differences a list leaves out.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    Original, Reach, RunForm, RunText,
+    Original, POSIX_SHELLS, Reach, RunForm, RunText,
     command::{
         Around, Change, Program, Rewriting, Zone, changed, has_word, keeps_epoch, sorted_listings,
     },
@@ -386,7 +386,5 @@ fn script_start(lines: &[String], (opening, at): (usize, usize)) -> Option<(usiz
         .strip_prefix("/usr")
         .unwrap_or(program)
         .strip_prefix("/bin/")?;
-    ["sh", "bash", "dash", "ash"]
-        .contains(&name)
-        .then_some((opening + 2, 0))
+    POSIX_SHELLS.contains(&name).then_some((opening + 2, 0))
 }

@@ -84,7 +84,7 @@ fn is_dated(report: &Report, row: &Difference) -> bool {
     let mut from = report
         .differences
         .iter()
-        .filter(|row| row.step == origin.step && row.path == origin.path)
+        .filter(|row| row.spot() == origin.spot())
         .filter(|row| by_chance(row))
         .peekable();
     of_clock(row) || from.peek().is_some() && from.all(of_clock)

@@ -112,7 +112,7 @@ impl BrokenPath {
     /// Whether it says what makes `row` differ.
     #[must_use]
     pub fn is_of(&self, row: &Difference) -> bool {
-        (self.step, self.path.as_str()) == (row.step, row.path.as_str())
+        (self.step, self.path.as_str()) == row.spot()
             && self.cause.is_none_or(|cause| cause == row.cause)
     }
 }

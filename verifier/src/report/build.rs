@@ -24,7 +24,7 @@ use super::{
 use crate::{
     bisect::{Bisection, Breaks},
     causes::{Cause, Confidence},
-    compare::{Comparison, Difference, first_divergence},
+    compare::{Comparison, Difference, first_divergence, origins},
     predicate::reproducibility::{CauseCount, Counts, Findings, FirstDivergence, Verdict},
     uris,
 };
@@ -474,14 +474,10 @@ pub(super) fn causes(
 
 /// The causes of what differs in the image, and of what it follows from in a stage.
 fn reaching(differences: &[Difference]) -> BTreeSet<Cause> {
-    let in_image = || differences.iter().filter(|row| row.in_image());
-    let origins: BTreeSet<_> = in_image()
-        .filter_map(|row| row.derived_from.as_ref())
-        .map(|origin| (origin.step, origin.path.as_str()))
-        .collect();
+    let origins = origins(differences.iter().filter(|row| row.in_image()));
     differences
         .iter()
-        .filter(|row| row.in_image() || origins.contains(&(row.step, row.path.as_str())))
+        .filter(|row| row.in_image() || origins.contains(&row.spot()))
         .map(|row| row.cause)
         .collect()
 }

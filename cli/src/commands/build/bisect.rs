@@ -113,6 +113,6 @@ pub(super) fn bisect(
     Ok(Some(bisector.finish()))
 }
 
-fn find(record: &BuildRecord, id: RunId) -> Option<&RunRecord> {
+pub(super) fn find(record: &BuildRecord, id: RunId) -> Option<&RunRecord> {
     record.runs.iter().find(|run| run.id == id)
 }

@@ -195,7 +195,7 @@ fn trial(
     let after = with_builder(means, context, asked, store, Wanted::Replay, build)?;
     let options = options(store);
     let findings = bisect::compare(&after, store, &options)?;
-    let changed = match after.runs.iter().find(|run| run.id == RunId::A) {
+    let changed = match bisect::find(&after, RunId::A) {
         Some(a) => bisect::of(record, a, store, &options)?,
         None => None,
     };

@@ -15,7 +15,7 @@ use repro_core::{
 };
 use repro_verifier::{
     causes::Cause,
-    remedy::{self, Original, RunForm, RunText, Suggestion, Trial, Userland},
+    remedy::{self, Original, POSIX_SHELLS, RunForm, RunText, Suggestion, Trial, Userland},
     report::Report,
 };
 
@@ -315,9 +315,6 @@ fn runner(stage: &Stage, before: &[Stage], runners: &[Runner], scope: &GlobalSco
     )
 }
 
-/// Shells whose syntax is known, wherever they are.
-const SHELLS: [&str; 4] = ["sh", "bash", "dash", "ash"];
-
 /// Their options with a value that follow `-o`.
 const SHELL_OPTIONS: [&str; 4] = ["pipefail", "errexit", "nounset", "xtrace"];
 
@@ -331,7 +328,7 @@ fn shell(words: &[String]) -> Shell {
         .unwrap_or(program);
     let option = |word: &String| word.starts_with('-') || SHELL_OPTIONS.contains(&word.as_str());
     let takes_text = options.last().is_some_and(|last| last.ends_with('c'));
-    if SHELLS.contains(&name) && takes_text && options.iter().all(option) {
+    if POSIX_SHELLS.contains(&name) && takes_text && options.iter().all(option) {
         Shell::Posix
     } else {
         Shell::Other
